@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Self
 from urllib.parse import urljoin, urlsplit
@@ -17,11 +16,16 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from tocsin.admission.errors import NotAllowed, NotFound, ShareError, Unavailable
-from tocsin.clients.bounds import ACCEPTED_CODING, ResponseRefused
-from tocsin.clients.http import OriginAuth, RetrySettings, mount_adapter, translate_errors
+from tocsin.clients.bounds import ResponseRefused
+from tocsin.clients.http import (
+    BoundedSession,
+    OriginAuth,
+    RetrySettings,
+    mount_adapter,
+    translate_errors,
+)
 from tocsin.clients.tls import TlsFiles, origin
 
-_MAX_REDIRECTS = 5
 _WAIT, _MAX_WAIT = 5, 24 * 60 * 60
 """Seconds before another attempt where a server names none, and at most."""
 _ADVICE = "; raise max_length of the source if it is right"
@@ -122,15 +126,12 @@ def _retry_after(response: requests.Response) -> int:
     return min(int(value), _MAX_WAIT) if value.isdecimal() and len(value) < 9 else _WAIT
 
 
-class _Session(requests.Session):
+class _Session(BoundedSession):
     def __init__(self, url: str, access: Access) -> None:
-        super().__init__()
+        self._credential = OriginAuth(url, access.credential, access.header)
+        super().__init__(self._credential)
         self._origin = origin(url)
-        self.auth = self._credential = OriginAuth(url, access.credential, access.header)
-        self.max_redirects = _MAX_REDIRECTS
-        self.headers["Accept-Encoding"] = ACCEPTED_CODING
         self.headers["User-Agent"] = f"tocsin/{version('tocsin')}"
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """See requests."""

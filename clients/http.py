@@ -302,16 +302,23 @@ def _read_pieces(raw: Any) -> Iterable[bytes]:
     return iter(partial(raw.read, _PIECE, decode_content=False), b"")
 
 
-class _HubSession(requests.Session):
-    """Sends requests to one origin only, and lets only a GET be redirected."""
+class BoundedSession(requests.Session):
+    """Follows few redirects, keeps no cookies, and asks only for codings read within bounds."""
 
-    def __init__(self, url: str, auth: AuthBase) -> None:
+    def __init__(self, auth: AuthBase) -> None:
         super().__init__()
-        self._hub = origin(url)
         self.auth = auth
         self.max_redirects = _MAX_REDIRECTS
         self.headers["Accept-Encoding"] = ACCEPTED_CODING
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # TAXII has no sessions
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+
+
+class _HubSession(BoundedSession):
+    """Sends requests to one origin only, and lets only a GET be redirected."""
+
+    def __init__(self, url: str, auth: AuthBase) -> None:
+        super().__init__(auth)
+        self._hub = origin(url)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """See requests."""

@@ -46,6 +46,7 @@ from tocsin.server.partners.passkeys import Passkeys
 from tocsin.server.partners.people import People
 from tocsin.server.processes.shared_folder import Numbers
 from tocsin.server.publishing.attribution import Attribution
+from tocsin.server.publishing.hub_identity import build_hub_identity
 from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.publishing.public_objects import PublishingConfig
 from tocsin.server.publishing.publisher import Publisher
@@ -132,7 +133,7 @@ def build_services(  # noqa: PLR0913
     `processes` are those of its hub; None: this one is alone.
     """
     clock = clock or store.clock
-    identity = secrets.identity(settings.title)
+    identity = build_hub_identity(secrets.namespace, settings.title)
     policy = admission.policy
     custodian = str(policy.settings_for("marking", "").get("acs_custodian", ""))
     config = PublishingConfig(

@@ -21,6 +21,7 @@ from tocsin.admission.certificates import SOON_SECONDS
 from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.model import Account, Agreement
 from tocsin.server.partners.administration import Partners
+from tocsin.server.partners.agreement_lifecycle import ENDS_SOON
 from tocsin.server.person import Person, Role
 from tocsin.server.reports.statistics import StatisticsReader
 from tocsin.server.store import Store
@@ -32,9 +33,6 @@ SECONDS = 300.0
 """Seconds between two looks for what needs a person."""
 _TIMEOUT = 10.0
 _WITHIN = "expires within {} days"
-_SOON = 14 * DAY
-"""Time before the end of an agreement from which on a notice says so; as long after it, one says
-that it has ended."""
 _OWN_SOON = SOON_SECONDS * 1_000_000
 """Time before the end of the hub's own certificate at which a notice says so."""
 _OWN_CERTIFICATE = "hub certificate "
@@ -164,10 +162,11 @@ class Notices:
             ends = _find_ends(agreements)
             coming = min((each for each in ends if each > now), default=0)
             last = max((each for each in ends if each <= now), default=0)
-            if now < coming <= now + _SOON:
-                key, said = f"ends {ends[coming]} {coming}", text.format("ends within 14 days")
+            if now < coming <= now + ENDS_SOON:
+                key = f"ends {ends[coming]} {coming}"
+                said = text.format(f"ends within {ENDS_SOON // DAY} days")
                 yield Notice(key, "agreement_ends", said, path, slug)
-            if last > now - _SOON and not any(each.was_in_force(now) for each in agreements):
+            if last > now - ENDS_SOON and not any(each.was_in_force(now) for each in agreements):
                 key, said = f"ends {ends[last]} {last} now", text.format("has ended")
                 yield Notice(key, "agreement_ended", said, path, slug)
 

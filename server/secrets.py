@@ -1,4 +1,4 @@
-"""The hub's secrets file, and the hub's identity.
+"""The hub's secrets file.
 
 The namespace of the public ids is secret, so that nobody outside can tell which
 submission became which public object.  The secrets are in one file with mode
@@ -17,16 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable, Unprocessable
-from tocsin.admission.markings.tlp import TLP_2_IDS
-from tocsin.admission.model import StixObject, Tlp
-from tocsin.admission.timestamps import stix_time
 
 _FILE = "secrets.json"
 _RESTORING = "restoring"
 """A file that is there while a restore runs; its database is marked only once there is one."""
 _KEY_OCTETS = 32
-_BIRTH = 1_735_689_600_000_000
-"""2025-01-01: `created` of the hub's identity, the same on every start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +43,6 @@ class HubSecrets:
     def fingerprint(self) -> str:
         """Identifies these secrets without revealing them."""
         return hashlib.sha256(b"tocsin" + self.namespace.bytes + self.page_token_key).hexdigest()
-
-    def identity(self, title: str) -> StixObject:
-        """The hub as a STIX identity; the author of every public object.
-
-        It is marked, because misp-stix tags an event with every level that a file defines and
-        no object of it carries: TLP:CLEAR in each feed.
-        """
-        return {
-            "type": "identity",
-            "spec_version": "2.1",
-            "id": f"identity--{uuid.uuid5(self.namespace, 'hub')}",
-            "created": stix_time(_BIRTH),
-            "modified": stix_time(_BIRTH),
-            "name": title,
-            "identity_class": "organization",
-            "object_marking_refs": [TLP_2_IDS[Tlp.CLEAR]],
-        }
 
 
 def has_secrets(directory: Path) -> bool:

@@ -17,26 +17,21 @@ from tocsin.admission.errors import Unavailable
 from tocsin.server.app import HubServices
 from tocsin.server.notices import SECONDS
 from tocsin.server.store.connection import time_limit
-from tocsin.server.store.feeds.value_index import FEWEST
+from tocsin.server.store.deliveries import WRITE_PAUSE_SECONDS
+from tocsin.server.store.feeds.packing import PACK_PAUSE_SECONDS, PACK_REST
+from tocsin.server.store.feeds.value_index import (
+    FEWEST,
+    INDEX_MOST_REST_SECONDS,
+    INDEX_PAUSE_SECONDS,
+    INDEX_REST,
+    INDEX_WAIT_SECONDS,
+)
+from tocsin.server.store.statistics import COUNT_PAUSE_SECONDS
 
 log = logging.getLogger(__name__)
 
 _IDLE = 1.0
 """Seconds between checks for submissions that another process left."""
-_FLUSH = 2.0
-"""Seconds between two writes of what was delivered; deliveries are written within five."""
-_PACK_IDLE = 2.0
-"""Seconds between checks for blocks to pack."""
-_COUNT_IDLE = 5.0
-"""Seconds between checks for what the statistics have not counted."""
-_INDEX_IDLE = 1.0
-"""Seconds between checks for values to index."""
-_INDEX_REST = 30
-"""While something is published, indexing rests for this multiple of its last step's time."""
-_INDEX_MOST_REST = 10.0
-"""Seconds that it rests at most."""
-_INDEX_SECONDS = 15.0
-"""Seconds after which few of them are indexed too."""
 _FORGET_IDLE = 15.0
 """Seconds between checks for what is not kept any longer."""
 _LOOK = 1.0
@@ -46,8 +41,6 @@ _LOOK_SECONDS = 5.0
 _WARN_IDLE = 60.0
 """Seconds between two looks at what may be worth a warning."""
 _Task = Callable[[HubServices, threading.Event], None]
-_PACK_REST = 4
-"""Packing rests four times as long as its last step took."""
 
 
 def start_workers(services: HubServices, stop: threading.Event) -> list[threading.Thread]:
@@ -162,7 +155,7 @@ def _hand_over(
 
 def _write_deliveries(services: HubServices, stop: threading.Event) -> None:
     """Write deliveries in the background; the last of them are written when the hub closes."""
-    while not stop.wait(_FLUSH):
+    while not stop.wait(WRITE_PAUSE_SECONDS):
         with _survive(services, "deliveries, kept in memory"):
             services.store.deliveries.flush()
 
@@ -200,39 +193,39 @@ def run_forgetting(
 
 def _pack(services: HubServices, stop: threading.Event) -> None:
     """Pack the small blocks of many submissions, in steps with pauses."""
-    pause = _PACK_IDLE
+    pause = PACK_PAUSE_SECONDS
     while not stop.wait(pause):
-        began, pause = time.monotonic(), _PACK_IDLE
+        began, pause = time.monotonic(), PACK_PAUSE_SECONDS
         with _survive(services, "packing"):
             if services.disk.has_room_for_work() and services.store.packing.pack_next():
-                pause = min(_PACK_REST * (time.monotonic() - began), _PACK_IDLE)
+                pause = min(PACK_REST * (time.monotonic() - began), PACK_PAUSE_SECONDS)
 
 
 def _index_values(services: HubServices, stop: threading.Event) -> None:
     """Index the values of new entries, in steps with pauses; a few ones when they have waited."""
-    pause, waited = _INDEX_IDLE, 0.0
+    pause, waited = INDEX_PAUSE_SECONDS, 0.0
     while not stop.wait(pause):
         began, waited = time.monotonic(), waited + pause
-        fewest, pause = (1 if waited >= _INDEX_SECONDS else FEWEST), _INDEX_IDLE
+        fewest, pause = (1 if waited >= INDEX_WAIT_SECONDS else FEWEST), INDEX_PAUSE_SECONDS
         values = services.store.values
         with _survive(services, "indexing values"):
             if not services.disk.has_room_for_work():
                 continue
             if values.index_next(fewest=fewest):
-                rest = _INDEX_REST if values.is_busy else 1
-                pause = min(rest * (time.monotonic() - began), _INDEX_MOST_REST)
+                rest = INDEX_REST if values.is_busy else 1
+                pause = min(rest * (time.monotonic() - began), INDEX_MOST_REST_SECONDS)
             elif fewest == 1:
                 waited = 0.0
 
 
 def _count(services: HubServices, stop: threading.Event) -> None:
     """Add up what was settled, for the statistics, in steps with pauses."""
-    pause = _COUNT_IDLE
+    pause = COUNT_PAUSE_SECONDS
     while not stop.wait(pause):
-        began, pause = time.monotonic(), _COUNT_IDLE
+        began, pause = time.monotonic(), COUNT_PAUSE_SECONDS
         with _survive(services, "statistics"):
             if services.disk.has_room_for_work() and services.store.statistics.count_next():
-                pause = min(_PACK_REST * (time.monotonic() - began), _COUNT_IDLE)
+                pause = min(PACK_REST * (time.monotonic() - began), COUNT_PAUSE_SECONDS)
 
 
 def _send_notices(services: HubServices, stop: threading.Event) -> None:

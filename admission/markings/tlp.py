@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from tocsin.admission.markings.acs import is_acs
+from tocsin.admission.markings.statements import seems_to_limit_sharing
 from tocsin.admission.model import StixObject, Tlp
 
 TLP_2_IDS: Mapping[Tlp, str] = {
@@ -50,8 +51,6 @@ WELL_KNOWN_IDS = frozenset(("marking-definition--fa42a846-8d90-4e51-bc29-71d5b48
 _OFFICIAL: Mapping[str, Tlp] = {
     id_: level for table in (TLP_1_IDS, TLP_2_IDS) for level, id_ in table.items()
 }
-_NAMES_A_LEVEL = re.compile(r"\bTLP\b|\b(?:strictly )?confidential\b|\bclassified\b", re.IGNORECASE)
-"""A statement with such words limits sharing, so a reviewer must read it."""
 _LABEL = re.compile(
     r"(?<![^\W_])tlp[\W_]{0,4}(?P<level>white|clear|green|amber(?:[\W_]{0,3}strict)?|red)(?![^\W_])"
 )
@@ -248,12 +247,6 @@ def is_contradictory(definition: StixObject) -> bool:
     return len(_stated_levels(definition)) > 1
 
 
-def names_a_level(definition: StixObject) -> bool:
-    """True for a statement that seems to limit sharing: a reviewer must read it."""
-    texts = f"{definition.get('name', '')}\n{definition.get('definition')}"
-    return _NAMES_A_LEVEL.search(texts) is not None
-
-
 def _stated_levels(definition: StixObject) -> set[Tlp]:
     """The levels that a definition states: by extension (TLP 2.0) or body (TLP 1.0), and name."""
     content = _content_level(definition)
@@ -301,7 +294,7 @@ def _is_plain_statement(definition: StixObject | None) -> bool:
         definition is not None
         and definition.get("definition_type") == "statement"
         and not definition.get("extensions")
-        and not names_a_level(definition)
+        and not seems_to_limit_sharing(definition)
     )
 
 

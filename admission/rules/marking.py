@@ -13,12 +13,12 @@ from tocsin.admission.markings.acs import (
     is_acs,
     is_classified,
 )
+from tocsin.admission.markings.statements import seems_to_limit_sharing
 from tocsin.admission.markings.tlp import (
     TLP_1_IDS,
     TLP_2_IDS,
     is_contradictory,
     marking_ids,
-    names_a_level,
     read_markings,
 )
 from tocsin.admission.masking import APPROVED
@@ -41,7 +41,7 @@ _CONTRADICTORY = (
     "a marking definition whose name and content state different TLP levels: correct it, or mark"
     " with TLP 2.0"
 )
-_NAMES_A_LEVEL = (
+_LIMITS_SHARING = (
     "a statement that seems to limit sharing: send a TLP level as a TLP 2.0 marking, or leave it to"
     " a reviewer of the hub"
 )
@@ -99,7 +99,7 @@ def _explain(definition: StixObject | None) -> str:
         return _UNKNOWN
     if is_contradictory(definition):
         return _CONTRADICTORY
-    return _NAMES_A_LEVEL if names_a_level(definition) else _UNREADABLE
+    return _LIMITS_SHARING if seems_to_limit_sharing(definition) else _UNREADABLE
 
 
 def _acs_markings(

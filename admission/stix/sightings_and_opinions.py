@@ -14,7 +14,10 @@ from uuid import UUID
 from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.stix.history_extension import has_history
-from tocsin.admission.timestamps import stix_time
+from tocsin.admission.timestamps import HOUR, stix_time
+
+REPEAT_WINDOW = HOUR
+"""µs within which the same statement of the same partner is not counted again in the console."""
 
 
 @dataclass(frozen=True, slots=True)

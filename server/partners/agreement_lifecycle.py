@@ -1,8 +1,8 @@
 """Agreements with partners: make, change and end them, and write down when time does it.
 
-Access under an agreement is decided for each request, in `auth.py`.  So it begins and ends
-at the very microsecond, and nothing here has to happen for that.  Objects for readers that
-no agreement allows any more are withdrawn here.
+Access under an agreement is decided for each request, in `server/agreements.py`.  So it begins
+and ends at the very microsecond, and nothing here has to happen for that.  Objects for readers
+that no agreement allows any more are withdrawn here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import partial
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.markings.audience import Audience
 from tocsin.admission.model import Tlp
-from tocsin.admission.timestamps import timestamp
+from tocsin.admission.timestamps import DAY, timestamp
 from tocsin.server.model import Agreement, AgreementState, PublicObject
 from tocsin.server.publishing.public_objects import end_contributions
 from tocsin.server.publishing.publisher import Publisher
@@ -28,6 +28,9 @@ from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
+ENDS_SOON = 14 * DAY
+"""Time before the end of an agreement from which on a notice says so; as long after it, one says
+that it has ended."""
 PAUSE = 5_000_000
 """µs between two looks at the agreements, unless one begins or ends earlier."""
 SWEEPER = "sweep"

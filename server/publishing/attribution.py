@@ -99,8 +99,6 @@ def with_names_of(
     )
 
 
-MOST_STATEMENTS = 100
-"""Statements about one public object that are published at a time."""
 _ABOUT_THE_SOURCE = frozenset(("duplicate-of", "revoked-by"))
 """Types of relationships by which an author says that its object is superseded."""
 _MAY_MAKE_SUCH = ("language-content--", "relationship--")

@@ -51,7 +51,6 @@ from tocsin.server.model import (
     RevocationReason,
 )
 from tocsin.server.publishing.attribution import (
-    MOST_STATEMENTS,
     can_be_shared,
     find_subject,
     translates_version,
@@ -102,6 +101,7 @@ from tocsin.server.publishing.references import (
 )
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.publishing.verdicts import (
+    MOST_TRANSLATIONS,
     RESTORED,
     STAYS,
     TEXT_NOT_QUEUED,
@@ -993,7 +993,7 @@ def _subject_state(task: _Task, resolved: ResolvedCandidate, subject: str) -> Pu
     if not _is_current(task, resolved.candidate, subject, leading):
         return PublicState.OTHER_VERSION
     others = task.work.find_statements(public) - {resolved.id}
-    return PublicState.CROWDED if len(others) >= MOST_STATEMENTS else None
+    return PublicState.CROWDED if len(others) >= MOST_TRANSLATIONS else None
 
 
 def _name_leading_id(

@@ -35,6 +35,9 @@ from tocsin.admission.model import (
 from tocsin.admission.stix.references import RewrittenReferences
 from tocsin.server.model import REVOCATION, Partner, Record, Review, ReviewKind
 
+MOST_TRANSLATIONS = 100
+"""Translations of one public object, and other statements of its author about it, at a time."""
+
 
 class PublicState(StrEnum):
     """The public object that a candidate would join."""
@@ -306,7 +309,9 @@ TABLE: tuple[Row, ...] = (
         (),
         _V.REFUSED,
         _E.NONE,
-        _refused("statements", "it has 100 translations already: withdraw one first"),
+        _refused(
+            "statements", f"it has {MOST_TRANSLATIONS} translations already: withdraw one first"
+        ),
     ),
     Row((), (_O.REVOKED,), _V.REFUSED, _E.NONE, _ID_REVOKED),
     Row(

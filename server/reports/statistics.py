@@ -8,9 +8,8 @@ and the value that came back to a partner.  Everything is read in a few bounded 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 
 from tocsin.admission.errors import NotAllowed
@@ -23,21 +22,19 @@ from tocsin.server.auth import (
     may_write,
     readable_collections,
 )
-from tocsin.server.model import Account, Collection, CollectionKind, Query, VersionKeyword
+from tocsin.server.model import Account, Collection, CollectionKind
+from tocsin.server.reports.pollers import FeedPositions, Poller, describe_poller
 from tocsin.server.reports.senders import Sender, describe_sender
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import Delivery, LastPoll
-from tocsin.server.store.feeds.views import CollectionReader, HubState
+from tocsin.server.store.feeds.views import HubState
 from tocsin.server.store.public_objects import PublicSummary
 from tocsin.server.store.statistics import ALL, LATENCIES, Counts
 
-SILENT = DAY
-"""µs after its last poll from which on a poller can be silent."""
 VALUE_SUBMISSIONS = 20
 """Latest submissions of a partner whose objects are looked at for the value returned."""
 VALUE_OBJECTS = 200
 """Objects in them that are looked at."""
-_EVERY_VERSION = frozenset({VersionKeyword.ALL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +65,6 @@ class Share:
     partner: str
     objects: int
     percent: float
-
-
-@dataclass(frozen=True, slots=True)
-class Poller:
-    """An account that may read a collection, and how far it has read it."""
-
-    account: str
-    partner: str
-    collection: Collection
-    last_polled: int | None
-    """The hour of its last poll, by its beginning in µs since 1970 UTC; None: it never polled."""
-    behind: int | None
-    """Entries added after the last one that it was served, or after it was told that nothing was
-    left; None for a view."""
-    silent_since: int | None
-    """Time in µs since which it has not polled, and something new has waited for it, of a view in
-    its sources; None: nothing waits, it never polled, or its last poll is less than `SILENT` ago.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +126,13 @@ class StatisticsReader:
         hub = self._store.feeds.look()
         collections, readers = hub.collections, self._find_accounts(hub, partner)
         polls = self._store.deliveries.last_polls(_pairs(readers, collections))
-        feeds = _FeedPositions(self._store.feeds)
+        feeds, now = FeedPositions(self._store.feeds), self._clock()
         pollers: list[Poller] = []
         for reader in readers:
             for collection in collections:
                 if collection.id in reader.reads and may_read(reader, collection):
                     last = polls.get((reader.name, collection.id), LastPoll())
-                    pollers.append(self._poller(reader, collection, last, feeds))
+                    pollers.append(describe_poller(reader, collection, last, feeds, now))
         return sorted(pollers, key=lambda each: (-(each.behind or 0), each.account))
 
     def last_polls(self, most: int) -> dict[tuple[str, str], int]:
@@ -216,23 +195,6 @@ class StatisticsReader:
         every = self._store.accounts.list_accounts(partner)
         return [narrow(each) for each in every if not each.disabled]
 
-    def _poller(
-        self,
-        reader: Account,
-        collection: Collection,
-        last: LastPoll,
-        feeds: _FeedPositions,
-    ) -> Poller:
-        view, since = collection.view, None
-        behind = feeds.count_after(collection.id, last.stamp) if view is None else None
-        now = self._clock()
-        hour = last.hour if last.hour <= now else 0  # else of a clock that was ahead
-        if last.hour and behind != 0 and now - hour > SILENT:
-            after = last.stamp if view is None else max(last.stamp, hour)
-            waiting = min(_find_waiting(collection, after, feeds), default=None)
-            since = None if waiting is None else max(hour, waiting)
-        return Poller(reader.name, reader.partner, collection, last.hour or None, behind, since)
-
     def _find_served(
         self, pairs: Sequence[tuple[str, str]], days: int
     ) -> dict[tuple[str, str], list[Delivery]]:
@@ -275,38 +237,6 @@ class StatisticsReader:
                 before = self._store.feeds.position_at(feed, first - 1)
                 total += self._store.feeds.position_at(feed, last) - before
         return total
-
-
-class _FeedPositions:
-    """Looks up in feeds at which stamps pollers stand, each of them once: many are alike."""
-
-    def __init__(self, feeds: CollectionReader) -> None:
-        self._feeds, self._heads = feeds, feeds.heads()
-        self.count_after, self.next_stamp = cache(self._count_after), cache(self._next_stamp)
-
-    def _count_after(self, feed: str, stamp: int) -> int | None:
-        """Entries added after a stamp; None if there is no such feed."""
-        head = self._heads.get(feed)
-        if head is None:
-            return None
-        if stamp >= head.stamp:
-            return 0
-        return head.position - (self._feeds.position_at(feed, stamp) if stamp else 0)
-
-    def _next_stamp(self, feed: str, stamp: int) -> int | None:
-        """The stamp of the first entry after this one; None if all that came was removed."""
-        next_one = Query(limit=1, added_after=stamp, keywords=_EVERY_VERSION)
-        found = self._feeds.page(feed, next_one, bodies=False).entries
-        return found[0].stamp if found else None
-
-
-def _find_waiting(collection: Collection, after: int, feeds: _FeedPositions) -> Iterator[int]:
-    """The stamps of what came first after `after`, to a feed or to each source of a view."""
-    view = collection.view
-    if view is None or view.at is None:  # nothing new comes to a snapshot
-        for source in (collection.id,) if view is None else view.sources:
-            if (stamp := feeds.next_stamp(source, after)) is not None:
-                yield stamp
 
 
 def _check(account: Account, partner: str) -> None:

@@ -67,6 +67,10 @@ _TOO_OLD = (
     "backup took longer: set it higher on every member, or use snapshots of the disks "
     "(docs/operate.md)"
 )
+CLOCK_MARGIN = 300_000_000
+"""µs by which the clock of a restored hub begins later than every stamp that is known.  It
+covers a clock that ran ahead, as it does while much is published at once.  Less than the
+clients accept: they doubt stamps more than ten minutes ahead of their own clock."""
 _BROKEN = "the database ended the snapshot before the backup was complete: try again"
 
 Progress = Callable[[str, int], None]
@@ -212,7 +216,7 @@ class Backups:
         """
         now = self._clock()
         latest = max(now, manifest.stamp, after)
-        clock = begin_epoch(self._base, latest)
+        clock = begin_epoch(self._base, latest + CLOCK_MARGIN)
         self._note_unknown_deliveries(manifest.created, now)
         return clock
 

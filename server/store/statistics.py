@@ -41,6 +41,8 @@ LATENCIES = (
     *(10_000_000, 20_000_000, 60_000_000, 300_000_000, 1_800_000_000, HOUR, 6 * HOUR, DAY),
 )
 """Upper bounds of the buckets of times from receipt to feed, in µs; one more is above all."""
+COUNT_PAUSE_SECONDS = 5.0
+"""Seconds between two looks for what has not been counted."""
 KEPT_DAYS = 400
 """Days for which the counts of a day are kept."""
 BACKFILLED_DAYS = 90

@@ -193,7 +193,7 @@ def test_nothing_waits_for_a_database_that_has_just_not_answered(
 def test_the_background_work_indexes_values_and_counts(
     hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("_INDEX_IDLE", "_INDEX_SECONDS", "_COUNT_IDLE"):
+    for name in ("INDEX_PAUSE_SECONDS", "INDEX_WAIT_SECONDS", "COUNT_PAUSE_SECONDS"):
         monkeypatch.setattr(worker, name, 0.02)
     hub.push(indicator())
     store, feed, stop = hub.store, hub.collection("green").id, threading.Event()

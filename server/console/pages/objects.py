@@ -23,8 +23,11 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import AssessmentKind, StixObject
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.stix.object_titles import object_title, single_value
-from tocsin.admission.stix.sightings_and_opinions import Observation, build_statement
-from tocsin.admission.timestamps import HOUR
+from tocsin.admission.stix.sightings_and_opinions import (
+    REPEAT_WINDOW,
+    Observation,
+    build_statement,
+)
 from tocsin.server.console.differences import compare_versions, list_properties
 from tocsin.server.console.drawings import Graph, draw_confidence, draw_graph
 from tocsin.server.console.forms import go, show_again, text_field
@@ -51,8 +54,6 @@ _MOST_ENTRIES = 20
 """Entries of the journal on the page."""
 _LONGEST_WHOLE = 100_000
 """Characters of a text where somebody asks for all of it."""
-_REPEAT_WINDOW = HOUR
-"""µs within which the same statement of the same partner is not counted again."""
 _TYPED = 6
 """Characters of the value that are typed before it is purged."""
 _HIDDEN = frozenset(
@@ -227,7 +228,7 @@ class ObjectActs:
     def _has_reported_lately(self, report: ObjectReport, *, is_false_alarm: bool) -> bool:
         """True if the person's partner has stated the same within the last hour."""
         kind = AssessmentKind.FALSE_POSITIVE if is_false_alarm else AssessmentKind.SIGHTING
-        since = self.services.clock() - _REPEAT_WINDOW
+        since = self.services.clock() - REPEAT_WINDOW
         own = (each for each in report.assessments if each.partner == context().who.partner)
         return any(each.kind is kind and each.when >= since for each in own)
 

@@ -21,8 +21,9 @@ from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.texts import age
 from tocsin.server.partners.administration import EXPIRES_SOON
 from tocsin.server.person import Role
+from tocsin.server.reports.pollers import SILENT, Poller
 from tocsin.server.reports.senders import Sender
-from tocsin.server.reports.statistics import SILENT, Poller, Share
+from tocsin.server.reports.statistics import Share
 from tocsin.server.store.review_queue import QueuedReview
 
 _WHO = (Role.OPERATOR, Role.AUDITOR)

@@ -42,10 +42,6 @@ _LEAD = 4
 published lies there, one for each level of an object."""
 _SLOTS = 124
 """Feeds in a window; with the lead they make its length."""
-MARGIN = 300_000_000
-"""µs by which the clock of a restored hub begins later than every stamp that is known.  It
-covers a clock that ran ahead, as it does while much is published at once.  Less than the
-clients accept: they doubt stamps more than ten minutes ahead of their own clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +159,9 @@ def read_clock(base: Base, session: Session = None) -> ClockState:
     return ClockState(int(document["stamp"]), str(document.get("epoch", "")))
 
 
-def begin_epoch(base: Base, latest: int) -> ClockState:
-    """Let the clock of a restored hub go on in another epoch, later than the stamp `latest`."""
-    state = ClockState(latest + MARGIN, uuid.uuid4().hex)
+def begin_epoch(base: Base, stamp: int) -> ClockState:
+    """Let the clock of a restored hub go on in another epoch, not before this stamp."""
+    state = ClockState(stamp, uuid.uuid4().hex)
     change = {"$set": {"epoch": state.epoch}, "$max": {"stamp": state.stamp}}
     if base.clock.update_one({"_id": _HUB}, change).matched_count != 1:
         raise LookupError("the database has no clock: it was not prepared")

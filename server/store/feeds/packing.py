@@ -48,6 +48,10 @@ from tocsin.server.store.feeds.versions import IndexedEntry
 
 log = logging.getLogger(__name__)
 
+PACK_PAUSE_SECONDS = 2.0
+"""Seconds between two looks for blocks to pack."""
+PACK_REST = 4
+"""Packing rests for this multiple of its last step's time."""
 PACK_AFTER_WRITES = 64
 """Number of writes to a block that is not full yet, after which its new batches are packed."""
 MAX_BATCHES_PER_STEP = 100

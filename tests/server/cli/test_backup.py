@@ -27,7 +27,7 @@ from tocsin.server.model import Query
 from tocsin.server.partners.people import Attempt
 from tocsin.server.runtime import Runtime, open_runtime
 from tocsin.server.store import Store
-from tocsin.server.store.feeds.clock import MARGIN
+from tocsin.server.store.backup import CLOCK_MARGIN
 from tocsin.server.store.schema import SCHEMA_VERSION
 
 
@@ -164,7 +164,7 @@ def test_the_clock_goes_on_after_now_and_after_the_given_time(
         next(each for each in place.dump()["clock"] if each["_id"] == "hub")
         for place in (kept[0], from_now, from_given)
     )
-    assert one["stamp"] >= old["stamp"] + MARGIN
+    assert one["stamp"] >= old["stamp"] + CLOCK_MARGIN
     assert second["clock"] == "2099-01-01T00:05:00.000000Z"
     assert first["epoch"] != second["epoch"] and {one["epoch"], other["epoch"]} == {
         first["epoch"],
