@@ -13,7 +13,12 @@ from tocsin.admission.documents.broken_urls import join_broken_urls
 from tocsin.admission.documents.pdf_directions import in_reading_order
 from tocsin.admission.documents.pdf_layout import lay_out
 from tocsin.admission.documents.pdf_notes import RaisedNotes
-from tocsin.admission.documents.pdf_tables import VALUE_SIGN, PageTables, read_tables
+from tocsin.admission.documents.pdf_tables import (
+    MOST_PAGES_WITH_TABLES,
+    VALUE_SIGN,
+    PageTables,
+    read_tables,
+)
 from tocsin.admission.errors import Malformed
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.refang import refang
@@ -33,8 +38,6 @@ _PICTURES = (
     "or send its indicators as text"
 )
 _MOST_PAGES = 5_000
-_MOST_PAGES_WITH_TABLES = 300
-"""Reading a page's tables takes as long as its text, and the time of a file is limited."""
 _HYPHEN_AT_END = re.compile(r"[^\W_]-[ \n]")
 _BEFORE_HOST = re.compile(r"(?<=[\w+-])\n(?=@[\w-]{1,63}(?:\.|\[\.\])\w)")
 """The end of a line in a mailbox; a word before it alone could be a host, as `jane.name`."""
@@ -69,7 +72,7 @@ def read(content: bytes) -> DocumentText:
             empty.append(number)
         else:
             tables = None
-            if number <= _MOST_PAGES_WITH_TABLES:
+            if number <= MOST_PAGES_WITH_TABLES:
                 tables = _read_tables(page, text, notes, waiting)
             elif VALUE_SIGN.search(text):
                 flat.append(number)

@@ -27,6 +27,9 @@ VALUE_SIGN = re.compile(
     re.IGNORECASE,
 )
 """A mailbox, or an address, a hash or a defanged host."""
+MOST_PAGES_WITH_TABLES = 300
+"""First pages of a file of which tables are read: it takes as long as reading their text, and the
+time of a file is limited."""
 _LONGEST_PAGE = 1_000_000
 _MOST_ROWS = 400
 _MOST_BLANK = 3

@@ -14,7 +14,8 @@ import time
 
 from tocsin.server.answering.processes import CONSOLE, READY, decode_setup
 from tocsin.server.processes.forking import ANSWERING_NAME, CONSOLE_NAME, name_process
-from tocsin.server.processes.signals import await_stop, begin_log, stop_on_signal
+from tocsin.server.processes.log import begin_log
+from tocsin.server.processes.signals import await_stop, stop_on_signal
 from tocsin.server.runtime import answer_apart, answer_console_apart
 from tocsin.server.store import Clock, wall_clock
 

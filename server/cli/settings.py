@@ -18,7 +18,7 @@ import click
 
 from tocsin.admission.errors import Unavailable
 from tocsin.config.loading import load_hub
-from tocsin.server.processes.signals import begin_log
+from tocsin.server.processes.log import begin_log
 
 _SETTINGS = ("data", "mongo_uri", "host", "port", "answering_processes") + (
     "tls_certificate",

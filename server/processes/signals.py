@@ -1,4 +1,4 @@
-"""Signals that each process of a hub obeys, and its log.
+"""Signals that each process of a hub obeys.
 
 A handler only notes that a signal has come: it interrupts the main thread wherever that is, even
 within itself, so it must neither wait for a lock nor take long.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-import time
 from _thread import start_new_thread
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -17,21 +16,8 @@ from types import FrameType
 
 log = logging.getLogger(__name__)
 
-_LOG_FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s"
-_LOG_TIME = "%Y-%m-%dT%H:%M:%S"
 _SIGNAL_SECONDS = 0.5
 """Seconds after which the main thread looks if a signal has come."""
-
-
-def begin_log(level: str) -> None:
-    """Log to standard error from this level on; times are in UTC, as in the journal."""
-    formatter = logging.Formatter(_LOG_FORMAT, _LOG_TIME)
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level.upper(), handlers=[handler])
-    # At debug it logs commands with their content: hashes of passwords, mailboxes, objects.
-    logging.getLogger("pymongo").setLevel(max(logging.WARNING, logging.root.level))
 
 
 def stop_on_signal(stop: threading.Event) -> None:

@@ -85,7 +85,7 @@ class TestReading:
     def test_pages_of_which_tables_are_not_read_are_named(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(documents_pdf, "_MOST_PAGES_WITH_TABLES", 1)
+        monkeypatch.setattr(documents_pdf, "MOST_PAGES_WITH_TABLES", 1)
         found = read_pdf(pdf(["evil[.]com"], ["no value"], ["evil[.]org"]))
         assert found.notes == ["pages of which tables are read as sentences: 3"]
 
