@@ -199,7 +199,7 @@ class TestFolders:
     def test_without_room_are_not_used(self) -> None:
         """A process that may write no long files finds no room either."""
         code = (
-            "import resource, tocsin.server.runtime as runtime, tocsin.config as config\n"
+            "import resource, tocsin.server.runtime as runtime, tocsin.config.settings as config\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
             "with runtime._shared_folder(1) as folder:\n"
             "    counters = runtime._make_counters(config.HubSettings(), folder)\n"
