@@ -72,7 +72,7 @@ class Collection:
 
     @property
     def takes_posts(self) -> bool:
-        """True for the kinds to which objects can be added over TAXII."""
+        """True if objects can be added to it over TAXII."""
         return self.kind in (CollectionKind.INBOX, CollectionKind.VERBATIM)
 
 

@@ -8,6 +8,6 @@ _LIMITS = re.compile(r"\bTLP\b|\b(?:strictly )?confidential\b|\bclassified\b", r
 
 
 def seems_to_limit_sharing(definition: StixObject) -> bool:
-    """True for a marking definition with such words: a reviewer must read it."""
+    """True if a marking definition has such words: a reviewer must read it."""
     texts = f"{definition.get('name', '')}\n{definition.get('definition')}"
     return _LIMITS.search(texts) is not None

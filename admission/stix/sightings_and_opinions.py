@@ -17,7 +17,7 @@ from tocsin.admission.stix.history_extension import has_history
 from tocsin.admission.timestamps import HOUR, stix_time
 
 REPEAT_WINDOW = HOUR
-"""µs within which the same statement of the same partner is not counted again in the console."""
+"""µs within which the console takes the same statement of the same partner only once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -382,7 +382,7 @@ class Evaluator:
     def _find_sender(
         self, sent: Sent, candidates: Sequence[Candidate], known: _Known
     ) -> tuple[Partner, Submitter, dict[str, StixObject]]:
-        """The partner of a submission, its terms, and marking definitions that it may refer to."""
+        """The partner within its agreements, what rules know of it, and definitions at hand."""
         submission = sent.submission
         own = known.partners.get(submission.partner) if submission.partner else None
         partner = own or _operator(submission)

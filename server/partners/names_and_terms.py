@@ -1,4 +1,4 @@
-"""The names and terms of partners: their form, and those too short to be masked."""
+"""The names and terms of partners: their form, and which are so short that they mask too much."""
 
 from __future__ import annotations
 

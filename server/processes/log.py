@@ -1,4 +1,4 @@
-"""The log of each process of a hub: its form, on standard error."""
+"""The form of the log that each process of a hub writes to standard error."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Poller:
 
 
 class FeedPositions:
-    """Looks up in feeds at which stamps pollers stand, each of them once: many are alike."""
+    """Looks up what comes after a stamp in a feed, once for all pollers that stand there."""
 
     def __init__(self, feeds: CollectionReader) -> None:
         self._feeds, self._heads = feeds, feeds.heads()

@@ -2,8 +2,8 @@
 
 Every change of them raises a number in the document `configuration`, which lies beside
 the feeds' heads.  A request reads both in one look-up, and so knows whether what this
-process remembers is still in force.  Rights that end by time are not remembered: `auth.py`
-decides them for each request.
+process remembers is still in force.  Rights that end by time are not remembered:
+`server/agreements.py` decides them for each request.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The TAXII 2.1 endpoints (sections 4 and 5).
 
 Each checks, in this order: credential, collection, right, media types, length, and only then the
-query or the body.  `resources.py` formats the answers, `auth.py` decides rights.
+query or the body.  `resources.py` formats the answers; `server/auth.py` and
+`server/agreements.py` decide rights.
 """
 
 import re

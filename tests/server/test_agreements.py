@@ -85,10 +85,10 @@ def test_an_agreement_whose_end_is_in_the_journal_stays_ended_if_the_clock_is_se
 
 def test_several_agreements_give_together_what_each_of_them_gives() -> None:
     inbox = replace(AGREEMENT, collections=frozenset({INBOX.id}), max_tlp=Tlp.CLEAR)
-    terms = PartnerAgreements([AGREEMENT, replace(inbox, until=NOON + 5)], NOON - 1)
-    assert terms.highest_tlp(INBOX.id) is Tlp.AMBER
-    assert terms.until == NOON
-    after = replace(terms, now=NOON)
+    agreements = PartnerAgreements([AGREEMENT, replace(inbox, until=NOON + 5)], NOON - 1)
+    assert agreements.highest_tlp(INBOX.id) is Tlp.AMBER
+    assert agreements.until == NOON
+    after = replace(agreements, now=NOON)
     assert after.highest_tlp(INBOX.id) is Tlp.CLEAR
     assert after.highest_tlp(GREEN.id) is None
 
@@ -112,8 +112,8 @@ def test_what_may_hold_more_than_the_highest_level_is_not_read(
     level: Tlp, readable: set[str]
 ) -> None:
     every = frozenset(KNOWN)
-    terms = PartnerAgreements([replace(AGREEMENT, collections=every, max_tlp=level)], NOON - 1)
-    account = terms.narrow(replace(ROBOT, reads=every, writes=every), KNOWN.values())
+    agreements = PartnerAgreements([replace(AGREEMENT, collections=every, max_tlp=level)], NOON - 1)
+    account = agreements.narrow(replace(ROBOT, reads=every, writes=every), KNOWN.values())
     assert {id_ for id_, each in KNOWN.items() if auth.may_read(account, each)} == readable
     seen = {each.id for each in auth.visible_collections(account, KNOWN.values())}
     assert seen == readable | {INBOX.id, SCRATCH.id}
@@ -128,9 +128,9 @@ def test_for_partners_that_a_feed_does_not_serve_it_and_its_views_do_not_exist(
 ) -> None:
     known = [replace(FEED, audience=Audience(frozenset({"DE"}))), AGGREGATE, replace(INBOX, id="i")]
     ids = frozenset(each.id for each in known)
-    terms = PartnerAgreements([], NOON, partner=partner)
+    agreements = PartnerAgreements([], NOON, partner=partner)
     for reads, writes in ((ids, ids), (ids, frozenset[str]()), (frozenset[str](), ids)):
-        account = terms.narrow(replace(ROBOT, reads=reads, writes=writes), known)
+        account = agreements.narrow(replace(ROBOT, reads=reads, writes=writes), known)
         assert {each.id for each in auth.visible_collections(account, known)} == seen
 
 

@@ -67,7 +67,7 @@ class TestDefinitions:
         assert held.verdict is Verdict.HELD
         return held.findings[-1].message
 
-    def test_a_statement_that_names_a_level_is_held_with_that_reason(self) -> None:
+    def test_a_statement_that_seems_to_limit_sharing_is_held_with_that_reason(self) -> None:
         body = {"definition_type": "statement", "definition": {"statement": "This is TLP:RED"}}
         assert "limit sharing" in self.message({"type": "marking-definition", **body})
 
