@@ -29,7 +29,7 @@ from tocsin.server.store.agreements import group_by_partner
 
 log = logging.getLogger(__name__)
 
-SECONDS = 300.0
+NOTICE_PAUSE_SECONDS = 300.0
 """Seconds between two looks for what needs a person."""
 _TIMEOUT = 10.0
 _WITHIN = "expires within {} days"

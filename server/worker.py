@@ -15,18 +15,18 @@ from functools import partial
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.app import HubServices
-from tocsin.server.notices import SECONDS
+from tocsin.server.notices import NOTICE_PAUSE_SECONDS
 from tocsin.server.store.connection import time_limit
-from tocsin.server.store.deliveries import WRITE_PAUSE_SECONDS
+from tocsin.server.store.deliveries import FLUSH_PAUSE_SECONDS
 from tocsin.server.store.feeds.packing import PACK_PAUSE_SECONDS, PACK_REST
 from tocsin.server.store.feeds.value_index import (
     FEWEST,
-    INDEX_MOST_REST_SECONDS,
+    INDEX_LONGEST_REST_SECONDS,
     INDEX_PAUSE_SECONDS,
     INDEX_REST,
     INDEX_WAIT_SECONDS,
 )
-from tocsin.server.store.statistics import COUNT_PAUSE_SECONDS
+from tocsin.server.store.statistics import COUNT_PAUSE_SECONDS, COUNT_REST
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def _hand_over(
 
 def _write_deliveries(services: HubServices, stop: threading.Event) -> None:
     """Write deliveries in the background; the last of them are written when the hub closes."""
-    while not stop.wait(WRITE_PAUSE_SECONDS):
+    while not stop.wait(FLUSH_PAUSE_SECONDS):
         with _survive(services, "deliveries, kept in memory"):
             services.store.deliveries.flush()
 
@@ -213,7 +213,7 @@ def _index_values(services: HubServices, stop: threading.Event) -> None:
                 continue
             if values.index_next(fewest=fewest):
                 rest = INDEX_REST if values.is_busy else 1
-                pause = min(rest * (time.monotonic() - began), INDEX_MOST_REST_SECONDS)
+                pause = min(rest * (time.monotonic() - began), INDEX_LONGEST_REST_SECONDS)
             elif fewest == 1:
                 waited = 0.0
 
@@ -225,12 +225,12 @@ def _count(services: HubServices, stop: threading.Event) -> None:
         began, pause = time.monotonic(), COUNT_PAUSE_SECONDS
         with _survive(services, "statistics"):
             if services.disk.has_room_for_work() and services.store.statistics.count_next():
-                pause = min(PACK_REST * (time.monotonic() - began), COUNT_PAUSE_SECONDS)
+                pause = min(COUNT_REST * (time.monotonic() - began), COUNT_PAUSE_SECONDS)
 
 
 def _send_notices(services: HubServices, stop: threading.Event) -> None:
     """Say what needs a person, once each."""
-    while not stop.wait(SECONDS):
+    while not stop.wait(NOTICE_PAUSE_SECONDS):
         with _survive(services, "notices"):
             services.notices.work()
 

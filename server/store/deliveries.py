@@ -26,7 +26,7 @@ from tocsin.admission.timestamps import HOUR, timestamp
 from tocsin.server.model import Collection, ObjectPage, Query, VersionKeyword, View
 from tocsin.server.store.connection import Base, Document, chunk_keys
 
-WRITE_PAUSE_SECONDS = 2.0
+FLUSH_PAUSE_SECONDS = 2.0
 """Seconds between two writes of what was delivered; deliveries are written within five."""
 _HEARTBEAT = 60_000_000
 """µs after which an idle process renews its mark."""

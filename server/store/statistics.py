@@ -43,6 +43,8 @@ LATENCIES = (
 """Upper bounds of the buckets of times from receipt to feed, in µs; one more is above all."""
 COUNT_PAUSE_SECONDS = 5.0
 """Seconds between two looks for what has not been counted."""
+COUNT_REST = 4
+"""Counting rests for this multiple of its last step's time."""
 KEPT_DAYS = 400
 """Days for which the counts of a day are kept."""
 BACKFILLED_DAYS = 90

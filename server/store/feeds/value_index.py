@@ -32,10 +32,10 @@ INDEX_PAUSE_SECONDS = 1.0
 """Seconds between two looks for values to index."""
 INDEX_REST = 30
 """While something is published, indexing rests for this multiple of its last step's time."""
-INDEX_MOST_REST_SECONDS = 10.0
-"""Seconds that it rests at most."""
+INDEX_LONGEST_REST_SECONDS = 10.0
+"""The longest rest."""
 INDEX_WAIT_SECONDS = 15.0
-"""Seconds after which few of them are indexed too."""
+"""Seconds after which fewer values than `FEWEST` are indexed, too."""
 MOST_AT_ONCE = 500
 """Entries that one step indexes; commits of this process wait for the step's transaction."""
 FEWEST = 64
