@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Protocol
 
 from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.model import Tlp
@@ -17,6 +18,23 @@ from tocsin.server.model import (
     CollectionKind,
     Partner,
 )
+
+
+class AgreementLookup(Protocol):
+    """Collections, partners and agreements at one moment."""
+
+    @property
+    def collections(self) -> Sequence[Collection]:
+        """All of them, in any order."""
+        ...
+
+    def find_partner(self, slug: str) -> Partner | None:
+        """The partner with this slug, or None."""
+        ...
+
+    def agreements_of(self, partner: str) -> Sequence[Agreement]:
+        """The partner's agreements, whether in force or not."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +123,14 @@ class PartnerAgreements:
         sources = collection.view.sources if collection.view is not None else ()
         every = (collection, *(known[each] for each in sources if each in known))
         return all(each.audience.has(country, sectors) for each in every)
+
+
+def narrow_account(
+    account: Account, known: AgreementLookup, now: int, *, required: bool
+) -> Account:
+    """The account with the rights that its partner's agreements leave it; see `narrow`."""
+    own, partner = known.agreements_of(account.partner), known.find_partner(account.partner)
+    return PartnerAgreements(own, now, required, partner).narrow(account, known.collections)
 
 
 def strictest_content(collection: Collection, known: Mapping[str, Collection]) -> Tlp:

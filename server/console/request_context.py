@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import flask
 
 from tocsin.server import auth
-from tocsin.server.agreements import PartnerAgreements
+from tocsin.server.agreements import narrow_account
 from tocsin.server.console.services import ConsoleServices
 from tocsin.server.model import Account, Collection
 from tocsin.server.person import Person, Role, Session
@@ -91,7 +91,5 @@ def rights_of(person: Person, services: ConsoleServices) -> Account:
     if person.is_of_hub:
         return auth.rights_of(person, ())
     account = auth.rights_of(person, store.accounts.list_accounts(person.partner))
-    hub, required = store.feeds.look(), services.settings.require_agreements
-    known, partner = hub.agreements_of(person.partner), hub.find_partner(person.partner)
-    agreements = PartnerAgreements(known, services.clock(), required, partner)
-    return agreements.narrow(account, hub.collections)
+    required = services.settings.require_agreements
+    return narrow_account(account, store.feeds.look(), services.clock(), required=required)

@@ -15,7 +15,7 @@ from itertools import accumulate
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import DAY, HOUR
-from tocsin.server.agreements import PartnerAgreements
+from tocsin.server.agreements import narrow_account
 from tocsin.server.auth import (
     may_read,
     may_read_contributions,
@@ -186,14 +186,9 @@ class StatisticsReader:
     def _find_accounts(self, hub: HubState, partner: str | None = None) -> list[Account]:
         """The accounts that are not disabled, with the rights that they have now."""
         now, required = self._clock(), self._requires_agreements
-
-        def narrow(account: Account) -> Account:
-            known, own = hub.agreements_of(account.partner), hub.find_partner(account.partner)
-            agreements = PartnerAgreements(known, now, required, own)
-            return agreements.narrow(account, hub.collections)
-
         every = self._store.accounts.list_accounts(partner)
-        return [narrow(each) for each in every if not each.disabled]
+        enabled = (each for each in every if not each.disabled)
+        return [narrow_account(each, hub, now, required=required) for each in enabled]
 
     def _find_served(
         self, pairs: Sequence[tuple[str, str]], days: int

@@ -10,17 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from tocsin.server.agreements import AgreementLookup
 from tocsin.server.auth import AccountLookup, AuthScheme
 from tocsin.server.model import (
     OBJECTS,
     Account,
-    Agreement,
     Collection,
     DeliveryRecorder,
     FeedHead,
     ObjectPage,
     Page,
-    Partner,
     Query,
     Receipt,
     Record,
@@ -48,21 +47,8 @@ class ClientCertificate(NamedTuple):
     """Seconds since 1970 UTC; a connection may outlive it."""
 
 
-class HubState(AccountLookup, Protocol):
+class HubState(AccountLookup, AgreementLookup, Protocol):
     """The configuration at one moment, and what one collection is at."""
-
-    @property
-    def collections(self) -> Sequence[Collection]:
-        """All of them, in any order."""
-        ...
-
-    def find_partner(self, slug: str) -> Partner | None:
-        """The partner with this slug, or None."""
-        ...
-
-    def agreements_of(self, partner: str) -> Sequence[Agreement]:
-        """The partner's agreements, whether in force or not."""
-        ...
 
     def head(self, collection: Collection) -> FeedHead:
         """The head of the collection that was looked up."""

@@ -16,7 +16,7 @@ from flask import request
 
 from tocsin.admission.errors import NotAuthenticated, NotFound
 from tocsin.server import auth
-from tocsin.server.agreements import PartnerAgreements
+from tocsin.server.agreements import narrow_account
 from tocsin.server.model import Account, Agreement, Collection, Partner, Query, Submission
 from tocsin.server.taxii import content, resources, tlp1
 from tocsin.server.taxii.paging import PageRequest
@@ -268,12 +268,8 @@ class Endpoints:
             certificate,
             self.services.settings.schemes,
         )
-        known = state.agreements_of(account.partner)
         required = self.services.settings.require_agreements
-        partner = state.find_partner(account.partner)
-        now = self.services.clock()
-        agreements = PartnerAgreements(known, now, required, partner)
-        return agreements.narrow(account, state.collections)
+        return narrow_account(account, state, self.services.clock(), required=required)
 
 
 class _Nobody:
