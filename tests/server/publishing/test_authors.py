@@ -8,7 +8,6 @@ from support.clock import ManualClock
 from support.crash import work_later
 from support.hub import (
     AMBER,
-    CLEAR,
     GREEN,
     HubInProcess,
     details,
@@ -307,14 +306,3 @@ def test_the_location_of_an_author_stops_waiting(hub: HubInProcess) -> None:
     hub.push(PLACE, relationship(TEAM, "located-at", PLACE, object_marking_refs=[GREEN]))
     hub.push(by(TEAM))
     assert "relationship" not in {each["type"] for each in published_objects(hub)}
-
-
-def test_an_object_of_each_feed_carries_the_level_that_every_feed_defines(
-    hub: HubInProcess,
-) -> None:
-    """Some readers tag a whole file with each level that it defines and no object carries."""
-    for feed in ("clear", "green", "amber"):
-        objects = hub.ask(f"collections/{feed}/objects/", "north").json["objects"]
-        (identity,) = [each for each in objects if each["id"] == hub.identity]
-        assert identity["object_marking_refs"] == [CLEAR]
-        assert CLEAR in [each["id"] for each in objects]

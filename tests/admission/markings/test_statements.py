@@ -1,0 +1,25 @@
+"""Words by which a statement seems to limit sharing."""
+
+import pytest
+
+from tocsin.admission.markings.statements import seems_to_limit_sharing
+from tocsin.admission.model import StixObject
+
+
+def statement(text: str, **more: str) -> StixObject:
+    """A marking definition with this text."""
+    body = {"definition_type": "statement", "definition": {"statement": text}}
+    return {"type": "marking-definition", **body, **more}
+
+
+@pytest.mark.parametrize(
+    "text", ["TLP:RED", "see tlp red", "Strictly confidential!", "CONFIDENTIAL", "Classified"]
+)
+def test_words_that_limit_sharing_are_found_in_text_and_name(text: str) -> None:
+    assert seems_to_limit_sharing(statement(text))
+    assert seems_to_limit_sharing(statement("Copyright 2026", name=f"Notes, {text}"))
+
+
+@pytest.mark.parametrize("text", ["Copyright 2026", "unclassified", "in confidence", "a tlpx file"])
+def test_other_words_do_not_limit_sharing(text: str) -> None:
+    assert not seems_to_limit_sharing(statement(text, name=text))
