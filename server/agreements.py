@@ -109,20 +109,22 @@ class PartnerAgreements:
         if all(each.audience.is_everybody for each in known.values()):
             return account
         mine = (account.reads | account.writes) & known.keys()
-        others = {id_ for id_ in mine if not self._is_served(known[id_], known)}
+        others = {id_ for id_ in mine if not serves(known[id_], self.partner, known)}
         if not others:
             return account
         return replace(account, reads=account.reads - others, writes=account.writes - others)
 
-    def _is_served(self, collection: Collection, known: Mapping[str, Collection]) -> bool:
-        """True if the partner belongs to those whom a collection and its sources serve."""
-        country, sectors = "", tuple[str, ...]()
-        if self.partner is not None:
-            country = self.partner.country
-            sectors = tuple(each.lower() for each in self.partner.sectors)
-        sources = collection.view.sources if collection.view is not None else ()
-        every = (collection, *(known[each] for each in sources if each in known))
-        return all(each.audience.has(country, sectors) for each in every)
+
+def serves(
+    collection: Collection, partner: Partner | None, known: Mapping[str, Collection]
+) -> bool:
+    """True if the partner belongs to those whom a collection and its sources serve."""
+    country, sectors = "", tuple[str, ...]()
+    if partner is not None:
+        country, sectors = partner.country, tuple(each.lower() for each in partner.sectors)
+    sources = collection.view.sources if collection.view is not None else ()
+    every = (collection, *(known[each] for each in sources if each in known))
+    return all(each.audience.has(country, sectors) for each in every)
 
 
 def narrow_account(

@@ -11,7 +11,7 @@ import click
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import ParsedValue, format_examples, with_options
-from tocsin.server.agreements import strictest_content
+from tocsin.server.agreements import serves, strictest_content
 from tocsin.server.cli.collection import (
     format_audience,
     make_audience,
@@ -253,7 +253,12 @@ def format_agreement(hub: Runtime, agreement: Agreement) -> Answer:
     named = [known[id_] for id_ in agreement.collections if id_ in known]
     state = agreement.state_at(hub.services.agreements.now())
     used = named if state is AgreementState.IN_FORCE else []
-    reads = (each for each in used if _may_be_read(each, agreement.max_tlp, known))
+    partner = hub.services.store.accounts.find_partner(agreement.partner)
+    reads = (
+        each
+        for each in used
+        if _may_be_read(each, agreement.max_tlp, known) and serves(each, partner, known)
+    )
     return {
         "agreement": agreement.id,
         "partner": agreement.partner,

@@ -112,6 +112,16 @@ def test_a_date_is_its_first_moment_in_utc(hub: Any) -> None:
     assert made["until"] == "2099-12-31T00:00:00.000000Z"
 
 
+def test_a_feed_that_does_not_serve_the_partner_is_not_among_what_it_may_read(hub: Any) -> None:
+    hub.command("collection", "add", "french", "--kind", "feed", "--country", "FR")
+    words = ("agreement", "add", "--collection", "green,french")
+    lets_read = {}
+    for slug, country in (("lyon", "FR"), ("porto", "PT")):
+        hub.command("partner", "add", slug, "--name", slug.title(), "--country", country)
+        lets_read[slug] = hub.command(*words, slug)["lets_read"]
+    assert lets_read == {"lyon": ["french", "green"], "porto": ["green"]}
+
+
 def test_where_data_may_go_is_said_with_countries_and_sectors(hub: Any) -> None:
     bounded = ("--country", "de,FR", "--sector", "Energy")
     feed = hub.command("collection", "add", "eu-energy", "--kind", "feed", *bounded)
