@@ -57,6 +57,9 @@ _IS_REPEATED = """\
 What was ended since then is ended again now, as far as the journal has it. Before you
   start the hub, look at the entries of the journal whose numbers are in `look_at`.
   Reports of what was revoked or purged since then wait for a reviewer."""
+_NOTHING_LATER = """\
+tocsin-hub: {file} has no entry after number {last}, the last of the backup: nothing is repeated.
+  If you have a later export of the lost hub's journal, restore with it, into another place."""
 _LOCKED_OUT = """\
 tocsin-hub: no password, app or passkey of these people is valid any more. The journal says that
   one of them was changed or removed, or removes the only operator whom the backup has:
@@ -224,7 +227,9 @@ def restore(settings: HubSettings, order: RestoreOrder) -> Answer:
             with failures_explained(_disk(settings)):
                 place = opened.enter_context(_open_empty(settings, secrets))
             restored = _load(settings, order, *place, _Source(archive, manifest, entries))
-    again = _IS_REPEATED if order.journal else _DO_AGAIN
+    if order.journal and not entries:
+        print_notice(_NOTHING_LATER.format(file=order.journal, last=manifest.journal))
+    again = _IS_REPEATED if entries else _DO_AGAIN
     print_notice(_UNDONE.format(at=timestamp(manifest.created), again=again))
     answer = _describe(order.file, manifest, archive.sha256, archive.octets)
     answer |= {"clock": timestamp(restored.clock.stamp), "epoch": restored.clock.epoch}

@@ -388,6 +388,18 @@ def test_what_was_ended_after_the_backup_is_repeated(
     assert new.answer("journal", "verify")["valid"] is True
 
 
+def test_a_journal_that_ends_before_the_backup_is_said_to_repeat_nothing(
+    lost: tuple[Place, Path, Path], new_place: Any, tmp_path: Path
+) -> None:
+    """The operator would take purges for repeated that are undone."""
+    _, file, journal = lost
+    old = tmp_path / "old.jsonl"
+    old.write_text(journal.read_text().splitlines(keepends=True)[0])
+    code, _, err = new_place().run("restore", file, "--journal", old)
+    assert code == 0 and "old.jsonl has no entry after number" in err
+    assert "do again what must hold: purges" in err and "is ended again" not in err
+
+
 def test_a_restore_that_is_killed_before_the_acts_are_repeated_is_half_done(
     lost: tuple[Place, Path, Path], new_place: Any
 ) -> None:
