@@ -19,6 +19,8 @@ _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 def _parse_path(text: str) -> Path:
     if text == "-":
         raise ValueError("must be a file: what is in it is for its owner only")
+    if text.endswith("/") and not Path(text).is_dir():
+        raise ValueError("there is no such folder: create it first")
     return Path(text)
 
 
