@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import click
 
+from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import stix_time
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub, with_new_hub
@@ -86,8 +87,15 @@ def list_exclusions(hub: Runtime) -> list[Answer]:
     ]
 
 
-def remove_exclusions(hub: Runtime, values: Iterable[str]) -> list[Answer]:
-    """Take values off the exclusion list; objects that were revoked stay revoked."""
+def remove_exclusions(hub: Runtime, values: Sequence[str]) -> list[Answer]:
+    """Take values off the exclusion list; objects that were revoked stay revoked.
+
+    Raises Malformed or NotFound, before anything is changed, if one of them is not on the list.
+    """
+    known = {(each.type, each.value) for each in hub.services.store.exclusions.list()}
+    for old in (parse_exclusion(value, "", 0) for value in values):
+        if (old.type, old.value) not in known:
+            raise NotFound(f"{old.value} is not on the exclusion list")
     return [
         {"kind": old.type, "value": old.value}
         for old in (hub.services.lifecycle.readmit(value, hub.actor) for value in values)
