@@ -20,7 +20,7 @@ def _parse_path(text: str) -> Path:
     if text == "-":
         raise ValueError("must be a file: what is in it is for its owner only")
     if text.endswith("/") and not Path(text).is_dir():
-        raise ValueError("there is no such folder: create it first")
+        raise ValueError("the folder does not exist: create it first")
     return Path(text)
 
 

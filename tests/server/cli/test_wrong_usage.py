@@ -25,7 +25,7 @@ from tocsin.server.store.exclusions import parse_exclusion
         (("object", "purge", "evil-portal.top", "--reason", "\t"), "must not be empty"),
         (("partner", "export", "acme", "--output", "-"), "must be a file"),
         (("backup", "-"), "must be a file"),
-        (("backup", "no-such-folder/"), "there is no such folder: create it first"),
+        (("backup", "no-such-folder/"), "the folder does not exist: create it first"),
         (("journal", "list", "--since", "yesterday"), "write it like 2026-01-31 or 2026-01-31T00"),
         (("partner", "submissions", "acme", "--since", "1x"), "or 12h, 30d or 8w for a time ago"),
         (("agreement", "change", "6e8e", "--until", "30d"), "write it like 2026-01-31 or"),
