@@ -26,6 +26,7 @@ from tocsin.server.model import Account, Agreement, AgreementState
 from tocsin.server.partners.agreement_lifecycle import PAUSE, AgreementChange, find_current
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalEntry, JournalFilter
+from tocsin.server.taxii.long_poll import LongPolls
 from tocsin.server.worker import run_intake
 
 NOON = micros("2027-01-01T12:00:00.000000Z")
@@ -184,6 +185,13 @@ class TestLongPolls:
         headers = {"Authorization": f"Basic {token}", "Prefer": f"wait={seconds}"}
         return client.get(f"/hub/{GREEN_PAGE}?added_after={last}", headers=headers)
 
+    def await_waiting(self, hub: HubInProcess, number: int = 1) -> None:
+        """Wait until this number of requests wait."""
+        owners = (getattr(each, "__self__", None) for each in hub.store.listeners)
+        (polls,) = (each for each in owners if isinstance(each, LongPolls))
+        while polls._waiting.total() < number:
+            time.sleep(0.01)
+
     def test_what_is_published_after_the_end_is_not_delivered_to_a_request_that_waits(
         self, hub: HubInProcess, clock: ManualClock, pool: ThreadPoolExecutor
     ) -> None:
@@ -191,7 +199,7 @@ class TestLongPolls:
         clock.now = NOON - 60 * SECOND
         waits = pool.submit(self.wait, hub)
         other = pool.submit(self.wait, hub, 20, "north")
-        time.sleep(0.5)
+        self.await_waiting(hub, 2)
         clock.now = NOON + SECOND
         hub.push(indicator(), who="north")
         assert waits.result().status_code == 404
@@ -202,10 +210,9 @@ class TestLongPolls:
     ) -> None:
         agree(hub)
         clock.now = NOON - SECOND
-        began = time.monotonic()
         waits = pool.submit(self.wait, hub)
-        time.sleep(0.5)
-        clock.now = NOON
+        self.await_waiting(hub)
+        clock.now, began = NOON, time.monotonic()
         assert waits.result().status_code == 404
         assert time.monotonic() - began < 10
 
@@ -215,7 +222,7 @@ class TestLongPolls:
         agree(hub)
         clock.now = NOON - 60 * SECOND
         waits = pool.submit(self.wait, hub, 2)
-        time.sleep(0.5)
+        self.await_waiting(hub)
         clock.now = NOON
         assert waits.result().status_code == 404
 
@@ -226,7 +233,7 @@ class TestLongPolls:
         agree(hub, until=None)
         clock.now = NOON - SECOND
         waits = pool.submit(self.wait, hub)
-        time.sleep(0.5)
+        self.await_waiting(hub)
         clock.now = NOON
         time.sleep(1.5)
         assert not waits.done()
