@@ -346,8 +346,8 @@ def test_a_bundle_of_60_mb_is_checked_within_300_mb_of_memory(tmp_path: Path) ->
     path = tmp_path / "a.json"
     with path.open("w") as stream:
         stream.write('{"type":"bundle","id":"b","objects":[')
-        for number in range(50_000):
-            made = indicator(number) | {"description": "x" * 950}
+        for number in range(25_000):
+            made = indicator(number) | {"description": "x" * 2_200}
             stream.write(f"{',' if number else ''}{json.dumps(made)}")
         stream.write("]}")
     assert path.stat().st_size > 60_000_000
@@ -359,8 +359,8 @@ def test_a_bundle_of_60_mb_is_checked_within_300_mb_of_memory(tmp_path: Path) ->
 def test_a_list_of_60_mb_is_checked_within_300_mb_of_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with path.open("w") as stream:
-        for number in range(50_000):
-            stream.write(f"http://bad-portal{number}.top/{'x' * 1_180}/{number}\n")
+        for number in range(32_000):
+            stream.write(f"http://bad-portal{number}.top/{'x' * 1_850}/{number}\n")
     assert path.stat().st_size > 60_000_000
     assert 20_000 < measure_peak_of_check(path) < 300_000
 
