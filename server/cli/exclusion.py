@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
-from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import stix_time
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub, with_new_hub
@@ -87,16 +86,10 @@ def list_exclusions(hub: Runtime) -> list[Answer]:
     ]
 
 
-def remove_exclusions(hub: Runtime, values: Sequence[str]) -> list[Answer]:
+def remove_exclusions(hub: Runtime, values: Iterable[str]) -> list[Answer]:
     """Take values off the exclusion list; objects that were revoked stay revoked.
 
-    Raises Malformed or NotFound, before anything is changed, if one of them is not on the list.
+    Raises Malformed or NotFound, and removes none, if one of them is not on the list.
     """
-    known = {(each.type, each.value) for each in hub.services.store.exclusions.list()}
-    for old in (parse_exclusion(value, "", 0) for value in values):
-        if (old.type, old.value) not in known:
-            raise NotFound(f"{old.value} is not on the exclusion list")
-    return [
-        {"kind": old.type, "value": old.value}
-        for old in (hub.services.lifecycle.readmit(value, hub.actor) for value in values)
-    ]
+    removed = hub.services.lifecycle.readmit(values, hub.actor)
+    return [{"kind": old.type, "value": old.value} for old in removed]

@@ -172,7 +172,7 @@ def _exclude(hub: Runtime, what: _Details) -> bool:
 
 
 def _readmit(hub: Runtime, what: _Details) -> bool:
-    hub.services.lifecycle.readmit(str(what["value"]), hub.actor)
+    hub.services.lifecycle.readmit([str(what["value"])], hub.actor)
     return True
 
 

@@ -282,17 +282,21 @@ class Lifecycle:
 
         return new, self._store.commit(add)
 
-    def readmit(self, text: str, who: str) -> Exclusion:
-        """Take a value off the exclusion list; NotFound if it is not there."""
-        old = parse_exclusion(text, "", 0)
+    def readmit(self, texts: Iterable[str], who: str) -> list[Exclusion]:
+        """Take values off the exclusion list.
+
+        Raises Malformed or NotFound, and removes none, if one of them is not there.
+        """
+        every = {(old.type, old.value): old for old in (parse_exclusion(t, "", 0) for t in texts)}
 
         def remove(txn: Transaction) -> None:
-            if not txn.exclusions.remove(old.type, old.value):
-                raise NotFound(f"{old.value} is not on the exclusion list")
-            txn.add_journal_entry("exclusion.remove", who, {"kind": old.type, "value": old.value})
+            for kind, value in every:
+                if not txn.exclusions.remove(kind, value):
+                    raise NotFound(f"{value} is not on the exclusion list")
+                txn.add_journal_entry("exclusion.remove", who, {"kind": kind, "value": value})
 
         self._store.commit(remove)
-        return old
+        return list(every.values())
 
     def _sweep(self, now: int, txn: Transaction, ids: Sequence[str]) -> None:
         work = self._begin(txn, now)

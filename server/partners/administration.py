@@ -11,7 +11,7 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import DAY
 from tocsin.server.auth import hash_secret, is_certificate_fingerprint
 from tocsin.server.model import Account, Collection, CollectionKind, Credential, Marking, Partner
-from tocsin.server.partners.names_and_terms import check_names, check_partner, check_slug
+from tocsin.server.partners.names_and_terms import check_masks, check_name_and_group, check_slug
 from tocsin.server.partners.people import remove_people
 from tocsin.server.store import Store, Transaction
 
@@ -63,8 +63,8 @@ class Partners:
         Raises Malformed, NotFound for an unknown collection, Conflict if the name is taken.
         """
         check_slug(partner.slug)
-        check_partner(partner)
-        check_names(partner)
+        check_name_and_group(partner)
+        check_masks(partner)
         reads = self.find_readable_ids(change.reads or ())
         writes = self.find_writable_ids(change.writes or ())
         marking = change.marking or Marking.TLP2
@@ -95,9 +95,9 @@ class Partners:
                 raise NotFound(f"partner {slug} has no account of its name")
             changed = replace(partner, **change.fields)  # type: ignore[arg-type]
             changed = replace(changed, default_tlp=min(changed.max_tlp, Tlp.AMBER))
-            check_partner(changed)
+            check_name_and_group(changed)
             if change.fields.keys() & {"name", "terms"}:  # old ones must not stop a --disable
-                check_names(changed)
+                check_masks(changed)
             changed_account = self._change_account(account, change)
             if (changed, changed_account) == (partner, account):
                 return partner

@@ -18,8 +18,8 @@ def check_slug(text: str) -> None:
         raise Malformed(f"{text!r} must be 1 to 63 lower-case letters, digits or hyphens")
 
 
-def check_partner(partner: Partner) -> None:
-    """Raise Malformed if the name is empty or not printable, or the group is no short name."""
+def check_name_and_group(partner: Partner) -> None:
+    """Raise Malformed if the name is empty or has hidden characters, or the group is malformed."""
     if partner.group:
         check_slug(partner.group)
     if not partner.name.strip():
@@ -28,8 +28,8 @@ def check_partner(partner: Partner) -> None:
         raise Malformed("the name has hidden characters: write it without")
 
 
-def check_names(partner: Partner) -> None:
-    """Raise Malformed for a name or term that is too long, or has nothing that could be masked."""
+def check_masks(partner: Partner) -> None:
+    """Raise Malformed if the name or a term is too long, or has nothing that could be masked."""
     for each in (partner.name, *partner.terms):
         if len(each) > _LONGEST_NAME:
             raise Malformed(f"{each[:40]!r}… is longer than {_LONGEST_NAME} characters: shorten it")

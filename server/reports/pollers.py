@@ -42,7 +42,7 @@ class FeedPositions:
         self.count_after, self.next_stamp = cache(self._count_after), cache(self._next_stamp)
 
     def _count_after(self, feed: str, stamp: int) -> int | None:
-        """Entries added after a stamp; None if there is no such feed."""
+        """Entries added after a stamp; None if the feed does not exist."""
         head = self._heads.get(feed)
         if head is None:
             return None

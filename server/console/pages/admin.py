@@ -639,7 +639,7 @@ class ExclusionPages:
 
     def remove(self) -> ResponseReturnValue:
         """Take a value off the list."""
-        self.services.lifecycle.readmit(text_field("value", 2_000), context().who.login)
+        self.services.lifecycle.readmit([text_field("value", 2_000)], context().who.login)
         return go("/admin/exclusions")
 
 

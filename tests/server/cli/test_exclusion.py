@@ -15,5 +15,5 @@ def test_nothing_is_removed_if_one_of_several_values_is_not_on_the_list(hub: Hub
     with pytest.raises(NotFound, match="other.top is not on the exclusion list"):
         remove_exclusions(runtime, ["ours.top", "other.top"])
     assert len(list_exclusions(runtime)) == 2
-    assert len(remove_exclusions(runtime, ["OURS.top", "192.0.2.7"])) == 2
+    assert len(remove_exclusions(runtime, ["OURS.top", "ours.top", "192.0.2.7"])) == 2
     assert list_exclusions(runtime) == []

@@ -189,7 +189,9 @@ class TestLongPolls:
         """Wait until this number of requests wait."""
         owners = (getattr(each, "__self__", None) for each in hub.store.listeners)
         (polls,) = (each for each in owners if isinstance(each, LongPolls))
+        deadline = time.monotonic() + 60
         while polls._waiting.total() < number:
+            assert time.monotonic() < deadline, "no request waits"
             time.sleep(0.01)
 
     def test_what_is_published_after_the_end_is_not_delivered_to_a_request_that_waits(

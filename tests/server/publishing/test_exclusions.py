@@ -105,10 +105,10 @@ class TestExcludedValue:
 
     def test_an_excluded_value_may_be_readmitted(self, hub: HubInProcess) -> None:
         hub.services.lifecycle.exclude("evil-portal.top", "operator", "")
-        hub.services.lifecycle.readmit("EVIL-portal.top", "operator")
+        hub.services.lifecycle.readmit(["EVIL-portal.top"], "operator")
         assert hub.verdicts(hub.push(indicator())) == ["admitted"]
         with pytest.raises(NotFound):
-            hub.services.lifecycle.readmit("evil-portal.top", "operator")
+            hub.services.lifecycle.readmit(["evil-portal.top"], "operator")
 
     @pytest.mark.parametrize("value", ["", "two words", "just-a-name", "1.2.3", "abcdef"])
     def test_a_text_that_is_no_value_cannot_be_excluded(
