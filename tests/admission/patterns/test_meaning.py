@@ -14,7 +14,7 @@ from tocsin.admission.patterns.canonical import canonical_pattern
 seeds = st.integers(0, 2**32)
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150, 15), deadline=None)
 @given(patterns, observations, seeds)
 def test_a_canonical_pattern_matches_the_same_observations(
     tree: Any, observed: Any, seed: Any
@@ -47,7 +47,7 @@ def test_a_canonical_pattern_too_large_to_expand_matches_the_same_observations(
     assert canonical_pattern(canonical) == canonical
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150, 15), deadline=None)
 @given(patterns, seeds)
 def test_every_form_of_a_pattern_has_one_canonical_form(tree: Any, seed: Any) -> None:
     plain = Writer(0, loose=False).write(tree)
@@ -56,7 +56,7 @@ def test_every_form_of_a_pattern_has_one_canonical_form(tree: Any, seed: Any) ->
     assert canonical_pattern(other) == canonical_pattern(plain)
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150, 15), deadline=None)
 @given(patterns, seeds)
 def test_a_canonical_pattern_is_valid_and_its_own_canonical_form(tree: Any, seed: Any) -> None:
     pattern = Writer(seed, loose=True).write(tree)
