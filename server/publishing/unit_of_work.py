@@ -97,7 +97,7 @@ class UnitOfWork:
 
     def load(self, ids: Some[str]) -> None:
         """Read the public objects with these ids that were not looked up before."""
-        wanted = set(ids) - self._copies.keys() - {""}
+        wanted = {id_ for id_ in ids if id_ and id_ not in self._copies}
         if not wanted:
             return
         found = self.txn.public_objects(wanted)

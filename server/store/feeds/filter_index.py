@@ -19,7 +19,7 @@ are looked up only in the spans that it left.
 from __future__ import annotations
 
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -73,14 +73,14 @@ def span_number(block: int) -> int:
 
 def filter_documents(feed: str, entries: Sequence[PlacedEntry]) -> list[Document]:
     """The filter documents of the batch that holds these entries."""
-    by_term: dict[str, TermEntries] = {}
+    by_term: defaultdict[str, TermEntries] = defaultdict(TermEntries)
     for entry in entries:
         posting, place = entry.posting, (entry.position - 1) % BLOCK_SIZE
         own = (f"type={posting.type}", f"level={posting.visibility.tlp.label}")
         for term in {*posting.terms, *own, *(ENDED.terms if posting.ends else ())}:
-            by_term.setdefault(term, TermEntries()).add(place)
+            by_term[term].add(place)
         for term, number in posting.numeric_terms:
-            by_term.setdefault(term, TermEntries()).add(place, number)
+            by_term[term].add(place, number)
     return build_filter_documents(feed, entries[0].position, by_term)
 
 
@@ -130,10 +130,10 @@ def filter_document_without(document: Document, places: Container[int]) -> Docum
 
 def merge_terms(documents: Iterable[Document]) -> dict[str, TermEntries]:
     """Merge the terms of several filter documents of one block, so that fewer are written."""
-    by_term: dict[str, TermEntries] = {}
+    by_term: defaultdict[str, TermEntries] = defaultdict(TermEntries)
     for document in sorted(documents, key=lambda document: document["first"]):
         for term, entries in read_terms(document, _AllTerms()):
-            merged = by_term.setdefault(term, TermEntries())
+            merged = by_term[term]
             merged.places += entries.places
             merged.numbers += entries.numbers
     return by_term

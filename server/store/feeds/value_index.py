@@ -13,6 +13,7 @@ yields to other writers.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -144,11 +145,11 @@ class ValueIndexer:
 
 def _terms_of(batch: Document, places: range) -> Mapping[str, TermEntries]:
     """The terms of some entries of a batch, by their places in the block."""
-    by_term: dict[str, TermEntries] = {}
+    by_term: defaultdict[str, TermEntries] = defaultdict(TermEntries)
     gone = frozenset(batch["gone"])
     before = (batch["first"] - 1) % BLOCK_SIZE
     for i in places:
         body = b"" if i in gone else entry_body(batch, i)
         for term in value_terms(orjson.loads(body)) if body else ():
-            by_term.setdefault(term, TermEntries()).add(before + i)
+            by_term[term].add(before + i)
     return by_term
