@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import click
 
-from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.errors import Conflict, Malformed, NotAllowed, NotFound, ShareError
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import parse_past_time, parse_time
 from tocsin.config.command_line import ParsedValue, printable
@@ -147,6 +147,23 @@ def with_acting_hub(
 def with_new_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]:
     """As `with_acting_hub`, for a command that may be a hub's first: it makes a new hub."""
     return with_acting_hub(command, creates=True)
+
+
+def act_on_each(names: Sequence[str], act: Callable[[str], Iterable[Answer]]) -> Iterator[Answer]:
+    """Act on each of the names once; where one is of no use, the others are acted on all the same.
+
+    At the end it raises the error of the last one that failed; those before are printed.
+    """
+    failed: ShareError | None = None
+    for name in dict.fromkeys(names):
+        try:
+            yield from act(name)
+        except (NotFound, Malformed, Conflict, NotAllowed) as error:
+            if failed is not None:
+                print_notice(f"tocsin-hub: {failed}")
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 def _print_once(record: ShownOnce, *, as_json: bool) -> None:

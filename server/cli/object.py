@@ -10,7 +10,7 @@ import click
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
-from tocsin.server.cli.command import REASON, Answer, with_acting_hub, with_hub
+from tocsin.server.cli.command import REASON, Answer, act_on_each, with_acting_hub, with_hub
 from tocsin.server.lifecycle.purge import is_object_id
 from tocsin.server.reports.receivers import ReceivedBy, Receiver, split_receivers
 from tocsin.server.runtime import Runtime
@@ -152,15 +152,18 @@ def purge_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[A
         }
 
 
-def revoke_objects(hub: Runtime, names: Iterable[str], reason: str) -> Iterator[Answer]:
+def revoke_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[Answer]:
     """Revoke public objects by id or value; a later report of the same makes new ones."""
-    for name in names:
+
+    def revoke(name: str) -> list[Answer]:
         if is_object_id(name):
             hub.services.lifecycle.revoke(name, hub.actor, reason)
             ids = [name]
         else:
             ids = hub.services.lifecycle.revoke_value(name, hub.actor, reason)
-        yield from ({"public": public_id, "revoked": True} for public_id in ids)
+        return [{"public": public_id, "revoked": True} for public_id in ids]
+
+    return act_on_each(names, revoke)
 
 
 def find_receivers(hub: Runtime, names: Iterable[str]) -> list[Answer]:

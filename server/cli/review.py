@@ -16,6 +16,7 @@ from tocsin.config.command_line import format_examples, printable
 from tocsin.server.cli.command import (
     AS_JSON,
     Answer,
+    act_on_each,
     format_record,
     with_acting_hub,
     with_hub,
@@ -87,8 +88,11 @@ def _show(hub: Runtime, id: str, as_json: bool) -> None:
 @with_acting_hub
 def _release(hub: Runtime, ids: tuple[str, ...], without_text: bool) -> Iterator[Answer]:
     """Admit objects that were held; ID is what `review list` shows."""
-    for id in ids:
-        yield decide_review(hub, id, release=True, reason="", without_text=without_text)
+
+    def release(id: str) -> list[Answer]:
+        return [decide_review(hub, id, release=True, reason="", without_text=without_text)]
+
+    return act_on_each(ids, release)
 
 
 @review_command.command(
@@ -107,8 +111,7 @@ def _release(hub: Runtime, ids: tuple[str, ...], without_text: bool) -> Iterator
 @with_acting_hub
 def _reject(hub: Runtime, ids: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Refuse objects that were held; ID is what `review list` shows."""
-    for id in ids:
-        yield decide_review(hub, id, release=False, reason=reason)
+    return act_on_each(ids, lambda id: [decide_review(hub, id, release=False, reason=reason)])
 
 
 @review_command.command(
@@ -124,9 +127,12 @@ def _forget(hub: Runtime, ids: tuple[str, ...]) -> Iterator[Answer]:
 
     ID is in the journal: `journal list --act review.reject`.
     """
-    for id in ids:
+
+    def forget(id: str) -> list[Answer]:
         review = hub.services.intake.reviewer.forget_decision(id, hub.actor)
-        yield {"review": id, "source_id": review.source_id, "state": review.state}
+        return [{"review": id, "source_id": review.source_id, "state": review.state}]
+
+    return act_on_each(ids, forget)
 
 
 def list_reviews(hub: Runtime, partner: str | None, most: int | None = None) -> list[Answer]:

@@ -9,7 +9,7 @@ import click
 from tocsin.admission.descriptions import count
 from tocsin.admission.timestamps import DAY, stix_time
 from tocsin.config.command_line import format_examples
-from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
+from tocsin.server.cli.command import Answer, act_on_each, with_acting_hub, with_hub
 from tocsin.server.model import Submission
 from tocsin.server.runtime import Runtime
 
@@ -41,9 +41,12 @@ def _list(hub: Runtime) -> list[Answer]:
 @with_acting_hub
 def _retry(hub: Runtime, ids: tuple[str, ...]) -> Iterator[Answer]:
     """Put submissions back into the queue, for instance after an update of the hub."""
-    for id in ids:
+
+    def retry(id: str) -> list[Answer]:
         hub.services.intake.set_aside.retry(id, hub.actor)
-        yield {"submission": id, "state": "queued"}
+        return [{"submission": id, "state": "queued"}]
+
+    return act_on_each(ids, retry)
 
 
 @submission_command.command(
@@ -62,9 +65,12 @@ def _retry(hub: Runtime, ids: tuple[str, ...]) -> Iterator[Answer]:
 @with_acting_hub
 def _drop(hub: Runtime, ids: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Refuse what is left of submissions and delete their bodies."""
-    for id in ids:
-        refused = hub.services.intake.set_aside.drop(id, hub.actor, reason)
-        yield {"submission": id, "refused": refused}
+
+    def drop(id: str) -> list[Answer]:
+        return [{"submission": id, "refused": set_aside.drop(id, hub.actor, reason)}]
+
+    set_aside = hub.services.intake.set_aside
+    return act_on_each(ids, drop)
 
 
 def _format_submission(submission: Submission) -> Answer:

@@ -85,11 +85,3 @@ def test_the_journal_names_who_decided(
     assert command("retry", aside["id"], "--as", "jane")[0] == 0
     entry = present(hub.store.journal.last_entry())
     assert (entry.action, entry.actor) == ("submission.retry", "operator:jane")
-
-
-def test_what_was_done_before_a_failure_is_shown(
-    hub: HubInProcess, aside: Object, command: Callable[..., Any]
-) -> None:
-    code, out, err = command("retry", aside["id"], "unknown")
-    assert (code, "unknown" in err) == (1, True)
-    assert json.loads(out) == [{"submission": aside["id"], "state": "queued"}]
