@@ -214,7 +214,7 @@ def test_the_clients_load_neither_flask_nor_pymongo() -> None:
     assert not {"flask", "werkzeug", "pymongo", "tocsin.server"} & set(loaded.stdout.split())
 
 
-@pytest.mark.parametrize("name", ["match_filters", "search_terms"])
+@pytest.mark.parametrize("name", ["match_filters", "value_terms"])
 def test_the_terms_of_the_index_know_nothing_of_the_database(name: str) -> None:
     house = modules(ROOT)
     imported = {each for _, each in imports(house[f"tocsin.server.store.{name}"], house)}

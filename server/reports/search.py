@@ -1,8 +1,9 @@
 """Search: from a text that somebody pasted to the published objects that the account may read.
 
-The text is understood as admission would understand it: refanged, in canonical form.  It is
-looked up by its terms in the index of each readable collection, what was added last
-first.  Entries that are not indexed yet are compared one by one.
+The text is understood (`understand_text`) as admission would understand it: refanged, in
+canonical form.  It is looked up by its terms in the index of each readable collection, what was
+added last first.  Entries that are not indexed yet are compared one by one.
+`server/store/value_terms.py` says which terms an object has, and spells them for both sides.
 
 An account's results depend on its own collections alone: the index is one for each
 collection.
@@ -10,8 +11,11 @@ collection.
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 import orjson
 
@@ -19,6 +23,14 @@ from tocsin.admission.errors import NotAllowed
 from tocsin.admission.markings.revoked_definitions import is_ended_definition
 from tocsin.admission.markings.tlp import strictest_tlp
 from tocsin.admission.model import Observable, StixObject, Tlp
+from tocsin.admission.observables.domain_names import canonical_host, registrable_domain
+from tocsin.admission.observables.ioc_types import (
+    IocType,
+    RecognisedIoc,
+    recognise_ioc,
+    recognise_without_scheme,
+)
+from tocsin.admission.observables.refang import join_spaced, refang
 from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.output_formats.listed_values import without_wildcard_end
 from tocsin.admission.stix.object_titles import object_title
@@ -37,16 +49,31 @@ from tocsin.server.model import (
 from tocsin.server.store import Store
 from tocsin.server.store.exclusions import start_pages
 from tocsin.server.store.match_filters import visibility
-from tocsin.server.store.search_terms import (
-    SearchedText,
-    SearchKind,
+from tocsin.server.store.value_terms import (
+    INDEXED_PREFIXES,
+    Network,
+    domain_key,
+    email_key,
     exact_filter,
     has_terms,
+    hash_key,
     host_filter,
-    understand_text,
+    host_key,
+    host_of,
+    inside_key,
+    key_filter,
+    network_key,
+    network_text,
+    parse_network,
+    site_key,
+    text_key,
+    url_key,
     value_terms,
+    word_keys,
 )
 
+LONGEST_TEXT = 2_000
+"""Characters of a text that is searched for."""
 MOST_HITS = 50
 """Hits of one search; the next ones are found with `until` set before the last hit's stamp."""
 MOST_EXAMINED = 200
@@ -57,6 +84,58 @@ _PORTION = 100
 """Public objects that are read at once."""
 _EVERYTHING = TermFilter("level", tuple(sorted(f"level={level.label}" for level in Tlp)))
 """Matches every entry."""
+_MOST_NETWORKS = 16
+"""Keys for the parts of a network, rather than one for a wider network around it."""
+_WIDEST = {4: 8, 6: 19}
+"""The widest networks that are looked up for an address: registries assign no larger ones."""
+_STIX_ID = re.compile(
+    r"[a-z][a-z0-9-]{1,249}--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    re.IGNORECASE,
+)
+_CVE = re.compile(r"CVE[-\u2010\u2011\u2013](\d{4})[-\u2010\u2011\u2013](\d{4,10})", re.IGNORECASE)
+_ATTACK = re.compile(r"(?:TA|T|S|G|M|C|DS|DET|AN|A)\d{4}(?:\.\d{3})?", re.IGNORECASE | re.ASCII)
+_HASH = re.compile(r"[0-9A-Fa-f]{32,128}")
+_HOST_NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.){1,20}[A-Za-z]{2,63}\.?")
+_FILE_NAME = re.compile(r"[^\\/:*?\"<>|\s][^\\/:*?\"<>|]{0,250}\.[A-Za-z][A-Za-z0-9]{1,7}")
+
+
+class SearchKind(StrEnum):
+    """The ways in which a searched text is understood."""
+
+    ID = "id"
+    DOMAIN = "domain"
+    URL = "url"
+    ADDRESS = "address"
+    NETWORK = "network"
+    EMAIL = "email"
+    HASH = "hash"
+    CVE = "cve"
+    ATTACK = "attack"
+    FILE = "file"
+    WORDS = "words"  # a label, a name, or words of one
+    EVERYTHING = "everything"  # no text: the filters alone
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedText:
+    """A searched text as it was understood."""
+
+    kind: SearchKind
+    value: str
+    """The value in the spelling in which it is looked up."""
+    was_refanged: bool = False
+    filters: tuple[TermFilter, ...] = ()
+    """An object must match all of them; empty for an id, and if everything is wanted."""
+    network: str = ""
+    """The network in which, or around which, the address of an object must lie, if the terms of
+    the filters alone do not tell; else empty."""
+
+    def matches(self, subject: StixObject) -> bool:
+        """True if an object that matches the filters is meant; decided by the object itself."""
+        if not self.network:
+            return True
+        wanted = ipaddress.ip_network(self.network)
+        return any(_touch(each, wanted) for each in _find_networks(subject))
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,3 +433,156 @@ def _make_hit(entry: Entry, collection: Collection, now: int) -> SearchHit:
         stamp=entry.stamp,
         in_force=seen.active(now) and not is_ended_definition(subject),
     )
+
+
+def understand_text(text: str) -> SearchedText:
+    """The meaning of a text that a person pasted; any text has one.
+
+    A STIX pattern stands for the first value that it compares, defanged or not.
+    """
+    plain = text.strip()[:LONGEST_TEXT].strip()
+    if not plain:
+        return SearchedText(SearchKind.EVERYTHING, "")
+    if _STIX_ID.fullmatch(plain):
+        return SearchedText(SearchKind.ID, plain.lower())
+    if (value := _first_value(plain)) is not None:
+        return understand_text(value)
+    word = refang(join_spaced(plain))
+    for recognise in (_recognise_catalogue_id, _recognise_value, _recognise_file):
+        if (found := recognise(word)) is not None:
+            kind, value, keys, network = found
+            return SearchedText(kind, value, word != plain, (key_filter(keys),), network)
+    return _search_words(plain)
+
+
+def _find_networks(subject: StixObject) -> Iterator[Network]:
+    """The addresses, as networks of one, and the networks that an object is about."""
+    for each in extract_observables(subject):
+        if not each.negated and (network := parse_network(each.value)) is not None:
+            yield network
+
+
+def _first_value(text: str) -> str | None:
+    """The first value that a STIX pattern compares; None if the text is not a pattern."""
+    if not text.startswith(("[", "(")):
+        return None
+    found = extract_observables({"type": "indicator", "pattern": text})
+    return next((each.value for each in found if each.value.strip() and not each.negated), None)
+
+
+_Understood = tuple[SearchKind, str, list[str], str]
+"""Kind, value, keys of which one is enough, and the network to compare with."""
+
+
+def _recognise_catalogue_id(word: str) -> _Understood | None:
+    if found := _CVE.fullmatch(word):
+        value = f"CVE-{found[1]}-{found[2]}"
+        return SearchKind.CVE, value, [text_key(value)], ""
+    if _ATTACK.fullmatch(word):
+        return SearchKind.ATTACK, word.upper(), [text_key(word)], ""
+    return None
+
+
+def _recognise_value(word: str) -> _Understood | None:
+    network = parse_network(word)  # also private ones, and wider than admission takes
+    if network is not None:
+        return _search_network(network)
+    if _HASH.fullmatch(word):
+        return SearchKind.HASH, word.lower(), [hash_key(word)], ""
+    found = recognise_ioc(word)
+    if found is None and "/" in word:
+        found = recognise_without_scheme(word)
+    return None if found is None else _search_ioc(found)
+
+
+def _search_ioc(found: RecognisedIoc) -> _Understood:
+    value = found.value
+    match found.kind:
+        case IocType.IPV4 | IocType.IPV6:
+            return _search_network(ipaddress.ip_network(value))
+        case IocType.DOMAIN:
+            return SearchKind.DOMAIN, value, _domain_keys(value), ""
+        case IocType.URL:
+            return SearchKind.URL, value, _url_keys(value), ""
+        case IocType.EMAIL:
+            return SearchKind.EMAIL, value, [email_key(value)], ""
+        case _:
+            return SearchKind.HASH, value, [hash_key(value)], ""
+
+
+def _search_network(network: Network) -> _Understood:
+    value = network_text(network)
+    around = [network_key(each) for each in _networks_around(network)]
+    if network.prefixlen == network.max_prefixlen:
+        return SearchKind.ADDRESS, value, [*around, host_key(value)], ""
+    inside, exact = _keys_inside(network)
+    return SearchKind.NETWORK, value, [*around, *inside], "" if exact else str(network)
+
+
+def _domain_keys(host: str) -> list[str]:
+    keys = [domain_key(each) for each in _parents(host)] + [host_key(host)]
+    if registrable_domain(host) == host:
+        keys.append(site_key(host))
+    return keys
+
+
+def _url_keys(url: str) -> list[str]:
+    _, _, rest = url.partition("://")
+    keys, host = [url_key(url)], host_of(url)
+    keys += [url_key(f"{scheme}://{rest}") for scheme in ("http", "https")]
+    network = parse_network(host)
+    if network is not None:
+        keys += map(network_key, _networks_around(network))
+    elif host:
+        keys += [domain_key(each) for each in _parents(host)]
+    return keys
+
+
+def _recognise_file(word: str) -> _Understood | None:
+    """A file name, or a host whose top-level domain is unknown here: a new or an internal one."""
+    is_host = _HOST_NAME.fullmatch(word)
+    if not is_host and not _FILE_NAME.fullmatch(word):
+        return None
+    keys = [text_key(word), *(_domain_keys(canonical_host(word)) if is_host else ())]
+    return SearchKind.FILE if _FILE_NAME.fullmatch(word) else SearchKind.DOMAIN, word, keys, ""
+
+
+def _search_words(plain: str) -> SearchedText:
+    words = word_keys(plain)
+    if len(words) < 2:
+        filters: tuple[TermFilter, ...] = (key_filter([text_key(plain), *words]),)
+    else:
+        filters = tuple(key_filter([each], number) for number, each in enumerate(words))
+    return SearchedText(SearchKind.WORDS, plain, filters=filters)
+
+
+def _networks_around(network: Network) -> Iterator[Network]:
+    """The network itself and all that contain it."""
+    widest = min(_WIDEST[network.version], network.prefixlen)
+    for length in range(network.prefixlen, widest - 1, -1):
+        yield network.supernet(new_prefix=length)
+
+
+def _keys_inside(network: Network) -> tuple[list[str], bool]:
+    """The keys under which everything inside a network is found; False: with more beside it."""
+    levels = INDEXED_PREFIXES[network.version]
+    for length in levels:
+        if network.prefixlen <= length <= network.prefixlen + _MOST_NETWORKS.bit_length() - 1:
+            return [inside_key(each) for each in network.subnets(new_prefix=length)], True
+    around = max((each for each in levels if each <= network.prefixlen), default=0)
+    return ([inside_key(network.supernet(new_prefix=around))] if around else []), False
+
+
+def _touch(one: Network, other: Network) -> bool:
+    """True if one of two networks contains the other."""
+    return one.version == other.version and one.overlaps(other)
+
+
+def _parents(host: str) -> list[str]:
+    """A host name and the names above it, down to the registrable domain."""
+    top = registrable_domain(host)
+    parents = [host]
+    while host != top and host.endswith(f".{top}"):
+        host = host.partition(".")[2]
+        parents.append(host)
+    return parents

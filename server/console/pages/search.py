@@ -17,8 +17,7 @@ from tocsin.server.console.forms import go, show_again
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
-from tocsin.server.reports.search import SearchFilters, SearchResult
-from tocsin.server.store.search_terms import LONGEST_TEXT, SearchKind
+from tocsin.server.reports.search import LONGEST_TEXT, SearchFilters, SearchKind, SearchResult
 
 _FIELDS = ("type", "feed", "from", "to", "partner")
 _LONGEST_FIELD = 100

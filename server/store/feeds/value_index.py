@@ -25,7 +25,7 @@ from tocsin.server.store.configuration import ONLY_FEEDS
 from tocsin.server.store.connection import Base, Client, Document, try_transaction
 from tocsin.server.store.feeds.blocks import BLOCK_SIZE, block_number, decompress_batch, entry_body
 from tocsin.server.store.feeds.filter_index import TermEntries, build_filter_documents
-from tocsin.server.store.search_terms import value_terms
+from tocsin.server.store.value_terms import value_terms
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from support.statement_marking import STATEMENT
 
 from tocsin.admission.errors import NotAllowed
 from tocsin.server.model import Account, Collection, CollectionKind, Partner, View
-from tocsin.server.reports.search import SearchFilters, SearchResult
+from tocsin.server.reports.search import SearchFilters, SearchKind, SearchResult, understand_text
 from tocsin.server.store.exclusions import parse_exclusion
 from tocsin.server.store.feeds.packing import Packer
-from tocsin.server.store.search_terms import SearchKind, has_terms, understand_text, value_terms
+from tocsin.server.store.value_terms import has_terms, value_terms
 
 LONG = f"http://cdn.top/{'x' * 2_500}"
 OTHER_PAGES = "[url:value IN ('http://far.cdn.top/', 'http://cdn.top/a', 'http://9.8.7.6/?a')]"
