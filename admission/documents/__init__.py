@@ -72,7 +72,9 @@ class Mail(msgspec.Struct, frozen=True, tag=True):
     links: list[str] = []
     """The targets of links in HTML."""
     attachments: list[str] = []
-    """SHA-256 of each file."""
+    """SHA-256 of each attached file."""
+    pictures: list[str] = []
+    """SHA-256 of each picture that the text shows."""
     attached: list["Mail"] = []
     """Messages that it carries as attachments."""
 

@@ -71,12 +71,8 @@ class _Reader:
             if part.get_content_type() == "message/rfc822":
                 inner = (self.read(each, depth + 1) for each in _messages_in(part))
                 content.attached += inner
-            elif _is_file(part):
-                content.add_file(part.get_filename() or "", _payload(part), self._read_attached)
-            elif part.get_content_type() == "text/html":
-                content.add_page(decode(_payload(part)))
-            elif part.get_content_maintype() == "text":
-                content.texts.append(_decode_text(part))
+            else:
+                self._add_part(part, content)
         return Mail(
             senders=_senders(message),
             recipients=_recipients(message),
@@ -86,8 +82,20 @@ class _Reader:
             text=content.text,
             links=content.links,
             attachments=content.files,
+            pictures=content.pictures,
             attached=content.attached,
         )
+
+    def _add_part(self, part: Message, content: "Contents") -> None:
+        """Add a part that is neither a message nor a container."""
+        if _is_shown_picture(part):
+            content.add_picture(_payload(part))
+        elif _is_file(part):
+            content.add_file(part.get_filename() or "", _payload(part), self._read_attached)
+        elif part.get_content_type() == "text/html":
+            content.add_page(decode(_payload(part)))
+        elif part.get_content_maintype() == "text":
+            content.texts.append(_decode_text(part))
 
 
 @dataclass(slots=True)
@@ -98,6 +106,8 @@ class Contents:
     links: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     """SHA-256 of each."""
+    pictures: list[str] = field(default_factory=list)
+    """SHA-256 of each that the text shows."""
     attached: list[Mail] = field(default_factory=list)
 
     @property
@@ -117,6 +127,10 @@ class Contents:
             self.attached.append(mail)
         else:
             self.files.append(hashlib.sha256(content).hexdigest())
+
+    def add_picture(self, content: bytes) -> None:
+        """Add a picture that the text shows."""
+        self.pictures.append(hashlib.sha256(content).hexdigest())
 
 
 def _walk(message: Message) -> Iterator[Message]:
@@ -138,15 +152,18 @@ def _messages_in(part: Message) -> list[Message]:
     return [each for each in inside if isinstance(each, Message)] if part.is_multipart() else []
 
 
+def _is_shown_picture(part: Message) -> bool:
+    """True for a picture that the text shows."""
+    is_attached = part.get_content_disposition() == "attachment"
+    return part.get_content_maintype() == "image" and not is_attached
+
+
 def _is_file(part: Message) -> bool:
-    """True for an attachment; pictures that the text shows are none."""
+    """True for a file, and no text of the message; signatures are none."""
     if part.get_content_type() in _SIGNATURES:
         return False
-    disposition = part.get_content_disposition()
-    if disposition == "attachment":
+    if part.get_content_disposition() == "attachment":
         return True
-    if part.get_content_maintype() == "image":
-        return False
     named = part.get_filename() is not None
     return named or part.get_content_maintype() not in ("text", "multipart", "message")
 

@@ -106,7 +106,9 @@ def _read_storage(message: _Storage, depth: int, read_attached: ReadAttached) ->
         for inner in part.below(_EMBEDDED):
             content.attached.append(_read_storage(inner, depth + 1, read_attached))
         data = part.octets(_DATA)
-        if data is not None and not _is_shown_picture(part):
+        if data is not None and _is_shown_picture(part):
+            content.add_picture(data)
+        elif data is not None:
             content.add_file(part.text(_FILE_NAME), data, read_attached)
     return Mail(
         senders=_senders(message, fields),
@@ -117,6 +119,7 @@ def _read_storage(message: _Storage, depth: int, read_attached: ReadAttached) ->
         text=content.text,
         links=content.links,
         attachments=content.files,
+        pictures=content.pictures,
         attached=content.attached,
     )
 

@@ -1,8 +1,8 @@
 """Mails: the phishing mail that somebody received, as .eml or as Outlook's .msg.
 
-The sender, the links and the hashes of attached files become indicators.  Who
-received it, its subject and its words are never shared; a link that names a
-recipient is cut.  A mail with defanged values is a report about an attack,
+The sender, the links and the hashes of attached files become indicators; those of pictures
+that the text shows do not.  Who received it, its subject and its words are never shared; a
+link that names a recipient is cut.  A mail with defanged values is a report about an attack,
 and is read as text.  If a mail carries another as an attachment, the attached one is
 the attack, and who passed it on counts as a recipient.
 """
@@ -131,8 +131,7 @@ def _read_message(mail: Mail, recipients: Recipients, options: ReadOptions) -> I
     level, about_level = find_strictest_tlp(enumerate(mail.text.split("\n"), 1))
     details = IndicatorDetails(tlp=level)
     builder = CandidateBuilder(options)
-    values = [*_find_senders(mail, recipients), *_find_links(mail, recipients)]
-    values += [(recognise_ioc(each), "") for each in mail.attachments]
+    values = [*_find_senders(mail, recipients), *_find_links(mail, recipients), *_find_files(mail)]
     shared = [(value, note) for value, note in values if value is not None]
     reasons = [note for value, note in values if value is None and note]
     found = (
@@ -192,6 +191,16 @@ def _find_links(mail: Mail, recipients: Recipients) -> Iterator[Found]:
             yield _cut(value.value, recipients)
         else:
             yield value, ""
+
+
+def _find_files(mail: Mail) -> Iterator[Found]:
+    """The hashes of attached files, of attached pictures too.
+
+    Pictures that the text shows (`mail.pictures`) are left out: most are logos, which innocent
+    mails show too.
+    """
+    for digest in mail.attachments:
+        yield recognise_ioc(digest), ""
 
 
 def _find_urls(text: str) -> Iterator[RecognisedIoc]:

@@ -13,6 +13,8 @@ from support.documents import mail
 from support.ole import Entries, compound_file, octets_property, outlook_message, text_property
 from support.reading import format_name, messages, patterns, read_file, refusals, values
 
+from tocsin.admission.documents import Mail
+from tocsin.admission.documents.bounded import read_document
 from tocsin.admission.documents.rtf import decompress
 from tocsin.admission.errors import Malformed
 from tocsin.admission.formats.mail import find_failed_check
@@ -324,6 +326,45 @@ class TestRecipients:
         found = read_mail(mail("https://urldefense.com/v3/__https://evil.net/*a__;Kw!!abc!def$"))
         assert len(values(found)) == 1
         assert "a mail filter rewrote" in messages(found)[0]
+
+
+class TestPictures:
+    """A mail with a picture that its text shows and one that is attached."""
+
+    SHOWN, ATTACHED = b"shown" * 1_000, b"attached" * 1_000
+    """They are so long that a compound file does not pad them."""
+
+    def message(self) -> bytes:
+        made = mail("x", page='<img src="cid:a">')
+        made.add_attachment(self.SHOWN, "image", "png", disposition="inline", cid="<a>")
+        made.add_attachment(self.ATTACHED, "image", "png", filename="b.png")
+        return made.as_bytes()
+
+    def outlook(self) -> bytes:
+        picture = text_property("370E", "image/png")
+        shown = {**octets_property("3701", self.SHOWN), **picture, **text_property("3712", "a")}
+        entries: Entries = {
+            **text_property("5D01", "evil@bad-mailer.com"),
+            **octets_property("1013", b'<img src="cid:a">'),
+            "__attach_version1.0_#00000000": shown,
+            "__attach_version1.0_#00000001": {**octets_property("3701", self.ATTACHED), **picture},
+        }
+        return compound_file(outlook_message(entries))
+
+    @pytest.mark.parametrize("name", ["a.eml", "a.msg"])
+    def test_one_that_is_attached_is_shared_and_one_that_the_text_shows_is_not(
+        self, name: str
+    ) -> None:
+        raw = self.message() if name == "a.eml" else self.outlook()
+        digest = hashlib.sha256(self.ATTACHED).hexdigest()
+        assert values(read_file(name, raw)) == ["evil@bad-mailer.com", digest]
+
+    @pytest.mark.parametrize("name", ["a.eml", "a.msg"])
+    def test_the_reader_reports_both(self, name: str) -> None:
+        raw = self.message() if name == "a.eml" else self.outlook()
+        found = read_document("mail", raw, Mail)
+        assert found.pictures == [hashlib.sha256(self.SHOWN).hexdigest()]
+        assert found.attachments == [hashlib.sha256(self.ATTACHED).hexdigest()]
 
 
 class TestOutlook:
