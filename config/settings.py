@@ -141,7 +141,7 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     max_waiting_reviews: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
     """Reviews of one partner that may wait; more are refused. 0: no limit."""
     admission_processes: Annotated[int, Meta(ge=-1, le=64)] = -1
-    """Processes that examine queued submissions; 0: the hub's own; -1: by the processors."""
+    """Processes that examine queued submissions; 0: the hub's own; -1: two."""
     objects_per_day: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000_000
     """Objects that a partner may submit in a day (UTC); 0: no limit."""
     octets_kept: Annotated[int, Meta(ge=0, le=1 << 50)] = 4 * 1024**3

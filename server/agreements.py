@@ -156,3 +156,15 @@ def strictest_content(collection: Collection, known: Mapping[str, Collection]) -
 def is_outdated(account: Account, now: int) -> bool:
     """True if an agreement has ended since the account's rights were decided."""
     return account.until is not None and now >= account.until
+
+
+def find_raised(before: Agreement, after: Agreement) -> list[str]:
+    """The names of the terms that allow more than before."""
+    raised = {
+        "collections": not after.collections <= before.collections,
+        "max_tlp": after.max_tlp > before.max_tlp,
+        "audience": not before.audience.includes(after.audience),
+        "from": after.starts < before.starts,
+        "until": before.until is not None and (after.until is None or after.until > before.until),
+    }
+    return [name for name, allows_more in raised.items() if allows_more]

@@ -26,7 +26,6 @@ from typing import NamedTuple
 from msgspec import structs
 
 from tocsin.admission import parse_policy
-from tocsin.admission.bounded_process import count_processors
 from tocsin.admission.errors import PolicyError, Unavailable
 from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import check_installation, is_installed
@@ -42,7 +41,13 @@ from tocsin.server.answering.console import (
     bind_console,
     console_socket,
 )
-from tocsin.server.answering.processes import CONSOLE, PROGRAM, AnsweringProcesses, AnsweringSetup
+from tocsin.server.answering.processes import (
+    CONSOLE,
+    PROGRAM,
+    AnsweringProcesses,
+    AnsweringSetup,
+    count_answering,
+)
 from tocsin.server.app import (
     AdmissionConfig,
     HubServices,
@@ -60,7 +65,7 @@ from tocsin.server.bootstrap import (
     first_start_lines,
     invite_first_person,
 )
-from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
+from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses, count_examiners
 from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.server import DRAIN, HttpServer, ListenAddress, bind
 from tocsin.server.http.tls import ReloadedTls, reload_at_sighup
@@ -100,8 +105,6 @@ _READ_AHEAD = 5.0
 """Seconds for which requests wait at most until what they need is read."""
 _METRICS_THREADS = 2
 _CONSOLE_NICENESS = 5
-_MOST_ANSWERING = 4
-"""Processes that answer, if the settings do not say how many."""
 _METRICS_DRAIN = 5
 """Seconds that requests for metrics have to finish when the hub stops."""
 AnsweringMain = Callable[..., int]
@@ -187,10 +190,10 @@ def open_serving_runtime(
     """
     uri = settings.mongo_uri
     with (
-        _shared_folder(_count_answering(settings)) as shared,
+        _shared_folder(count_answering(settings)) as shared,
         nullcontext(uri) if uri else _embedded_engine(settings, echo, shared, engine) as found,
         _connect(
-            settings, found, clock, _count_examiners(settings), prepare=True, shared=shared
+            settings, found, clock, count_examiners(settings), prepare=True, shared=shared
         ) as hub,
     ):
         known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
@@ -374,21 +377,6 @@ def _make_counters(settings: HubSettings, shared: SharedFolder | None) -> Counte
         return Counters(times_commands=times_commands)
 
 
-def _count_answering(settings: HubSettings) -> int:
-    """The number of processes that answer requests; 0: the first one does it itself."""
-    if settings.answering_processes >= 0:
-        return settings.answering_processes
-    processors = count_processors()
-    return 0 if processors == 1 else min(_MOST_ANSWERING, processors // 2)
-
-
-def _count_examiners(settings: HubSettings) -> int:
-    """The number of processes that examine submissions."""
-    if settings.admission_processes >= 0:
-        return settings.admission_processes
-    return 2
-
-
 def serve(  # noqa: PLR0913
     settings: HubSettings,
     ready: Path | None,
@@ -484,7 +472,7 @@ def _start_answering(
 
     This process has no thread and no connection yet, so that they can be copies of it.
     """
-    count = _count_answering(settings)
+    count = count_answering(settings)
     if count == 0:
         yield None
         return
@@ -554,7 +542,7 @@ def _answer_elsewhere(hub: Runtime, listening: socket.socket, processes: _Apart)
             waiting = hub.services.intake.waiting
             notifier.listen(lambda message: waiting.set() if message == _QUEUED else None)
         folder = "" if shared is None else str(shared.path)
-        count, policy = _count_answering(hub.settings), hub.services.policy_text
+        count, policy = count_answering(hub.settings), hub.services.policy_text
         setup = AnsweringSetup(
             hub.settings, policy, hub.uri, folder, listening.fileno(), count, os.getpid()
         )
@@ -718,7 +706,7 @@ def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> 
     stop = threading.Event()
     stop_on_signal(stop)
     with (
-        open_runtime(settings, echo, clock, _count_examiners(settings), prepare=True) as hub,
+        open_runtime(settings, echo, clock, count_examiners(settings), prepare=True) as hub,
         _serve_metrics(hub, echo),
     ):
         hub.services.store.forget_killed()

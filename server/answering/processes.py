@@ -25,6 +25,7 @@ from typing import Any
 
 import msgspec
 
+from tocsin.admission.bounded_process import count_processors
 from tocsin.admission.errors import Unavailable
 from tocsin.config.settings import HubSettings
 from tocsin.server.processes.counters import SHARING
@@ -47,8 +48,18 @@ _LONGEST_PAUSE = 10.0
 _SOON = 60.0
 """Seconds of life after which the end of a process counts as its first."""
 _Child = subprocess.Popen[bytes] | ForkedProcess
+_MOST_BY_DEFAULT = 4
+"""Processes that answer, if the settings do not say how many."""
 Answer = Callable[[], int]
 """Runs a process that answers, until it ends; its exit code."""
+
+
+def count_answering(settings: HubSettings) -> int:
+    """The number of processes that answer requests; 0: the first one does it itself."""
+    if settings.answering_processes >= 0:
+        return settings.answering_processes
+    processors = count_processors()
+    return 0 if processors == 1 else min(_MOST_BY_DEFAULT, processors // 2)
 
 
 class AnsweringSetup(msgspec.Struct, frozen=True):

@@ -35,7 +35,7 @@ from tocsin.server.cli.command import (
 )
 from tocsin.server.model import Collection, CollectionKind, View
 from tocsin.server.partners.countries import parse_country
-from tocsin.server.partners.names_and_terms import check_slug
+from tocsin.server.partners.names import check_slug
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store, Transaction
 

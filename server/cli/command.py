@@ -22,7 +22,7 @@ from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
 from tocsin.config.settings import HubSettings
 from tocsin.server.cli.settings import print_notice, user_name, with_settings
-from tocsin.server.partners.names_and_terms import check_slug
+from tocsin.server.partners.names import check_slug
 from tocsin.server.runtime import Runtime, check_policy, open_runtime
 from tocsin.server.secrets import has_secrets, read_secrets
 from tocsin.server.store.embedded import has_database

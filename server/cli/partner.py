@@ -44,7 +44,7 @@ from tocsin.server.partners.administration import (
 )
 from tocsin.server.partners.agreement_lifecycle import find_current
 from tocsin.server.partners.countries import parse_country
-from tocsin.server.partners.names_and_terms import find_short_terms
+from tocsin.server.partners.names import find_short_terms
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.agreements import group_by_partner
 

@@ -27,6 +27,7 @@ import msgspec
 from tocsin.admission.bounded_process import ProcessPipes
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.model import Candidate
+from tocsin.config.settings import HubSettings
 from tocsin.server.examination.examiner import ExaminationTask, WorkerEnded
 from tocsin.server.examination.program import FRAME, Answer, Request, Setup
 from tocsin.server.examination.reading import ReadFile, ReadTask
@@ -44,6 +45,13 @@ _MEMORY_PER_OCTET = 32
 _STARTING_SECONDS = 30.0
 """Seconds for a process to load its lists; with `ExaminerLimits.wall` less than a lease."""
 _ENDING_SECONDS = 5.0
+_BY_DEFAULT = 2
+"""Processes that examine, if the settings do not say how many."""
+
+
+def count_examiners(settings: HubSettings) -> int:
+    """The number of processes that examine submissions; 0: the worker does it itself."""
+    return _BY_DEFAULT if settings.admission_processes < 0 else settings.admission_processes
 
 
 @dataclass(frozen=True, slots=True)

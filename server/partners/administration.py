@@ -11,7 +11,7 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import DAY
 from tocsin.server.auth import hash_secret, is_certificate_fingerprint
 from tocsin.server.model import Account, Collection, CollectionKind, Credential, Marking, Partner
-from tocsin.server.partners.names_and_terms import check_masks, check_name_and_group, check_slug
+from tocsin.server.partners.names import check_masks, check_name_and_group, check_slug
 from tocsin.server.partners.people import remove_people
 from tocsin.server.store import Store, Transaction
 

@@ -20,6 +20,7 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.markings.audience import Audience
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import DAY, timestamp
+from tocsin.server.agreements import find_raised
 from tocsin.server.model import Agreement, AgreementState, PublicObject
 from tocsin.server.publishing.public_objects import end_contributions
 from tocsin.server.publishing.publisher import Publisher
@@ -284,18 +285,6 @@ def find_current(agreements: Iterable[Agreement], now: int) -> Agreement | None:
         return ranks[state], -agreement.starts if state is AgreementState.PLANNED else end
 
     return max(agreements, key=order, default=None)
-
-
-def find_raised(before: Agreement, after: Agreement) -> list[str]:
-    """The names of the terms that allow more than before."""
-    raised = {
-        "collections": not after.collections <= before.collections,
-        "max_tlp": after.max_tlp > before.max_tlp,
-        "audience": not before.audience.includes(after.audience),
-        "from": after.starts < before.starts,
-        "until": before.until is not None and (after.until is None or after.until > before.until),
-    }
-    return [name for name, allows_more in raised.items() if allows_more]
 
 
 def _check(new: Agreement, now: int) -> None:

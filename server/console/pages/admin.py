@@ -40,7 +40,7 @@ from tocsin.server.model import CollectionKind, Marking, Partner
 from tocsin.server.partners.administration import PartnerChange
 from tocsin.server.partners.agreement_lifecycle import find_current
 from tocsin.server.partners.countries import parse_country
-from tocsin.server.partners.names_and_terms import check_slug, find_short_terms
+from tocsin.server.partners.names import check_slug, find_short_terms
 from tocsin.server.partners.people import check_roles
 from tocsin.server.person import HUB_ROLES, Invitation, Person, Role
 from tocsin.server.store.agreements import group_by_partner

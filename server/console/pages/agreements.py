@@ -15,6 +15,7 @@ from tocsin.admission.markings.audience import Audience
 from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import micros, timestamp
+from tocsin.server.agreements import find_raised
 from tocsin.server.console.forms import (
     FieldErrors,
     go,
@@ -29,7 +30,7 @@ from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.model import Agreement, AgreementState
-from tocsin.server.partners.agreement_lifecycle import AgreementChange, find_raised
+from tocsin.server.partners.agreement_lifecycle import AgreementChange
 from tocsin.server.partners.countries import parse_country
 from tocsin.server.person import Role
 

@@ -544,7 +544,7 @@ class TestVictimTerms:
         refused = after("victim_terms", subject, settings={"values": "refuse"})
         assert refused.verdict is Verdict.REFUSED
 
-    def test_a_submitter_without_names_and_terms_has_nothing_masked(self) -> None:
+    def test_a_submitter_without_names_has_nothing_masked(self) -> None:
         candidate = Candidate(0, indicator(description="acme.example"))
         assert build_rule("victim_terms", around(submitter=Submitter()))(candidate) is candidate
 

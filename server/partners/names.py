@@ -1,4 +1,4 @@
-"""The names and terms of partners: their form, and which are so short that they mask too much."""
+"""The names of partners, and the names that are masked for them: their form and length."""
 
 from __future__ import annotations
 
