@@ -34,13 +34,14 @@ _ESCAPED = re.compile(
     r"|hyphen|dash|lowbar|num|equals|shy|zwj|zwnj|lrm|rlm|ZeroWidthSpace|NoBreak);"
     r"|=(?<=[\w.+-]=)(?P<quoted>(?-i:40|2E|2D|5F|3D))(?=\w)"  # quoted-printable
     r"|=\?[\w-]{2,20}\?b\?(?P<word>[a-z0-9+/]{4,400}={0,2})\?="  # RFC 2047
-    rf"|@(?<=\w@)(?P<at>{_TAG_AT_SIGN}{{1,4}}|[ \t]{{0,4}}\r?\n[ \t>]{{0,8}})(?=\w)"
+    rf"|@(?<=[\w>]@)(?P<at>{_TAG_AT_SIGN}{{1,4}}|[ \t]{{0,4}}\r?\n[ \t>]{{0,8}})(?=\w)"
     r"|,(?<=[\w-],)(?P<component>\s?dc=)(?=\w)"  # LDAP
     r"|\((?<=[\w-]\()(?P<length>\d{1,2}\))(?=[\w-]{1,63}\()"  # the debug log of Windows DNS
-    # What is left out: soft line breaks, line breaks behind a hyphen, tags before an @.
+    # What is left out: soft line breaks, line breaks and tags behind a hyphen, tags before an @.
     r"|=(?<=[^\s=]=)\r?\n(?=[\w.@-])"
     r"|\n(?<=\w-\n)[ \t>]{0,8}(?=\w)|\r\n(?<=\w-\r\n)[ \t>]{0,8}(?=\w)"
-    rf"|<(?<=\w<)/?[a-z][^<>]{{0,80}}>{_TAG_AT_SIGN}{{0,3}}(?=@)",
+    rf"|<(?<=\w<)/?[a-z][^<>]{{0,80}}>{_TAG_AT_SIGN}{{0,3}}(?=@)"
+    rf"|<(?<=\w-<)/?[a-z][^<>]{{0,80}}>{_TAG_AT_SIGN}{{0,3}}(?:\r?\n[ \t>]{{0,8}})?(?=\w)",
     re.IGNORECASE,
 )
 _SIGNS = {"at": "@", "component": ".", "length": "."}
@@ -125,7 +126,7 @@ def _may_be_escaped(text: str) -> bool:
         return True
     if "@" in text and ("<" in text or "\n" in text):
         return True
-    return "-\n" in text or "-\r\n" in text or "(0)" in text
+    return "-\n" in text or "-\r\n" in text or "-<" in text or "(0)" in text
 
 
 def _append_plain(

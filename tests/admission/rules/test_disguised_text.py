@@ -127,6 +127,11 @@ class TestEncodings:
         [
             ("jane.doe@<b>bank.test</b>", "{}</b>"),
             ("<i>jane.doe</i>@bank.test", "<i>{}"),
+            ("jane.doe<wbr>@<b>bank.test</b>", "{}</b>"),
+            ("jane.doe<span class='at'>@</span>bank.test", "{}"),
+            ("<b>jane.doe</b><i>@</i><b>bank.test</b>", "<b>{}</b>"),
+            ("jane.doe@bank-<br>one.test", "{}"),
+            ("jane-<wbr>\r\ndoe@bank.test", "{}"),
             ("jane.doe@\nbank.test", "{}"),
             ("jane.doe@\r\n> bank.test", "{}"),
             ("=?utf-8?Q?jane.doe=40bank.test?=", "=?utf-8?Q?{}?="),
@@ -172,7 +177,8 @@ class TestEncodings:
 @pytest.mark.parametrize(
     "piece",
     [
-        *("a@<b>", "a<b>", "a@\n", "a-\n", "(1)a", "a(1)", ",dc=a", "=40", "a=\n", "=?utf-8?b?a"),
+        *("a@<b>", "a<b>", "a<b>@<b>", "a-<b>", "-<b>a", "a@\n", "a-\n", "(1)a", "a(1)"),
+        *(",dc=a", "=40", "a=\n", "=?utf-8?b?a"),
         *("4111\n", "4111,", "4111\u00b7", "ABCDabcd\n", "ABCDabcd\n> ", "&#000", "S-1-12-1-1"),
     ],
 )
