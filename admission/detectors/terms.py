@@ -91,7 +91,7 @@ _COLLAPSE = str.maketrans(
     }
 )
 _GLUED = "corp|inc|group|bank|vpn|mail|hq|net"
-"""Words that are often glued to a company's name in lower case."""
+"""Words that are often glued to a company's name in the same case."""
 _WITHOUT_UMLAUTS = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ø": "oe"}
 )
@@ -279,7 +279,7 @@ def _disguised_patterns(names: Iterable[str]) -> Iterator[str]:
 
 
 def _glued_patterns(names: Iterable[str]) -> Iterator[str]:
-    """Names next to other words without a sign between: `AcmeVPN`, `MyACME`, `acme2024`."""
+    """Names next to other words without a sign between: `AcmeVPN`, `MyACME`, `ACMECorpVPN`."""
     for name in names:
         words = _split_words(name)
         joined = re.escape("".join(words))
@@ -287,10 +287,13 @@ def _glued_patterns(names: Iterable[str]) -> Iterator[str]:
             continue
         title = "".join(re.escape(word[:1].upper() + word[1:].lower()) for word in words)
         lower, upper = joined.lower(), joined.upper()
-        before = rf"(?:{_START}|(?<=[a-z0-9]))"
-        yield rf"{before}(?:{title})(?=[A-Z]|\d{{1,4}}{_END}|{_END})"
-        yield rf"{before}(?:{upper})(?=[a-z]|\d{{1,4}}{_END}|{_END})"
-        yield rf"{_START}(?:{lower})(?=[A-Z]|\d{{1,4}}{_END}|(?:{_GLUED}){_END})"
+        before, behind = rf"(?:{_START}|(?<=[a-z0-9]))", rf"\d{{1,4}}{_END}|{_END}"
+        yield rf"{before}(?:{title})(?=[A-Z]|{behind})"
+        yield rf"{before}(?:{upper})(?=[a-z]|(?:{_GLUED.upper()}){_END}|{behind})"
+        yield rf"{_START}(?:{lower})(?=[A-Z]|(?:{_GLUED}){_END}|\d{{1,4}}{_END})"
+        if joined not in (title, lower, upper):  # `ACMECorp`
+            start = before if joined[0].isupper() else _START
+            yield rf"{start}(?:{joined})(?={'[a-z]' if joined[-1].isupper() else '[A-Z]'}|{behind})"
 
 
 def _collapse(text: str) -> str:

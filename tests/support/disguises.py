@@ -56,6 +56,9 @@ DISGUISES: dict[str, str] = {
     "glued behind a word": "MyAcme",
     "glued to a year": "acme2026",
     "glued in capitals": "ACMEbank",
+    "glued in capitals only": "ACMEVPN",
+    "glued to a word as the name is written": "ACMECorpVPN",
+    "glued behind a word as the name is written": "myACMECorp",
     "hyphen between words": "acme-corp",
     "no-break space": "ACME\u00a0Corp",
     "tag inside": "ac<b>me</b>",
@@ -82,6 +85,7 @@ NOT_FOUND: dict[str, str] = {
     "rotated by 13": "npzr",
     "letter left out": "Acm",
     "other letters glued in small letters": "acmeholdings",
+    "other letters glued in capitals": "ACMEHOLDINGS",
     "base64 twice": b64encode(b64encode(b"ACME Corp")).decode(),
     "Morse code": ".- -.-. -- .",
 }
