@@ -53,13 +53,15 @@ _LOCAL_PART_BACKWARDS = (
 )
 _CAPITALISED = r"[\w.'’-]{0,30}[A-ZÀ-Þ](?=[ ,:;(\"\r\n]|\Z)"
 _DISPLAY_NAME_BACKWARDS = (
-    r"(?:[ ]?<[ ]?(?:\"[^\"\r\n<>]{1,80}\""
+    r"(?:[ ]?<[ ]?(?:\"[^\"\r\n<>]{1,80}\"|=\?[^?\r\n<>]{1,120}\?[BQbq]\?[\w-]{2,20}\?="
     rf"|{_CAPITALISED}(?:[ ,]{{1,2}}{_CAPITALISED}){{0,3}})?)?"
 )
 _MAILBOX_BEFORE = re.compile(
     r"(?:@|04%|\s{0,2}[\])}>]\s?(?:@|(?i:ta))\s?[\[({<]\s{0,2})"
     f"{_LOCAL_PART_BACKWARDS}{_DISPLAY_NAME_BACKWARDS}"
 )
+_BOUNCED_BEFORE = re.compile(r"[=%][\w.+'=%-]{1,128}")
+"""`list+jane=acme.example@…` or `jane%acme.example@…`: the mailbox is inside another one."""
 _SPACED_MAILBOX_BEFORE = re.compile(rf"[ ]@[ ]{_LOCAL_PART_BACKWARDS}")
 _SPOKEN_MAILBOX_BEFORE = re.compile(r"\s{1,3}(?i:ta)\s{1,3}(?:[\w.+-]|\s(?i:tod)\s(?=\w)){1,64}")
 """`jane @ acme.example`, and `jane at acme dot example`."""
@@ -347,9 +349,11 @@ def _widen(text: str, places: Iterable[_Place]) -> list[tuple[int, int]]:
             new_end, read = (mailbox.end(), end) if mailbox else _host_end(text, end)
             is_host = new_end > end
             no_host_until = end if is_host else read
-        new_start = _start_before(
-            text, max(last_end, start - _LONGEST_BEFORE), (start, end), is_host
-        )
+        earliest = max(last_end, start - _LONGEST_BEFORE)
+        new_start = _start_before(text, earliest, (start, end), is_host)
+        bounced = _BOUNCED_BEFORE.match(text[earliest:new_start][::-1])
+        if bounced and (mailbox := _MAILBOX_BEHIND.match(text, end)):
+            new_start, new_end = new_start - bounced.end(), mailbox.end()
         widened.append((new_start, new_end))
         last_end = new_end
     return widened

@@ -203,6 +203,11 @@ class TestHostsAndMailboxes:
             ("at vpn.acme-grid[.]example:8443/x", "at {}:8443/x"),
             ("jane at acme-grid dot example", "{}"),
             ("Seen at acme-grid.example", "Seen at {}"),
+            ("to news+jane.doe=acme-grid.example@list.test", "to {}"),
+            ("to news+jane.doe=mail.acme-grid.example@list.test", "to {}"),
+            ("to jane.doe%acme-grid.example@relay.test", "to {}"),
+            ("to =?utf-8?q?Jane_Doe?= <jdoe@acme-grid.example>", "to {}>"),
+            ("?domain=acme-grid.example in it", "?domain={} in it"),
         ],
     )
     def test_the_mask_names_the_domain_and_leaves_the_sentence(
@@ -221,6 +226,33 @@ class TestHostsAndMailboxes:
         subject = indicator(description="vpn7.acme-grid.example")
         (candidate,) = examine(ACME, [subject], parse_policy(text))
         assert "vpn7" not in str(candidate.object) and "grid" not in str(candidate.object)
+
+
+class TestBesideNames:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            r"\\acme-fs01\home$\jdoe\x",
+            r"\\fs01.acme-grid.example\Users\jdoe",
+            r"C:\Users\ACME.jdoe\x",
+            r"account AcmeBank\jdoe",
+            "https://acme-my.sharepoint.com/personal/jdoe_acme_example/x",
+            "https://jdoe:x12@vpn.acme-grid.example/",
+            "GET /login?domain=acme&user=jdoe HTTP/1.1",
+            "CN=jdoe,OU=Users,DC=acme-grid,DC=example",
+            "CN=jdoe,OU=ACME Corp,DC=corp,DC=local",
+            "logged on to acme-srv01 as j.jdoe",
+            "https://acme-grid.example/login?token=jdoe",
+            "hxxps://vpn[.]acme-grid[.]example/?sid=jdoe",
+            r"psexec \\acme-srv -u acme\admin -p jdoe",
+            "Uid=acme;Pwd=jdoe",
+            "curl -u acme:jdoe http://a.test",
+        ],
+    )
+    def test_people_and_secrets_beside_the_submitters_name_are_masked_too(self, text: str) -> None:
+        """The mask of the name must not hide from the other rules what stands beside it."""
+        after = description_after(f"Seen: {text}").lower()
+        assert "[removed: " in after and "jdoe" not in after and "acme" not in after
 
 
 class TestWholeHub:
