@@ -18,12 +18,13 @@ ACCOUNT = "account name"
 
 _NAME = r"(?P<name>[^\W_][\w.$-]{1,40}(?<![.-]))"
 _DOMAIN = (
-    r"(?:(?:(?!HK(?:LM|CU|U|EY)|NT\b|BUILTIN)[A-Z][\w.-]{0,20}|\[removed: [^\]]{1,40}\])\\{1,2})"
+    r"(?:(?:(?!HK(?:LM|CU|U|EY)|NT\b|BUILTIN)[A-Z][\w.-]{0,20}"
+    r"|[\w.-]{0,20}\[removed: [^\]]{1,40}\][\w.-]{0,20})\\{1,2})"
 )
 """A Windows domain, or the mask in its place; hives of the registry look alike."""
 _LABELLED = re.compile(
     rf"""(?<![\w&?;-]){load_alternation(__package__, "account_labels")}
-      ["']?\ ?[:=]\ {{0,4}}["']?{_DOMAIN}?{_NAME}(?![\w:@\\/(-]|\.\w)""",
+      ["']?\ ?[:=][ \t]{{0,8}}["']?{_DOMAIN}?{_NAME}(?![\w:@\\/(-]|\.\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _IN_DOMAIN = re.compile(

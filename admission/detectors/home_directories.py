@@ -55,8 +55,10 @@ _DEBUG_FILE = re.compile(
 """The rest of a path to a `.pdb` file; folders may have blanks, the file has none."""
 _may_hold_path = contains_any(
     *("home", "profile", "redirect", "user", "documents", "docume~", "dokumente", "benutzer"),
-    *("utilisateurs", "usuarios", "utenti", "gebruikers", "personal", "mail/", "~"),
+    *("utili", "usuari", "utenti", "gebruikers", "bruk", "brug", "notendur", "korisnici"),
+    *("uporabniki", "vartotojai", "kasutajad", "documenti", "documentos", "personal", "mail/", "~"),
 )
+"""Texts with other letters than those of ASCII are always searched."""
 _MASK_START = "[removed"
 """Begins the mask of an earlier rule: `jdoe.[removed: submitter's name]`."""
 

@@ -1,13 +1,16 @@
 """user_paths: user folders, account names, and keys of services in a text."""
 
+import re
 from typing import Any
 
 import pytest
 from support.rules import apply_rule, indicator, sanitise_description
 
 from tocsin.admission.model import Verdict
+from tocsin.admission.word_lists import load_words
 
 RULE = "user_paths"
+DETECTORS = "tocsin.admission.detectors"
 
 
 class TestFolders:
@@ -27,6 +30,12 @@ class TestFolders:
         assert sanitise_description(RULE, path) == path.replace(
             "jdoe", "[removed: user name in a path]"
         )
+
+    @pytest.mark.parametrize("folder", load_words(DETECTORS, "windows_home_roots"))
+    def test_users_folders_are_masked_in_every_language_that_is_listed(self, folder: str) -> None:
+        root = re.sub(r"\[(.)[^]]*\]", r"\1", folder).replace(r"\d", "1").title()
+        after = sanitise_description(RULE, rf"in C:\{root}\jdoe\x.exe")
+        assert after == rf"in C:\{root}\[removed: user name in a path]\x.exe"
 
     @pytest.mark.parametrize(
         "path",
@@ -67,7 +76,11 @@ class TestAccounts:
         "text",
         [
             "user: jdoe",
+            "Account Name:\t\tjdoe\r\n\tAccount Domain:\t\tBANK",
+            "User Name:\tBANK\\jdoe",
             "username=jdoe from the box",
+            "account [removed: submitter's name]BANK\\jdoe",
+            "as my[removed: submitter's name]\\jdoe",
             "Account Name:  ACME\\jdoe, ID 4624",
             "Benutzername: jdoe.",
             "utilisateur : j.doe clique",
@@ -95,6 +108,9 @@ class TestAccounts:
         [
             "user: admin",
             "Account: SYSTEM",
+            "Account Name:\t\tANONYMOUS LOGON",
+            "Account Name:\t\tDWM-1\r\n\tAccount Domain:\t\tWindow Manager",
+            "User:\topens the file",
             "login: required for all",
             "User: Mozilla/5.0",
             "https://evil.test/?user=ab12cd34",
