@@ -11,18 +11,24 @@ from tocsin.admission.detectors.text_search import contains_any
 BIRTH_DATE = "date of birth"
 PATIENT_NUMBER = "patient's number"
 
-_MONTH = r"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]{0,6}"
+_MONTH = (
+    r"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez"  # English, German
+    r"|j[äa]n|feber|m[äa]r|maerz|f[ée]v|avr|jui|ao[ûu]|d[ée]c"  # Austrian, German, French
+    r"|ene|abr|ago|dic|gen|mag|giu|lug|set|ott|mei|maa|fev|out)[^\W\d_]{0,8}"
+)
 _DATE = rf"""(?:\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}
     |\d{{1,2}}[-/.]\ ?\d{{1,2}}[-/.]\ ?(?:\d{{4}}|\d\d)
-    |\d{{1,2}}\.?\ {_MONTH}\.?,?\ \d{{4}}|{_MONTH}\ \d{{1,2}},?\ \d{{4}})"""
+    |\d{{1,2}}(?:\.|er|º|st|nd|rd|th)?\ (?:de\ )?{_MONTH}\.?,?\ (?:del?\ )?\d{{4}}
+    |{_MONTH}\ \d{{1,2}},?\ \d{{4}})"""
 _BIRTH_DATE = re.compile(
     rf"""(?<!\w)(?:d\.?o\.?b\.?|birth[ -]?date|date\ of\ birth|born(?:\ on)?|geburtsdatum|geb\.
-        |geboren(?:\ am)?|née?\ le|date\ de\ naissance|fecha\ de\ nacimiento|data\ di\ nascita)
+        |geboren(?:\ am|\ op)?|née?\ le|date\ de\ naissance|fecha\ de\ nacimiento|data\ di\ nascita
+        |nacid[oa](?:\ el)?|nat[oa]\ il|nascid[oa]\ (?:em|a)|data\ de\ nascimento|geboortedatum)
         ["']?\s{{0,2}}[:=]?\s{{0,3}}["']?(?P<date>{_DATE})(?!\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _may_hold_birth_date = contains_any(
-    "dob", "d.o.b", "birth", "born", "geb", "naissance", "nac", "né", "nasc"
+    "dob", "d.o.b", "birth", "born", "geb", "naissance", "nac", "nat", "né", "nasc"
 )
 _PATIENT = re.compile(
     r"""(?<!\w)(?:mrn|medical\ record(?:\ (?:number|no\.?))?|patient(?:\ (?:id|mrn|number|no\.?))

@@ -36,7 +36,11 @@ _ISSUERS = re.compile(
     re.VERBOSE,
 )
 _CARD_WORD = re.compile(
-    r"\b(?:credit|debit|card|cc|visa|master\s?card|amex|american express|maestro|diners)\b",
+    r"\b(?:credit|debit|card|cc|visa|master\s?card|amex|american express|maestro|diners"
+    r"|(?:credit|debit)cards?|(?:kredit|bank|giro|debit|ec-)karten?|karten(?:nummer|nr)"
+    r"|cartes? (?:bancaire|bleue|de cr[ée]dit)s?|carta di credito|tarjetas?|cart[ãa]o"
+    r"|(?:kreditt?|betal|bank)kort|(?:betaal|krediet)kaart|kart[ay] (?:kredytow|płatnicz)\w{1,3}"
+    r"|(?:банковск|кредитн)\w{2,3} карт\w{1,2})\b",
     re.IGNORECASE,
 )
 _FEWEST_DIGITS_BESIDE_WORD = 13

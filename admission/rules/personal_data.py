@@ -146,7 +146,13 @@ _SEVEN_DIGITS = re.compile(
     r"\d(?:(?:[ ().\-/]{0,3}\d){6}|\d{3}(?:[,\u00b7\u2022]|\r?\n[ \t>]{0,4})\d{4})"
 )
 """Cards, social security and telephone numbers begin so; far cheaper than looking for each."""
-_EMAIL_IN_PATTERN = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,80}")
+_EMAIL_IN_PATTERN = re.compile(
+    r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,80}"
+    r"|(?<![\\\w])\w(?:[\w+-]|\\{0,4}\.){0,64}(?:\\{0,4}@|\\x40|%40|\[@\]|\|40\|)[\w-]{1,63}"
+    r"(?:\\{1,4}\.|\[\.\]|\\x2e|\|2e\||\.)[\w.\\-]{2,80}",
+    re.IGNORECASE,
+)
+"""The second form is that of regular expressions and of octets in rules: `jane@bank\\.test`."""
 
 
 def build_rule(context: RuleContext) -> Rule:

@@ -106,7 +106,10 @@ _TO_ACCOUNTS = ("user_ref", "belongs_to_ref")
 """References that lead to an account: of a process or registry key, of a mailbox."""
 _WITH_MAILBOX: Mapping[str, str] = {
     **dict.fromkeys(("account_login", "user_id"), "account named by an e-mail address"),
-    **dict.fromkeys(("subject", "issuer"), "e-mail address in a certificate"),
+    **dict.fromkeys(
+        ("subject", "issuer", "subject_alternative_name", "issuer_alternative_name"),
+        "e-mail address in a certificate",
+    ),
 }
 """Properties of accounts and certificates that may have an e-mail address, and what it is then."""
 

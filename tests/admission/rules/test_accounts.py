@@ -182,6 +182,10 @@ class TestAccounts:
             indicator(
                 "[x509-certificate:subject = 'CN=Jane Roe, emailAddress=jane@evil-bank.com']"
             ),
+            indicator(
+                "[x509-certificate:x509_v3_extensions.subject_alternative_name"
+                " = 'email:jane.doe@evil-bank.com']"
+            ),
             {"type": "user-account", "account_login": "jane.doe@evil-bank.com"},
         ],
     )

@@ -59,6 +59,8 @@ class TestPapers:
             ("carta d'identità", "CA12345AB"),
             ("driver's license #", "D1234567"),
             ("Führerschein", "B072RRE2I55"),
+            ("driving licence no.", "MORGA753116SM9IJ"),
+            ("driving licence:", "MORGA 753116 SM9IJ 35"),
         ],
     )
     def test_a_number_right_behind_a_word_for_a_document_is_masked(

@@ -265,6 +265,8 @@ class TestSecretsAndMetadata:
             *("X-Session-Token", "Cookie2", "X-Amz-Security-Token", "X-Vault-Token"),
             *("Private-Token", "X-CSRFToken", "X-Authorization", "Api-Key", "Authentication"),
             *("X-Remote-User", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP", "X_API_KEY"),
+            *("X-Originating-IP", "X-Forward-For", "Via", "X-Remote-IP", "X-SSL-Client-S-DN"),
+            *("X-Client-Cert", "X-MS-Client-Principal-Name", "X-MSISDN", "X-Source-IP"),
             *("Cookie", "Proxy-Authorization", "X-Forwarded-For", "Forwarded", "Referer", "From"),
         ],
     )

@@ -96,6 +96,17 @@ class TestNumbers:
     def test_a_card_may_be_written_in_fours_with_dots_or_slashes(self, number: str) -> None:
         assert is_masked(f"paid with {number} then", number, "payment card number")
 
+    @pytest.mark.parametrize(
+        "word",
+        [
+            *("Kreditkarte", "Kartennummer:", "carte bancaire", "tarjeta", "carta di credito"),
+            *("cartão", "kredittkort", "betaalkaart", "банковской карты", "creditcard"),
+        ],
+    )
+    def test_any_digits_are_a_card_beside_a_word_for_one(self, word: str) -> None:
+        number = "1234 5678 9012 3456"
+        assert is_masked(f"{word} {number} then", number, "payment card number")
+
     def test_four_groups_of_digits_without_check_digit_are_no_card(self) -> None:
         assert sanitise_description(RULE, "part 4539.1488.0343.6468") == "part 4539.1488.0343.6468"
 
@@ -127,6 +138,13 @@ class TestSeldomForms:
             ("Date of birth 3 March 1980", "3 March 1980", "date of birth"),
             ("geboren am 12.03.1980", "12.03.1980", "date of birth"),
             ("né le 12/03/1980", "12/03/1980", "date of birth"),
+            ("geboren am 1. März 1980", "1. März 1980", "date of birth"),
+            ("née le 1er août 1980", "1er août 1980", "date of birth"),
+            ("né le 12 décembre 1980", "12 décembre 1980", "date of birth"),
+            ("nacida el 3 de febrero de 1980", "3 de febrero de 1980", "date of birth"),
+            ("nato il 3 luglio 1980", "3 luglio 1980", "date of birth"),
+            ("geboortedatum: 3 maart 1980", "3 maart 1980", "date of birth"),
+            ("born on 1st May 1980", "1st May 1980", "date of birth"),
             ("patient MRN 12345678", "12345678", "patient's number"),
             ("MRN: 12345678", "12345678", "patient's number"),
             ("Patienten-ID: 12345678", "12345678", "patient's number"),
@@ -141,6 +159,7 @@ class TestSeldomForms:
         [
             *("see (a) evil.com and (b) evil.net", "look-at-this.com", "the botnet born in 2019"),
             *("first seen 1980-03-12", "<attack>", "patient zero 4711", "dobler 1980-03-12"),
+            *("geboren 1980", "né en août 1980", "alternato il 01/02/1980", "carta 1234567890123"),
             *("CONTACT: SECURITY TEAM", "VICTIM: BANKS, HOSPITALS AND SCHOOLS", "born 2019-13"),
         ],
     )

@@ -666,3 +666,22 @@ def test_an_address_is_looked_for_in_patterns_of_other_languages_only(
     assert after("personal_data", subject, settings=settings).verdict is verdict
     report = {"type": "report", "name": "x", "pattern": "a@evil.test", "pattern_type": "snort"}
     assert after("personal_data", report, settings=settings).verdict is Verdict.OPEN
+
+
+@pytest.mark.parametrize(
+    ("pattern", "verdict"),
+    [
+        (r"jane\.doe@bank\.test", Verdict.HELD),
+        (r"/jane@bank\.test/i", Verdict.HELD),
+        (r"jane\x40bank\x2etest", Verdict.HELD),
+        ('content:"jane|40|bank|2e|test"', Verdict.HELD),
+        (r"\w+@evil\.test", Verdict.OPEN),
+        (r"[a-z0-9]+@evil\.test", Verdict.OPEN),
+        (r".{1,9}@evil\.test", Verdict.OPEN),
+    ],
+)
+def test_an_address_is_found_as_rules_and_regular_expressions_write_it(
+    pattern: str, verdict: Any
+) -> None:
+    subject = indicator(pattern, pattern_type="pcre")
+    assert after("personal_data", subject).verdict is verdict
