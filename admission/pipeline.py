@@ -537,37 +537,51 @@ def _find_author_links(submission: Iterable[Candidate], authors: frozenset[str])
 def _find_recipients(subjects: Sequence[StixObject]) -> frozenset[str]:
     """Ids of the addresses to which messages of the submission went, and of their accounts.
 
-    Senders are not among them, nor is an address that an indicator is about.
+    Under whatever ids an address comes.  Senders are not among them, nor is an address that an
+    indicator is about.
     """
-    received = _find_received(subjects)
+    received, senders = _find_correspondents(subjects)
     if not received:
         return frozenset()
-    matched = {
+    spared = {
         observable.value.lower()
         for each in subjects
         if each.get("type") == "indicator"
         for observable in extract_observables(each)
     }
+    spared |= {_address_of(each) for each in subjects if _text(each.get("id")) in senders} - {""}
+    values = {_address_of(each) for each in subjects if _text(each.get("id")) in received} - {""}
     addresses = [
         each
         for each in subjects
-        if _text(each.get("id")) in received and _text(each.get("value")).lower() not in matched
+        if _address_of(each) not in spared
+        and (_text(each.get("id")) in received or _is_address(each, values))
     ]
     found = {_text(each.get("id")) for each in addresses}
     found.update(_text(each.get("belongs_to_ref")) for each in addresses)
     return frozenset(found - {""})
 
 
-def _find_received(subjects: Sequence[StixObject]) -> set[str]:
-    """Ids of the addresses to which messages went, without those that sent one."""
+def _find_correspondents(subjects: Sequence[StixObject]) -> tuple[set[str], set[str]]:
+    """Ids of the addresses to which messages only went, and of those that sent one."""
     messages = [each for each in subjects if each.get("type") == "email-message"]
     senders = {_text(each.get(name)) for each in messages for name in ("from_ref", "sender_ref")}
-    return {
+    received = {
         reference
         for each in messages
         for name in ("to_refs", "cc_refs", "bcc_refs")
         for reference in _texts_in(each.get(name))
-    } - senders
+    }
+    return received - senders, senders - {""}
+
+
+def _address_of(subject: StixObject) -> str:
+    return _text(subject.get("value")).strip().lower()
+
+
+def _is_address(subject: StixObject, values: Container[str]) -> bool:
+    """True for an e-mail address with one of the values."""
+    return subject.get("type") == "email-addr" and _address_of(subject) in values
 
 
 def _find_addressed(
@@ -575,21 +589,23 @@ def _find_addressed(
 ) -> list[Candidate]:
     """The candidates of a submission that tell which addresses only received its messages.
 
-    Those with the addresses to which messages went, and indicators that match one of these.
+    Those with the addresses to which messages went, under any id, and indicators that match one
+    of these.
     """
     subjects = [each.statements for each in relevant if each.object is not None]
-    received = _find_received(subjects)
+    received, _ = _find_correspondents(subjects)
     if not received:
         return []
     found = [each for each in read() if _text(each.statements.get("id")) in received]
-    values = {_text(each.statements.get("value")).lower() for each in found} - {""}
-    matching = [
+    values = {_address_of(each.statements) for each in found} - {""}
+    further = [
         each
         for each in read()
-        if (subject := each.statements).get("type") == "indicator"
+        if _is_address(subject := each.statements, values)
+        or subject.get("type") == "indicator"
         and any(one.value.lower() in values for one in extract_observables(subject))
     ]
-    return found + matching
+    return [*(each for each in found if not _is_address(each.statements, values)), *further]
 
 
 def _find_sighters(

@@ -142,8 +142,10 @@ def test_addresses_that_received_a_message_are_recognised_before_it() -> None:
         "to_refs": [ids["b"]],
     }
     about = indicator() | {"pattern": "[email-addr:value = 'b@evil.top']"}
-    alone = [each.verdict for each in assert_alike([*addresses, message])]
-    matched = [each.verdict for each in assert_alike([*addresses, message, about])]
+    copy = addresses[1] | {"id": ids["b"][:-1] + "2"}
+    alone = [each.verdict for each in assert_alike([*addresses, message, copy])]
+    assert alone[1] == alone[3]
+    matched = [each.verdict for each in assert_alike([*addresses, message, copy, about])]
     assert alone[1] != matched[1]
 
 

@@ -1,5 +1,6 @@
 """message_headers and payloads: contents of messages, files, connections and processes."""
 
+import uuid
 from json import dumps
 from typing import Any
 
@@ -134,6 +135,26 @@ class TestRecipients:
         assert "jane" not in shown and "jdoe99" not in shown
         (report,) = [e for e in hub.feed("green", "north") if e["type"] == "report"]
         assert len(report["object_refs"]) == 2
+
+    def test_an_address_of_a_recipient_is_not_published_under_another_id_either(
+        self, hub: HubInProcess
+    ) -> None:
+        copy = make_object("email-addr", value="Jane@bank.test", belongs_to_ref=None)
+        copy = {k: v for k, v in copy.items() if v} | {"object_marking_refs": [GREEN]}
+        verdicts, shown = self.post(hub, copy | {"id": f"email-addr--{uuid.uuid4()}"})
+        assert (verdicts[0], verdicts[-1]) == ("refused", "refused")
+        assert "phisher@evil.top" in shown and "jane" not in shown.lower()
+
+    def test_an_address_that_sent_a_message_under_another_id_is_published(
+        self, hub: HubInProcess
+    ) -> None:
+        copy = make_object("email-addr", value="jane@bank.test", belongs_to_ref=None)
+        copy = {k: v for k, v in copy.items() if v} | {"object_marking_refs": [GREEN]}
+        copy |= {"id": f"email-addr--{uuid.uuid4()}"}
+        message = make_object("email-message", from_ref=copy["id"])
+        message |= {"id": f"email-message--{uuid.uuid4()}", "object_marking_refs": [GREEN]}
+        verdicts, shown = self.post(hub, copy, message)
+        assert verdicts[0] == "admitted" and "jane@bank.test" in shown
 
     def test_an_address_that_an_indicator_is_about_is_published(self, hub: HubInProcess) -> None:
         about = hub_indicator(pattern="[email-addr:value = 'Jane@bank.test']")
