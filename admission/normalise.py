@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from tocsin.admission.detectors.person_names import find_person_names
 from tocsin.admission.markings import tlp as markings
 from tocsin.admission.markings.granular import drop_selectors, selects_items_of
 from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, Tlp
@@ -188,12 +189,13 @@ def _normalise_words(name: str, words: list[Any]) -> list[str]:
 
 
 def _normalise_word(text: str) -> str:
-    """Normalise a vocabulary word; other text stays as it is, so that the rules can read it."""
-    return (
-        text.lower().replace("_", "-").replace(" ", "-")
-        if _VOCABULARY_WORD.fullmatch(text)
-        else text
-    )
+    """Normalise a vocabulary word; other text stays as it is, so that the rules can read it.
+
+    Without capitals and blanks nothing would find a person's name.
+    """
+    if not _VOCABULARY_WORD.fullmatch(text) or " " in text and any(find_person_names(text)):
+        return text
+    return text.lower().replace("_", "-").replace(" ", "-")
 
 
 def _normalise_markings(

@@ -251,6 +251,11 @@ class TestPlaces:
             "seen: PESEL [removed: national identity number] today"
         ]
         assert "078" not in str(examine(make_object("tool", tool_types=["see 078-05-1121"])).object)
+        words = ["Reported by Jane Doe", "mrs doe", "Reported By Vendor"]
+        assert examine(make_object("tool", tool_types=words)).object["tool_types"] == [
+            *("Reported by [removed: person's name]", "mrs [removed: person's name]"),
+            "reported-by-vendor",
+        ]
         assert examine(make_object("tool", tool_types=["Remote_Access x"])).object[
             "tool_types"
         ] == ["remote-access-x"]
