@@ -140,7 +140,9 @@ def _without_host_of_numbers(observable: Observable) -> str:
 
 
 def _begins_with_four_numbers(host: str) -> bool:
-    return _FOUR_NUMBERS.match(host) is not None and parse_known_host(host) is not None
+    if _FOUR_NUMBERS.match(host) is None or host.rstrip(".").lower().endswith(".in-addr.arpa"):
+        return False  # that is an address read backwards
+    return parse_known_host(host) is not None
 
 
 def _is_other_pattern_with_private(subject: StixObject) -> bool:

@@ -638,6 +638,12 @@ class TestPrivateAddresses:
         subject = indicator("[ipv4-addr:value IN ('10.0.0.1', '45.12.3.4')]")
         assert after("private_addresses", subject).verdict is Verdict.HELD
 
+    def test_one_on_the_name_of_a_private_address_read_backwards_is_held(self) -> None:
+        subject = indicator("[domain-name:value = '4.3.2.10.in-addr.arpa']")
+        assert after("private_addresses", subject).verdict is Verdict.HELD
+        subject = indicator("[domain-name:value = '10.0.0.1.evil.com']")
+        assert after("private_addresses", subject).verdict is Verdict.OPEN
+
     def test_one_that_excludes_them_waits_too_for_readers_would_learn_of_them(self) -> None:
         pattern = "[ipv4-addr:value = '45.12.3.4' AND ipv4-addr:value != '10.0.0.1']"
         assert after("private_addresses", indicator(pattern)).verdict is Verdict.HELD
