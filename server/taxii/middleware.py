@@ -205,8 +205,8 @@ def _challenges(settings: TaxiiSettings) -> list[str]:
     ]
 
 
-_OBJECT_IN_PATH = re.compile("/objects/[^/]+")
-"""The log need not say who looked up which object."""
+_OBJECT_IN_PATH = re.compile(r"(?<=/objects/)/*[^/]+|[\w-]{1,250}--[\dA-Fa-f-]{36}")
+"""An object's id, in a path that does not exist too: the log need not say who looked it up."""
 
 
 def _log(status: int) -> None:
@@ -216,7 +216,7 @@ def _log(status: int) -> None:
         context.id,
         sanitise_log_text(context.account.name) if context.account else "-",
         sanitise_log_text(request.method),
-        sanitise_log_text(_OBJECT_IN_PATH.sub("/objects/-", request.path)),
+        sanitise_log_text(_OBJECT_IN_PATH.sub("-", request.path)),
         sanitise_log_text(context.collection) or "-",
         status,
         "-" if context.objects is None else context.objects,

@@ -281,6 +281,16 @@ def test_the_log_does_not_say_which_object_was_looked_up(
     assert f" GET /hub/collections/green/objects/-/{page} " in line and "indicator--" not in line
 
 
+@pytest.mark.parametrize("path", ["green/objects//{}/", "green/{}/", "{}/"])
+def test_the_log_does_not_say_so_of_a_path_that_does_not_exist_either(
+    taxii: Any, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    caplog.set_level(logging.INFO, "tocsin.server.taxii")
+    taxii.get(path.format("indicator--0f1e8b7c-2d7e-4f0b-9a52-1c3d5e7f9a0b"))
+    (line,) = caplog.messages
+    assert " status=404 " in line and "indicator--" not in line
+
+
 def test_clients_cannot_inject_lines_into_the_log(
     taxii: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
