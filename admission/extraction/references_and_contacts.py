@@ -119,7 +119,7 @@ _CLOSINGS = frozenset(map(normalise_heading, load_words(_PACKAGE, "closings")))
 _END_OF_CLOSING = re.compile("[,!.;。،]")
 _BEGINNINGS_OF_CLOSINGS = frozenset(each.split()[0] for each in load_words(_PACKAGE, "closings"))
 _LONGEST_CLOSING = 60
-_LONGEST_SIGNATURE = 12
+LONGEST_SIGNATURE = 12
 """Lines of a signature that are not blank."""
 _MOST_BEFORE_QUOTE = 3
 """Lines of a quote, with those that say who wrote it."""
@@ -253,9 +253,9 @@ class _SignatureReader:
     def holds(self, number: int, heading: bool) -> bool:
         """True if the next line, with that number, is in a signature."""
         line = self._lines[number]
-        if _closes(line):
+        if closes_text(line):
             before = self._lines[max(0, number - _BEFORE_CLOSING) : number]
-            self._left = 0 if mailboxes.is_ransom_note("\n".join(before)) else _LONGEST_SIGNATURE
+            self._left = 0 if mailboxes.is_ransom_note("\n".join(before)) else LONGEST_SIGNATURE
             return False
         if self._left and (heading or _is_of_sender(line) or self._begins_quote(number)):
             self._left = 0
@@ -272,7 +272,7 @@ class _SignatureReader:
         return any(self._lines[each].startswith(">") for each in following)
 
 
-def _closes(line: str) -> bool:
+def closes_text(line: str) -> bool:
     """True for the line above the name of who wrote a text."""
     if line.startswith("--"):
         return line.rstrip("\r") == "-- "  # without the blank, programs separate results so
@@ -304,7 +304,7 @@ class _PeopleReader:
             self._block = (block[1] or "dn").upper()
         if self._block:
             return self._classify_in_block(line)
-        leads = _introduces_people(line, heading)
+        leads = introduces_people(line, heading)
         inside = not leads and self._is_in_list(line, heading)
         if leads or role in _OF_PEOPLE:
             self._margin, self._deeper_only = _indentation(line), not leads
@@ -342,15 +342,16 @@ def _indentation(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _introduces_people(line: str, heading: bool) -> bool:
+def introduces_people(line: str, heading: bool) -> bool:
     """True if a line introduces a list of recipients; `heading` says that it is a heading."""
-    if heading and _is_recipient_heading(_heading(line)):
+    if heading and is_recipient_heading(_heading(line)):
         return True
     lead = len(line) <= _LONGEST_LEAD and line.rstrip().endswith(_ENDS_OF_LEADS)
     return lead and _PEOPLE_LEAD.search(line) is not None
 
 
-def _is_recipient_heading(heading: str) -> bool:
+def is_recipient_heading(heading: str) -> bool:
+    """True if the words of a heading, with `-` between them, introduce recipients."""
     return heading in _RECIPIENT_HEADINGS or names_recipients(heading.replace("-", " "))
 
 
@@ -417,6 +418,11 @@ def _classify_line(line: str, markup: bool) -> LineRole | None:
     return LineRole.RECIPIENTS if _is_of_recipients(start) else None
 
 
+def labels_people(words: str) -> bool:
+    """True if words are a label before authors, contacts or victims: `Reported by`."""
+    return _PEOPLE_LABEL.match(f"{words}:") is not None
+
+
 def _names_people(start: str, labelled: bool) -> bool:
     if (labelled and _PEOPLE_LABEL.match(start)) or _PEOPLE_PHRASE.match(start):
         return True
@@ -468,7 +474,7 @@ def begins_people(lines: Sequence[str], number: int) -> bool:
     """True if the line with that number introduces authors, contacts, victims or recipients."""
     heading = begins_section(lines, number)
     people = heading and _role_below(_heading(lines[number])) in _OF_PEOPLE
-    return people or _introduces_people(lines[number], heading)
+    return people or introduces_people(lines[number], heading)
 
 
 def _ends_like_heading(line: str) -> bool:

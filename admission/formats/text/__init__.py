@@ -28,6 +28,7 @@ from tocsin.admission.extraction.indicators import (
     with_note_of_unrelated_ids,
 )
 from tocsin.admission.extraction.mailboxes import is_of_recipient, remove_log_fields
+from tocsin.admission.extraction.people_in_lists import find_people_in_list
 from tocsin.admission.extraction.prose import (
     find_in_line,
     may_hold_values,
@@ -185,6 +186,7 @@ class _TextReader:
         self._asciidoc = name.endswith(_ASCIIDOC)
         self._listing = not self._markup and _is_list(lines)
         self._roles: Sequence[LineRole | None] = ()
+        self._people = find_people_in_list(lines) if self._listing else {}
         self._find = self._find_in_entry if self._listing else self._prose_finder()
         self._is_column = self._listing or (
             not self._markup and _are_most(is_single_word, lines)  # perhaps mistyped values
@@ -215,7 +217,7 @@ class _TextReader:
         """True if a line without a value was probably meant to be one."""
         if not is_single_word(line) or is_comment(line) or is_entry(line):
             return False
-        if may_have_external_ids(line):
+        if may_have_external_ids(line) or number in self._people:
             return False
         return number >= len(self._roles) or self._roles[number] is None
 
@@ -224,7 +226,16 @@ class _TextReader:
             return is_comment(self._lines[number])
         return begins_section(self._lines, number)
 
-    def _find_in_entry(self, number: int, line: str) -> Iterator[RecognisedIoc | None]:
+    def _find_in_entry(self, number: int, line: str) -> Iterable[RecognisedIoc | None]:
+        role = self._people.get(number)
+        if role is LineRole.VICTIMS:
+            return find_in_boilerplate(line, role, self._markup)
+        found = self._find_in_list(number, line)
+        if role is None:
+            return found
+        return (value for value in found if value is None or value.kind is not IocType.EMAIL)
+
+    def _find_in_list(self, number: int, line: str) -> Iterator[RecognisedIoc | None]:
         if is_bare_value(line) and (whole := recognise_ioc(line)) is not None:
             yield whole
             return

@@ -1,0 +1,129 @@
+"""Lines of a list of values that are about people: victims, recipients, authors.
+
+Unlike a report, a list is read line by line, and its comments are its headings.  Headings for
+machines that attack, such as `Compromised hosts`, are those of most block lists, so they do not
+introduce victims here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from tocsin.admission.extraction import mailboxes
+from tocsin.admission.extraction.field_names import names_victims
+from tocsin.admission.extraction.references_and_contacts import (
+    LONGEST_SIGNATURE,
+    LineRole,
+    closes_text,
+    introduces_people,
+    is_recipient_heading,
+    labels_people,
+)
+
+_SEPARATOR = re.compile(r"[\s,;|#()\[\]]+")
+_LONGEST = 200
+"""Characters of a line that may be a heading, have a label, or a word beside its value."""
+_SHORTEST_HASH = 32
+_VALUE_AND_WORD = 2
+_HEADING = re.compile(r"[^\d./@,|\"]{2,40}")
+_NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,2})?[.)]?\s+")
+"""The number of a heading: `4. Contact`."""
+_LABELLED = re.compile(r"([^:：=|@<>\t\"./]{2,40})[:：]\s*\S")
+_SIGNS = " \t\ufeff#;/*=-[]!"
+_ATTACKING = re.compile(r"compromi|kompromit|infec|infi[cz]", re.IGNORECASE)
+
+
+def find_people_in_list(lines: Iterable[str]) -> Mapping[int, LineRole]:
+    """The numbers of the lines about people: VICTIMS, or RECIPIENTS for those of mailboxes only.
+
+    >>> lines = ["evil.com", "", "# Victims", "srv.bank.com", "", "Victim: bank.com", "evil.net"]
+    >>> sorted(find_people_in_list(lines))
+    [3, 5]
+    """
+    return dict(_find(lines))
+
+
+def _find(lines: Iterable[str]) -> Iterator[tuple[int, LineRole]]:
+    section = _Section()
+    for number, line in enumerate(lines):
+        role = section.classify(line)
+        if role is not None:
+            yield number, role
+
+
+class _Section:
+    """The part of a list in which the next line is."""
+
+    def __init__(self) -> None:
+        self._role: LineRole | None = None
+        self._is_empty = True
+        self._signature = 0
+        """Lines that the signature below the list may still have."""
+
+    def classify(self, line: str) -> LineRole | None:
+        """The role of the next line."""
+        plain = line.strip()
+        if len(line) > _LONGEST or _is_value(plain):
+            return self._role_inside() or self._role_in_signature()
+        if not plain:
+            self._role = self._role if self._is_empty else None
+            return None
+        if closes_text(line):
+            self._signature = LONGEST_SIGNATURE
+            return None
+        leads = introduces_people(line, heading=False)
+        if leads or _begins_section(plain):
+            usual = LineRole.RECIPIENTS if leads else None
+            self._role, self._is_empty = _role_of(_words_of_heading(plain)) or usual, True
+            return None
+        return self._role_inside() or _role_of_line(plain) or self._role_in_signature()
+
+    def _role_inside(self) -> LineRole | None:
+        self._is_empty = False
+        return self._role
+
+    def _role_in_signature(self) -> LineRole | None:
+        if not self._signature:
+            return None
+        self._signature -= 1
+        return LineRole.RECIPIENTS
+
+
+def _is_value(line: str) -> bool:
+    """True for a value alone in its line: most lines."""
+    is_long = len(line) >= _SHORTEST_HASH or "." in line or "/" in line
+    return is_long and _SEPARATOR.search(line) is None
+
+
+def _begins_section(line: str) -> bool:
+    """True for a comment, and for words that are no value."""
+    return (
+        line.startswith(("#", ";"))
+        or _HEADING.fullmatch(_NUMBER.sub("", line, count=1)) is not None
+    )
+
+
+def _words_of_heading(line: str) -> str:
+    return _NUMBER.sub("", line.strip(_SIGNS), count=1).rstrip(":：")
+
+
+def _role_of_line(line: str) -> LineRole | None:
+    """The role of a line with a label, or with a word beside its value."""
+    labelled = _LABELLED.match(line)
+    if labelled is not None:
+        words = labelled[1].strip(_SIGNS)
+        usual = LineRole.RECIPIENTS if labels_people(words) else None
+        return _role_of(words) or usual
+    parts = [each for each in _SEPARATOR.split(line) if each.strip("-\u2013")]
+    words = [each for each in parts if each.isalpha()]
+    return _role_of(words[0]) if len(parts) == _VALUE_AND_WORD and len(words) == 1 else None
+
+
+def _role_of(words: str) -> LineRole | None:
+    """The role of what a heading, a label or a comment introduces."""
+    if names_victims(words) and not _ATTACKING.search(words):
+        return LineRole.VICTIMS
+    heading = "-".join(words.lower().split())
+    known = heading in mailboxes.PEOPLE_HEADINGS or is_recipient_heading(heading)
+    return LineRole.RECIPIENTS if known else None

@@ -1,0 +1,64 @@
+"""Victims, recipients and authors in lists of values."""
+
+import time
+
+import pytest
+
+from tocsin.admission.extraction.people_in_lists import find_people_in_list
+from tocsin.admission.formats import ReadOptions, read
+from tocsin.admission.model import Tlp
+
+LIST = "".join(f"evil-{word}.top\n" for word in ("one", "two", "three", "four", "five", "six"))
+VICTIM, MAILBOX = "srv.victim-bank.com", "jane@victim-bank.com"
+
+
+def patterns_in(text: str) -> str:
+    """The patterns of all indicators in a list."""
+    found = read("list.txt", text.encode(), ReadOptions(now=1_790_000_000_000_000, tlp=Tlp.GREEN))
+    return " ".join(str((each.object or {}).get("pattern")) for each in found)
+
+
+class TestLists:
+    @pytest.mark.parametrize(
+        "part",
+        [
+            *(f"Victim: {VICTIM}", f"Affected server: {VICTIM}", f"Impersonated domain: {VICTIM}"),
+            *(f"Victims\n{VICTIM}", f"Victims:\n\n{VICTIM}", f"# Victims\n{VICTIM}\n{VICTIM}x"),
+            *(f"## Affected systems\n{VICTIM}", f"4. Opfer\n{VICTIM}", f"[victims]\n{VICTIM}"),
+            *(f"{VICTIM} # victim", f"{VICTIM} (victim)", f"{VICTIM},Opfer", f"victim {VICTIM}"),
+            *(f"4. Contact\n{MAILBOX}", f"Contact: {MAILBOX}", f"Reported by: {MAILBOX}"),
+            *(f"# Recipients\n{MAILBOX}", f"Recipients:\n{MAILBOX}", f"-- \nJane\n{MAILBOX}"),
+            *(f"The mail was sent to:\n{MAILBOX}", f"Kind regards\n\nJane Doe\n{MAILBOX}"),
+        ],
+    )
+    @pytest.mark.parametrize("order", ["{list}\n{part}\n", "{part}\n\n{list}"])
+    def test_victims_and_people_in_a_list_are_no_indicators(self, order: str, part: str) -> None:
+        found = patterns_in(order.format(list=LIST, part=part))
+        assert "victim-bank" not in found
+        assert all(each in found for each in LIST.split())
+
+    @pytest.mark.parametrize(
+        "part",
+        [
+            *("Compromised hosts\nevil-seven.top", "# Infected systems\nevil-seven.top"),
+            *("# Authors\nevil-seven.top", "evil-seven.top # victims were mailed from it"),
+            *("# Contact: me@list.test\nevil-seven.top", "# Victims\n\nx.test\n\nevil-seven.top"),
+            *(
+                "# Victims\nx.test\n# C2\nevil-seven.top",
+                "Victims\nx.test\nDomains\nevil-seven.top",
+            ),
+            "Victims\nevil-seven[.]top",
+        ],
+    )
+    def test_everything_else_in_it_stays(self, part: str) -> None:
+        assert "evil-seven.top" in patterns_in(f"{LIST}\n{part}\n")
+
+    def test_mailboxes_without_such_words_stay(self) -> None:
+        text = "Mailboxes\n\nd@evil.top:587\n# Senders\na@evil.top\n\nEmails\nb@evil.top\n"
+        assert find_people_in_list([*text.splitlines(), "c@evil.top # phisher"]) == {}
+
+    @pytest.mark.parametrize("piece", ["a", "a ", ".,", "# ", "a.", "/", "a/(", "a: ", "victim "])
+    def test_long_lines_are_searched_in_linear_time(self, piece: str) -> None:
+        began = time.process_time()
+        find_people_in_list([piece * (400_000 // len(piece)), *[piece * 90] * 1_000])
+        assert time.process_time() - began < 2
