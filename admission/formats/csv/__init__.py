@@ -269,7 +269,7 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
 
 
 def _is_private(label: str, cell: str) -> bool:
-    """True if the cell before one says that it holds a victim or a person's mailbox."""
+    """True if a cell beside one says that it holds a victim or a person's mailbox."""
     if len(label) > _LONGEST_LABEL or "." in label or not label.strip():
         return False
     return names_victims(label) or ("@" in refang(cell) and holds_people(label))
@@ -362,7 +362,7 @@ class _Table:
             message = f"line {row.line}: {_OVERFULL}"
             yield Finding("validate", "format", Action.NOTED, message)
         for label in self._find_labels_of_victims(row):
-            message = f'line {row.line}: the value after "{label}" is left out: victims and people'
+            message = f'line {row.line}: the value beside "{label}" is left out: victims and people'
             yield Finding("validate", "format", Action.NOTED, f"{message} are never shared")
         if sum(map(len, self._cells(row, Role.NOTE))) > LONGEST_TEXT:
             message = f"line {row.line}: of the description, {LONGEST_TEXT} characters are kept"
@@ -442,7 +442,7 @@ class _Table:
                 yield value
 
     def _find_labels_of_victims(self, row: Row) -> Iterator[str]:
-        """The cells before values that these are left out for, in a table without known headings.
+        """The cells beside values that these are left out for, in a table without known headings.
 
         Headings say so once for a whole column.
         """
@@ -453,10 +453,15 @@ class _Table:
                 yield label.strip()
 
     def _find_likely_values(self, row: Row) -> Iterator[tuple[str, str]]:
-        """The cells that may be read, each after the cell before it."""
+        """The cells that may be read, each after the cell before it.
+
+        After that behind it, if it says that the value is a victim's, and begins no other one.
+        """
         for number, (label, cell) in enumerate(pairwise(("", *row.cells))):
             if number not in self.columns.withheld and may_be_ioc(cell):
-                yield label, cell
+                behind, *following = (*row.cells[number + 1 : number + 3], "")
+                ends = says_recipient(behind) and not any(map(is_value, following))
+                yield behind if ends else label, cell
 
     def _cells(self, row: Row, role: Role) -> list[str]:
         """The cells of a row in columns with a role, without those that say nothing."""

@@ -110,6 +110,8 @@ _SOURCE, _DESTINATION = re.compile(f"source{_ADDRESS}"), re.compile(f"destinatio
 _INDICATOR_WORDS = frozenset(("indicator", "indicators", "ioc", "iocs"))
 _ROLES_OF_PEOPLE = frozenset(("role", "rolle", "rol", "ruolo", "rola", "роль"))
 """Headings of columns that say `Sender` or `Victim`."""
+_OF_LOGS = re.compile(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.IGNORECASE)
+"""Fields that only logs have."""
 _LOGGING = ("agent.", "host.", "observer.")
 """Beginnings of fields of events about the machine that wrote them."""
 
@@ -208,7 +210,8 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
     if Role.TYPE not in roles and Role.VALUE in roles and _has_later_value(cells, roles):
         roles[roles.index(Role.VALUE)] = Role.TYPE  # `Indicator,Data,Note`: the first is the type
 
-    if any(map(_DIRECTION.search, map(normalise_heading, cells))) or any(map(is_field, cells)):
+    is_log = any(map(_OF_LOGS.match, cells)) or any(map(is_field, cells))
+    if is_log or any(map(_DIRECTION.search, map(normalise_heading, cells))):
         own = map(_is_logging_host, cells)  # a log: `host` wrote it
         roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
     roles = _roles_in_list_of_connections(cells, roles)

@@ -199,10 +199,26 @@ class TestWithoutHeadings:
         assert "line 3" in messages(third) and "joe" not in messages(third)
         assert (second.object or {})["pattern"] == domain("evil.com")
 
+    @pytest.mark.parametrize(
+        "row",
+        [
+            *("mail.acme.org,victim", "mail.acme.org,Opfer,2026-01-01", "joe@acme.org,recipient"),
+            "mail.acme.org,victim,",
+        ],
+    )
+    def test_without_headings_a_value_before_a_word_for_victims_is_none(self, row: str) -> None:
+        _, found = read(f"evil.com,C2\n{row}\n")
+        assert found.verdict is Verdict.REFUSED and "victims" in messages(found)
+
+    @pytest.mark.parametrize("row", ["evil.net,compromised server", "evil.net,victim,joe@acme.org"])
+    def test_without_headings_other_values_before_one_stay(self, row: str) -> None:
+        _, found = read(f"evil.com,C2\n{row}\n")
+        assert (found.object or {})["pattern"] == domain("evil.net")
+
     def test_without_headings_a_note_says_which_row_has_a_value_of_a_victim_too(self) -> None:
         _, found = read("C2,evil.net\nvictim,mail.acme.org,evil.com\n")
         assert (found.object or {})["pattern"] == domain("evil.com")
-        said = 'line 2: the value after "victim" is left out: victims and people are never shared'
+        said = 'line 2: the value beside "victim" is left out: victims and people are never shared'
         assert said in messages(found) and "acme" not in messages(found)
 
     def test_without_headings_links_beside_a_type_column_are_not_indicators(self) -> None:

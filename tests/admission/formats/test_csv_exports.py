@@ -213,6 +213,15 @@ class TestFieldsOfEvents:
         assert values(text) == ["joe@bad.com"]
         assert values(f"{heading},@timestamp,x\njane@acme.org,2026-01-01,1\n") == []
 
+    @pytest.mark.parametrize("heading", ["host.ip", "host.hostname", "observer.ip", "agent.ip"])
+    @pytest.mark.parametrize("other", ["@timestamp", "event.action", "winlog.event_id"])
+    def test_the_machine_that_wrote_an_event_is_none(self, heading: str, other: str) -> None:
+        text = f"{other},{heading},url.domain\n7,93.184.216.34,evil.com\n"
+        assert values(text) == ["evil.com"]
+        assert values(f"first_seen,{heading},domain\n2026-01-01,93.184.216.34,evil.com\n") == [
+            *("93.184.216.34", "evil.com")
+        ]
+
     def test_a_host_above_hosts_is_none(self) -> None:
         assert values("bad.id,domain,x\nevil.com,domain,y\n") == ["bad.id", "evil.com"]
 
