@@ -35,10 +35,12 @@ _ADDRESS = re.compile(
         \d{{1,6}}[A-Z]?[ ](?:[NSEW]\.?[ ])?(?:{_NAME}[ ]){{1,4}}{_ENGLISH}\b\.?{_FLAT}
           (?:(?:{_GAP}|[ ]){_CITY}){{1,2}}(?:{_GAP}|[ ])
           (?:{_STATE}[ ,]{{1,2}}{_AMERICAN_CODE}|{_BRITISH_CODE})
-      | (?:{_NAME}[ ]){{0,2}}{_NAME}{_GERMANIC}[ ]{_NUMBER}
+      | (?:{_NAME}[ ]){{0,2}}{_NAME}[ -]?{_GERMANIC}[ ]{_NUMBER}
           {_GAP}(?:[A-Z]{{1,2}}-)?(?:\d{{4,5}}|\d{{4}}[ ]?[A-Z]{{2}}|\d{{3}}[ ]\d\d)[ ]{_CITY}
       | {_NUMBER},?[ ](?i:bis[ ]|ter[ ])?{_FRENCH}[ ][\wà-ÿ'’ -]{{2,50}}
           {_GAP}\d{{5}}[ ]{_CITY}
+      | {_FRENCH}[ ](?:[\wà-ÿ'’-]{{1,30}}[ ]){{1,5}}{_NUMBER}
+          {_GAP}(?:[A-Z]{{1,2}}-)?\d{{4,5}}[ ]{_CITY}
       | {_ROMANCE_OR_SLAVIC}[ ](?:[\wà-ÿ.'’]{{1,30}}[ ]?){{1,4}}[ ,]{{1,2}}(?:n[º°.]?[ ]?)?{_NUMBER}
           {_GAP}(?:[\w ºª]{{1,12}}{_GAP})?(?:\d{{5}}|\d{{4}}-\d{{3}}|\d\d-\d{{3}})[ ]{_CITY}
     )(?!\w)""",
@@ -63,7 +65,7 @@ _WITH_FLAT = re.compile(
     re.VERBOSE,
 )
 """Street and number, flat, and the lines below: town, country, postcode."""
-_POSTCODE = re.compile(r"\d{4}|\d[A-Z]{2}\b|\d{3} \d\d\b")
+_POSTCODE = re.compile(r"\d{4}|\d[A-Z]{2}\b|\d{3} \d\d\b|\d\d-\d{3}\b")
 _ANNOUNCED = re.compile(
     r"""\b(?i:(?:home|billing|postal|mailing|street|residential|delivery|shipping)\ address
           (?:\ is|\ ?[:=])
