@@ -295,6 +295,13 @@ def _names_of_account(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
         yield ("display_name",), "person", "is mostly the name of a person"
 
 
+def _authors_of_statement(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
+    """Those of a submitter that may be named: the consent is not theirs."""
+    authors = subject.get("authors")
+    if isinstance(authors, list) and any(may_be_person(str(each)) for each in authors):
+        yield ("authors",), "person", "names the people who wrote it"
+
+
 def _owners_of_machine(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
     values = subject.get("values")
     for place, each in enumerate(values if isinstance(values, list) else ()):
@@ -357,6 +364,8 @@ def _find_identifying(subject: StixObject) -> Iterator[tuple[str, str]]:
 
 _BY_PROPERTY: Mapping[str, Callable[[StixObject], Iterator[tuple[Path, str, str]]]] = {
     "location": _addresses_of_location,
+    "note": _authors_of_statement,
+    "opinion": _authors_of_statement,
     "user-account": _names_of_account,
     "windows-registry-key": _owners_of_machine,
 }

@@ -691,3 +691,14 @@ def test_an_address_is_found_as_rules_and_regular_expressions_write_it(
 ) -> None:
     subject = indicator(pattern, pattern_type="pcre")
     assert after("personal_data", subject).verdict is verdict
+
+
+@pytest.mark.parametrize("kind", ["note", "opinion"])
+def test_a_reviewer_is_asked_about_authors_of_a_statement_who_may_be_people(kind: str) -> None:
+    statement = {"type": kind, "id": f"{kind}--1", "authors": ["ACME CERT", "Jane Doe"]}
+    candidate = after("personal_data", statement)
+    assert "authors" not in candidate.object
+    assert [(f.path, f.action) for f in candidate.findings] == [("authors", Action.ASKED)]
+    team = statement | {"authors": ["ACME CERT"]}
+    assert after("personal_data", team).object == team
+    assert after("personal_data", statement, settings={"person": "keep"}).object == statement
