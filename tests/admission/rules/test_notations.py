@@ -65,6 +65,16 @@ class TestTelephones:
         assert sanitise_description(RULE, ungrouped) == ungrouped
 
     @pytest.mark.parametrize(
+        "number", ["0049-30-901820", "0033-1-42-68-53-00", "0049/30/901820", "0049.30.901820"]
+    )
+    def test_an_international_prefix_is_not_taken_for_a_year(self, number: str) -> None:
+        assert is_masked(f"ask {number} today", number, "telephone number")
+
+    @pytest.mark.parametrize("date", ["0001-01-01 00:00:00", "0000-00-00T00:00:00Z", "2026-01-31"])
+    def test_a_date_is_no_telephone_number(self, date: str) -> None:
+        assert sanitise_description(RULE, f"since {date} ask") == f"since {date} ask"
+
+    @pytest.mark.parametrize(
         "text",
         ["Telefonica 12345678", "The T 1234 5678x model", "fixed in build 1234 5678", "ID 4432190"],
     )
