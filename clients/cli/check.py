@@ -75,7 +75,7 @@ def check_command(
     Verdicts:
       ready      would be sent to a hub
       duplicate  the hub publishes it anyway
-      held       a reviewer of the hub would look at it; push --send-held sends it
+      held       kept back, because somebody must look at it; see push --send-held
       refused    never shared; the findings say why
 
     On a terminal it shows the tables that push shows; elsewhere, a line for each

@@ -77,6 +77,8 @@ _COUNTED = ("admitted", "merged", "duplicate", "held", "refused")
 """The verdicts that are counted even if no object has them."""
 _DECIDING = {"refused": Action.REFUSED, "withheld": Action.HELD}
 """The action of the finding that explains why an object was not taken, by verdict."""
+_RULES_OF_CLIENTS = frozenset({"format", "victim_terms"})
+"""The rules by which a check may hold what the hub does not: drafts of MISP, and own terms."""
 _MAX_REASON = 300
 """Characters of a finding's message that are repeated on standard error."""
 
@@ -155,8 +157,8 @@ class _Outcome:
 @click.option(
     "--send-held/--keep-held",
     default=None,
-    help="Send what the check holds, for a reviewer of the hub to look at, or keep it. "
-    "Default: ask on a terminal, elsewhere keep it.",
+    help="Send what the check holds, or keep it. A reviewer looks at what the hub holds too; the "
+    "rest is published at once. Default: ask on a terminal, elsewhere keep it.",
 )
 @click.option(
     "--label", "labels", multiple=True, metavar="LABEL", help="Add this label; repeatable."
@@ -206,7 +208,9 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     why. One that alone cannot be sent delays no other.
 
     Objects that the check refuses are never sent. Those that it holds are sent
-    if you say so: then a reviewer of the hub looks at them. To send a file
+    if you say so: then a reviewer of the hub looks at them. But the hub holds
+    what is about your --term only if it has that term on record, and it does
+    not know drafts of MISP: otherwise it publishes them at once. To send a file
     twice is safe.
 
     \b
@@ -339,9 +343,7 @@ def _ask(job: _Job, send_held: bool | None, answers: IO[str]) -> PushOptions | N
     name = printable(job.collection.alias or job.collection.title)
     options = job.options
     if held and send_held is None:
-        objects = "held object" if held == 1 else f"{held} held objects"
-        question = f"Send the {objects} too, for a reviewer of the hub to look at?"
-        options = replace(options, send_held=ask_for_word(question, "yn", answers) == "y")
+        options = replace(options, send_held=_ask_about_held(results, held, answers))
     number = ready + (held if options.send_held else 0)
     if not number:
         return options
@@ -351,6 +353,26 @@ def _ask(job: _Job, send_held: bool | None, answers: IO[str]) -> PushOptions | N
         print_share_preview(console, results, most=None)
         answer = ask_for_word(question, "ny", answers)
     return options if answer == "y" else None
+
+
+def _ask_about_held(results: Iterable[ObjectResult], held: int, answers: IO[str]) -> bool:
+    """Ask if what is held is sent too; the default is no if the hub may publish some of it."""
+    objects = "held object" if held == 1 else f"{held} held objects"
+    question = f"Send the {objects} too, for a reviewer of the hub to look at?"
+    if unknown := sum(map(_may_be_published, results)):
+        print_message(
+            f"{count(unknown, 'held object')} may be published without a review: the hub holds "
+            "them only if it has your terms on record, and it does not know drafts of MISP"
+        )
+    return ask_for_word(question, "ny" if unknown else "yn", answers) == "y"
+
+
+def _may_be_published(result: ObjectResult) -> bool:
+    """True if the check holds an object for reasons that the hub may not know."""
+    if result.verdict != "held":
+        return False
+    rules = {each.get("rule") for each in result.findings if each.get("action") == Action.HELD}
+    return rules <= _RULES_OF_CLIENTS
 
 
 def _describe_sent_before(job: _Job, records: PushRecords) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from support.paths import ROOT
 from support.taxii_servers import COLLECTION, Medallion, indicator
 from support.terminal import CONTROL, lines_of, run_on_terminal, with_controlling_terminal
 
@@ -239,6 +240,20 @@ class TestOnATerminal:
     def test_held_objects_are_kept_if_the_answer_is_no(self, partner: Medallion) -> None:
         code, _ = self.push(write("a.json", named(2), HELD), typed="n\ny\n")
         assert (code, self.sent(partner)) == (4, [named(2)["pattern"]])
+
+    def test_by_default_what_only_this_computer_holds_is_kept(self, partner: Medallion) -> None:
+        own = {**indicator(3), "pattern": "[domain-name:value = 'mail.ourselves.net']"}
+        name = write("a.json", named(2), HELD, own)
+        code, lines = self.push(name, "--term", "ourselves.net", typed="\ny\n")
+        assert (code, self.sent(partner)) == (4, [named(2)["pattern"]])
+        assert any("1 held object may be published without a review" in line for line in lines)
+
+    def test_by_default_a_draft_of_misp_is_kept(self, partner: Medallion) -> None:
+        draft = json.loads((ROOT / "docs" / "examples" / "harbour-isac.misp.json").read_text())
+        draft["Event"]["published"] = False
+        Path("draft.json").write_text(json.dumps(draft))
+        code, _ = self.push("draft.json", typed="\n")
+        assert (code, self.sent(partner)) == (1, [])
 
     def test_the_results_do_not_repeat_what_was_shown(self, partner: Medallion) -> None:
         private = {**indicator(2), "pattern": "[ipv4-addr:value = '10.0.4.12']"}
