@@ -164,6 +164,7 @@ class Collector:
         self._report = report
         known = read_statuses(folder)
         self.statuses = {n: known.get(n) or SourceStatus(n) for n in self._sources}
+        self._others = [each for name, each in known.items() if name not in self._sources]
         self._due: list[tuple[float, str]] = []
         self._running: dict[Connection, _Running] = {}
 
@@ -245,7 +246,8 @@ class Collector:
     def _write(self) -> None:
         """Write the statuses; on a full disk only a warning, since the sources must go on."""
         path = self._folder / STATUS_FILE
-        content = {"sources": [asdict(each) for each in self.statuses.values()]}
+        kept = (*self.statuses.values(), *self._others)  # of --only, or a source that is disabled
+        content = {"sources": [asdict(each) for each in kept]}
         try:
             remove_abandoned_files(path)
             replacement = Replacement(path)

@@ -109,11 +109,14 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
 
     The file of sources has a [[source]] table for each: a file on a web server,
     a TAXII collection, a MISP feed, a folder, a mailbox. docs/collect.md
-    explains the settings. Objects that the check refuses or holds are not submitted.
+    explains the settings. Objects that the check refuses or holds are not submitted;
+    those that it holds are if a source has send_held = true.
 
     It runs until it is stopped. With --once and --status the exit code is 1 if
     the last run of a source failed.
     """
+    if sum(options[name] for name in ("once", "check", "status")) > 1:
+        raise WrongUsage("give one of --once, --check and --status")
     sources = _choose(_load(options["sources"]), options["only"])
     state, as_json = options["state"], options["as_json"]
     for name in (LOCK_FILE, STATUS_FILE):
@@ -170,8 +173,8 @@ def _check_places(path: Path, sources: Sequence[Source]) -> None:
 
 
 def _choose(sources: Sequence[Source], only: Sequence[str]) -> list[Source]:
-    known = {each.name for each in sources}
-    if unknown := sorted(set(only) - known):
+    known = [each.name for each in sources]
+    if unknown := sorted(set(only).difference(known)):
         raise WrongUsage(f"--only: unknown source {unknown[0]}; known are {', '.join(known)}")
     return [each for each in sources if each.name in only or (each.enabled and not only)]
 

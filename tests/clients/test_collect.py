@@ -497,6 +497,8 @@ class TestFailing:
         [
             (("--sources", "none.toml"), "docs/collect.md"),
             (("--only", "nobody"), "unknown source nobody; known are iocs"),
+            (("--check", "--once"), "give one of --once, --check and --status"),
+            (("--status", "--once"), "give one of --once, --check and --status"),
         ],
     )
     def test_a_wrong_command_says_what_to_do(
@@ -505,6 +507,23 @@ class TestFailing:
         write_sources({"name": "iocs", "url": web.url})
         code, _, err = collect(*words)
         assert (code, message in err) == (2, True)
+
+    def test_a_run_of_one_source_leaves_what_is_known_of_the_others(
+        self, collect: Tocsin, tmp_path: Path
+    ) -> None:
+        Path("sources.toml").write_text(
+            "".join(
+                f"[[source]]\nkind = 'directory'\nname = '{name}'\npath = '{tmp_path}'\n"
+                "pattern = '*.none'\n"
+                for name in ("one", "two")
+            )
+        )
+        collect("--once")
+        before = read_statuses(Path("collect-state"))
+        collect("--once", "--only", "one")
+        after = read_statuses(Path("collect-state"))
+        assert list(after) == ["one", "two"] and after["two"] == before["two"]
+        assert after["one"].last_run != before["one"].last_run
 
     def test_a_check_names_a_folder_that_is_missing(self, collect: Tocsin) -> None:
         Path("sources.toml").write_text(
