@@ -53,7 +53,7 @@ def _read_profile(file: Path) -> dict[str, str]:
             raw = content.read(_LONGEST_PROFILE)
         return msgspec.toml.decode(raw, type=_Profile).columns
     except OSError as error:
-        message = f"{file}: cannot be read: {error.strerror}; write COLUMN=KIND, or name a profile"
-        raise Malformed(message) from error
+        message = f"{file}: cannot be read: {error.strerror}; write COLUMN=KIND, or name a file"
+        raise Malformed(f"{message} that --save-map wrote") from error
     except (msgspec.DecodeError, ValueError) as error:
-        raise Malformed(f"{file}: not a profile of columns: {error}") from error
+        raise Malformed(f"{file}: not a file that --save-map wrote: {error}") from error

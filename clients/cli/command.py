@@ -228,6 +228,8 @@ def check_distinct(
 
 def _read_columns(maps: Sequence[str], profile: Path | None) -> dict[str, str]:
     """The kinds of columns that the user gives; saved in a profile if one is named."""
+    if profile is not None and not maps:  # it would replace a saved profile by an empty one
+        raise WrongUsage("--save-map needs --map")
     try:
         columns = read_column_maps(maps)
         if profile is not None:

@@ -50,7 +50,7 @@ class TestMappings:
     @pytest.mark.parametrize("text", ["junk", "[columns]\na = 1\n", "[colums]\na = 'name'\n", "\0"])
     def test_a_file_that_is_not_a_profile_is_refused(self, text: str, tmp_path: Path) -> None:
         (tmp_path / "feed.toml").write_text(text)
-        with pytest.raises(Malformed, match="not a profile"):
+        with pytest.raises(Malformed, match="not a file that --save-map wrote"):
             read_column_maps([str(tmp_path / "feed.toml")])
 
 
@@ -68,6 +68,14 @@ class TestCommand:
         tocsin("check", "a.csv", "--map", "Wat=domain", "--save-map", "a.toml")
         _, lines, _ = tocsin("check", "a.csv", "--map", "a.toml", "--json")
         assert patterns(lines) == ["[domain-name:value = 'bad1.example.org']"]
+
+    def test_a_saved_mapping_is_not_replaced_by_none(self, tocsin: Callable[..., Any]) -> None:
+        Path("a.csv").write_text(TABLE)
+        tocsin("check", "a.csv", "--map", "Wat=domain", "--save-map", "a.toml")
+        saved = Path("a.toml").read_text()
+        code, _, errors = tocsin("check", "a.csv", "--save-map", "a.toml")
+        assert (code, "--save-map needs --map" in errors) == (2, True)
+        assert Path("a.toml").read_text() == saved
 
     def test_a_mapping_of_a_column_that_a_table_lacks_fails_that_file_alone(
         self, tocsin: Callable[..., Any]
