@@ -470,22 +470,29 @@ def _advice(status: int, response: requests.Response) -> str:
         return "; it does not speak TAXII 2.0; check the URL, or poll it without --taxii 2.0"
     if advice := _ADVICE.get(status):
         return f"; {advice}"
+    if status == HTTPStatus.BAD_REQUEST and len(_read_error(response)) > 1:
+        return ""  # its description says what is wrong with the request
     return "; try again later" if status >= 500 else "; check the URL, or try again later"
 
 
 def _read_message(response: requests.Response) -> str:
     """Title and description of a TAXII error message, or else the name of the HTTP status."""
+    if texts := _read_error(response):
+        return ": ".join(texts)[:_MAX_TITLE]
+    phrases = {each.value: each.phrase for each in HTTPStatus}
+    return phrases.get(response.status_code, "")
+
+
+def _read_error(response: requests.Response) -> list[str]:
+    """Title and description of a TAXII error message, without those that it does not have."""
     try:
         body = response.json()
     except (ValueError, RecursionError):
-        body = None
-    if isinstance(body, dict):
-        parts = (body.get("title"), body.get("description"))
-        texts = [part for part in parts if isinstance(part, str) and part]
-        if texts:
-            return ": ".join(dict.fromkeys(texts))[:_MAX_TITLE]
-    phrases = {each.value: each.phrase for each in HTTPStatus}
-    return phrases.get(response.status_code, "")
+        return []
+    if not isinstance(body, dict):
+        return []
+    parts = (body.get("title"), body.get("description"))
+    return list(dict.fromkeys(part for part in parts if isinstance(part, str) and part))
 
 
 def _innermost_cause(error: Exception) -> Exception:

@@ -188,6 +188,21 @@ class TestInterruptedAnswers:
             poll_numbers(answer_objects_with(lambda request: answer))
 
 
+@pytest.mark.parametrize(
+    ("body", "advice"),
+    [
+        ({"title": "Bad Request", "description": "match[confidence]: a whole number"}, ""),
+        ({"title": "Bad Request"}, "; check the URL, or try again later"),
+    ],
+)
+def test_no_advice_follows_a_server_that_says_what_is_wrong(
+    body: dict[str, str], advice: str
+) -> None:
+    with pytest.raises(ShareError) as refused:
+        poll_numbers(answer_objects_with(lambda request: Answer(body, 400)))
+    assert str(refused.value).endswith(": ".join(body.values()) + advice)
+
+
 def test_the_default_timeouts_and_bounds_are_those_of_the_settings() -> None:
     retries, settings = RetrySettings(), ClientSettings()
     bounds = ResponseBounds(settings.max_response_length, settings.response_timeout)
