@@ -1,4 +1,4 @@
-"""IP addresses and networks in texts, and in the values of patterns and observables."""
+"""IP addresses and networks in texts and values, and which of them are private."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from tocsin.admission.detectors.spans import Span
+
 Network = IPv4Network | IPv6Network
 
+_PRIVATE: tuple[Network, ...] = tuple(
+    ip_network(text)
+    for text in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15"),
+        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        *("::/128", "::1/128", "100::/64", "2001:db8::/32", "3fff::/20"),
+        *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+    )
+)
+"""RFC 1918, 4193 and 6598, loopback, link-local, documentation, benchmark, multicast, reserved."""
+
+_PRIVATE_ADDRESS = "private address"
 _POINT = r"(?:\.|\[\.\]|\(\.\)|\{\.\}|\[dot\]|\\\.)"
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _V4 = re.compile(
@@ -34,12 +49,53 @@ _ONE_NUMBER = re.compile(
 )
 """The host of a URL as one number: `http://167772161/`."""
 _NUMBER = re.compile(r"[1-9]\d{7,9}|0x[0-9a-f]{7,8}", re.IGNORECASE)
+_FOUR_OCTETS = re.compile(r"(\d{1,3})\.\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
+_PRIVATE_BEGINNINGS = frozenset(
+    str(first)
+    for network in _PRIVATE
+    if isinstance(network, IPv4Network)
+    for first in range(network[0].packed[0], network[-1].packed[0] + 1)
+)
+"""The first number of every IPv4 address that is not public."""
 _REFANG = re.compile(r"[\[\](){}\\]|dot", re.IGNORECASE)
 
 
 def find_ip_networks(text: str) -> tuple[tuple[int, int, Network], ...]:
     """Start, end and network of each address in a text; defanged ones and ports included."""
     return _find_cached(text) if _may_hold_address(text) else ()
+
+
+def find_private_addresses(text: str) -> list[Span]:
+    """The private addresses in a text; a version number that looks like one is among them."""
+    if "." not in text and ":" not in text and "-" not in text:  # every address has one
+        return []
+    return [
+        Span(start, end, _PRIVATE_ADDRESS)
+        for start, end, network in find_ip_networks(text)
+        if is_private(network)
+    ]
+
+
+def mentions_private(text: str) -> bool:
+    """True if a text has a private address, loopback excepted: it says nothing of a network."""
+    networks = (network for _, _, network in find_ip_networks(text))
+    return any(is_private(network) and not network.is_loopback for network in networks)
+
+
+@lru_cache(maxsize=4096)
+def is_private(network: Network) -> bool:
+    """True if a network is private, reserved, or for documentation."""
+    return is_within_any(network, _PRIVATE)
+
+
+def is_surely_public(value: str) -> bool:
+    """True for an IPv4 address that is not private, or four numbers that are none.
+
+    >>> is_surely_public("8.8.8.8"), is_surely_public("10.0.0.1"), is_surely_public("evil.top")
+    (True, False, False)
+    """
+    found = _FOUR_OCTETS.fullmatch(value)
+    return found is not None and found[1] not in _PRIVATE_BEGINNINGS and found[1][0] != "0"
 
 
 def _may_hold_address(text: str) -> bool:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
-from ipaddress import IPv4Network, ip_network
 
 from tocsin.admission.detectors.ip_addresses import (
-    Network,
-    find_ip_networks,
-    is_within_any,
+    find_private_addresses,
+    is_private,
+    is_surely_public,
+    mentions_private,
     parse_network,
 )
-from tocsin.admission.detectors.spans import Span
 from tocsin.admission.masking import (
     VALUE_MODES,
     TextSearch,
@@ -30,35 +28,14 @@ from tocsin.admission.model import Candidate, Observable, Rule, RuleContext, Sti
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.values import extract_observables
 
-PRIVATE: tuple[Network, ...] = tuple(
-    ip_network(text)
-    for text in (
-        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
-        *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15"),
-        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
-        *("::/128", "::1/128", "100::/64", "2001:db8::/32", "3fff::/20"),
-        *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
-    )
-)
-"""RFC 1918, 4193 and 6598, loopback, link-local, documentation, benchmark, multicast, reserved."""
-
 DEFAULTS: Mapping[str, object] = {
     "text": True,  # mask such addresses in texts
     "mixed": "hold",  # an indicator that contains others as well: hold, refuse or keep
 }
 MODES = {"mixed": VALUE_MODES}
 
-_FOUR_OCTETS = re.compile(r"(\d{1,3})\.\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
-_PRIVATE_BEGINNINGS = frozenset(
-    str(first)
-    for network in PRIVATE
-    if isinstance(network, IPv4Network)
-    for first in range(network[0].packed[0], network[-1].packed[0] + 1)
-)
-"""The first number of every IPv4 address that is not public."""
 _FOUR_NUMBERS = re.compile(r"(?:\d{1,3}\.){4}[a-z0-9_-]", re.IGNORECASE | re.ASCII)
 _AFTER_HOST = re.compile(r"[/?#]")
-_PRIVATE_ADDRESS = "private address"
 _RULE = "private_addresses"
 _POSITIVE_OPERATORS = frozenset(("=", "IN", "LIKE", "ISSUBSET", "ISSUPERSET"))
 
@@ -73,9 +50,7 @@ def build_rule(context: RuleContext) -> Rule:
         candidate = _check_values(candidate, candidate.object, str(settings["mixed"]))
         if candidate.verdict is Verdict.REFUSED or not settings["text"]:
             return candidate
-        return mask_texts(
-            candidate, _RULE, _find_private_addresses, filter_spans=exclude_own_values
-        )
+        return mask_texts(candidate, _RULE, _in_texts, filter_spans=exclude_own_values)
 
     return apply
 
@@ -104,24 +79,14 @@ def _is_private_value(observable: Observable) -> bool:
     if is_surely_public(observable.value):
         return False
     network = parse_network(observable.value)
-    return network is not None and _is_private(network)
-
-
-def is_surely_public(value: str) -> bool:
-    """True for an IPv4 address that no network of PRIVATE has, or four numbers that are none.
-
-    >>> is_surely_public("8.8.8.8"), is_surely_public("10.0.0.1"), is_surely_public("evil.top")
-    (True, False, False)
-    """
-    found = _FOUR_OCTETS.fullmatch(value)
-    return found is not None and found[1] not in _PRIVATE_BEGINNINGS and found[1][0] != "0"
+    return network is not None and is_private(network)
 
 
 def _mentions_private(observable: Observable) -> bool:
     """True if a command line, a path or a name mentions one, loopback excepted."""
     if "hashes" in observable.property or is_surely_public(observable.value):
         return False
-    return _text_mentions_private(_without_host_of_numbers(observable))
+    return mentions_private(_without_host_of_numbers(observable))
 
 
 def _without_host_of_numbers(observable: Observable) -> str:
@@ -148,28 +113,7 @@ def _begins_with_four_numbers(host: str) -> bool:
 def _is_other_pattern_with_private(subject: StixObject) -> bool:
     """True for a Snort, YARA or other pattern that is not STIX and mentions one."""
     other = subject.get("type") == "indicator" and subject.get("pattern_type") != "stix"
-    return other and _text_mentions_private(str(subject.get("pattern")))
+    return other and mentions_private(str(subject.get("pattern")))
 
 
-def _text_mentions_private(text: str) -> bool:
-    networks = (network for _, _, network in find_ip_networks(text))
-    # Loopback says nothing about anybody's network.
-    return any(_is_private(network) and not network.is_loopback for network in networks)
-
-
-@lru_cache(maxsize=4096)
-def _is_private(network: Network) -> bool:
-    return is_within_any(network, PRIVATE)
-
-
-def _find_in_text(text: str) -> list[Span]:
-    if "." not in text and ":" not in text and "-" not in text:  # every address has one
-        return []
-    return [
-        Span(start, end, _PRIVATE_ADDRESS)
-        for start, end, network in find_ip_networks(text)
-        if _is_private(network)
-    ]
-
-
-_find_private_addresses = TextSearch(_find_in_text, spares=lambda _: True)
+_in_texts = TextSearch(find_private_addresses, spares=lambda _: True)
