@@ -198,6 +198,7 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
         if files.count("-") > 1:
             message = "- is standard input, which can be read only once"
             raise click.BadParameter(message, param_hint="'FILE...'")
+        _check_raw(arguments)
         profile = arguments.pop("save_map")
         if profile is not None:
             read = [("FILE", each) for each in files if each != "-"]
@@ -209,6 +210,16 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
         return command(inputs=inputs, **arguments)
 
     return run
+
+
+def _check_raw(arguments: Mapping[str, Any]) -> None:
+    """Raise WrongUsage if --raw goes with an option that says what must not be shared."""
+    for option, name in (("--term", "terms"), ("--consent", "consent")):
+        if arguments.get("raw") and arguments.get(name):
+            raise WrongUsage(
+                f"--raw sends objects unchecked, so {option} would remove nothing: "
+                "leave out one of them"
+            )
 
 
 def check_distinct(

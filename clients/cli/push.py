@@ -183,7 +183,8 @@ class _Outcome:
 @click.option(
     "--raw",
     is_flag=True,
-    help="Send objects unchecked, for collections that keep them unchanged.",
+    help="Send objects unchecked, for collections that keep them unchanged. Your terms are not "
+    "masked then, and --tlp does not mark STIX objects.",
 )
 @click.option(
     "--new-ids",
