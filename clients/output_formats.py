@@ -11,6 +11,7 @@ current state of a feed.
 """
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,9 @@ from tocsin.clients.state import Cursor
 
 _MOST_REMEMBERED = 100_000
 """Objects that a DistinctOutput knows again, in some 15 MB."""
+_LONGEST_FIRST_LINE = 4096
+"""Octets of a file's first line that are looked at."""
+_ONE_WORD = re.compile(rb'[^\s,{"#;]+')
 
 
 class LineFormatter:
@@ -287,9 +291,34 @@ def open_output(
             return BundleOutput(replacement.stream, target, replacement)
         make_formatter, header = _LINE_FORMATS[format]
         if append:
-            return LineOutput(open_to_append(target), make_formatter(), header, target)
+            stream = open_to_append(target)
+            if other := _find_other_format(format, stream):
+                stream.close()
+                raise WrongPath(
+                    f"--output: {path} is of the format {other}, and {format} cannot be appended "
+                    f"to it; name another file, or give --format {other}"
+                )
+            return LineOutput(stream, make_formatter(), header, target)
         replacement = Replacement(target)
         return LineOutput(replacement.stream, make_formatter(), header, target, replacement)
+
+
+def _find_other_format(format: str, stream: BinaryIO) -> str:
+    """The format of a file, by its first line, if lines of `format` certainly do not belong to it.
+
+    Otherwise empty.  The stream is at the beginning, also afterwards.
+    """
+    first = stream.readline(_LONGEST_FIRST_LINE).strip()
+    stream.seek(0)
+    if first.startswith(b'{"type":"bundle"'):
+        return "bundle"
+    if first.startswith(b"{"):
+        found = "jsonl"
+    elif first.startswith(b"id,type,"):
+        found = "csv"
+    else:  # one value, or a text that somebody wrote
+        found = "list" if _ONE_WORD.fullmatch(first) else format
+    return found if found != format else ""
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from support.disk import limited_files
 from support.taxii_servers import indicator
 
-from tocsin.clients.files import DiskFull, UnusableFile
+from tocsin.clients.files import DiskFull, UnusableFile, WrongPath
 from tocsin.clients.output_formats import FORMATS, DistinctOutput, open_output
 from tocsin.clients.state import Cursor
 
@@ -40,6 +40,23 @@ class TestOutputFiles:
         cursor = self.write_objects(path, Cursor(), objects[:2])
         self.write_objects(path, cursor, objects[2:])
         assert path.read_bytes().splitlines() == objects
+
+    @pytest.mark.parametrize("other", ["jsonl", "csv", "list", "bundle"])
+    @pytest.mark.parametrize("format", ["jsonl", "csv", "list"])
+    def test_lines_are_appended_only_to_a_file_of_the_same_format(
+        self, tmp_path: Path, format: str, other: str
+    ) -> None:
+        path = tmp_path / "out"
+        self.write_objects(path, Cursor(), as_bytes(indicator(0)), other)
+        before = path.read_bytes()
+        if format == other:
+            self.write_objects(path, Cursor(), as_bytes(indicator(1)), format)
+            assert path.read_bytes().startswith(before)
+            return
+        with pytest.raises(WrongPath, match=f"give --format {other}"):
+            open_output(format, path, io.BytesIO(), append=True)
+        assert path.read_bytes() == before
+        open_output(other, path, io.BytesIO(), append=True).close()
 
     def test_a_file_that_another_poll_appends_to_is_left_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "out"
