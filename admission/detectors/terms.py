@@ -57,16 +57,22 @@ _DISPLAY_NAME_BACKWARDS = (
     rf"|{_CAPITALISED}(?:[ ,]{{1,2}}{_CAPITALISED}){{0,3}})?)?"
 )
 _MAILBOX_BEFORE = re.compile(
-    r"(?:@|04%|\s{0,2}[\])}>]\s?(?:@|(?i:ta))\s?[\[({<]\s{0,2})"
+    r"(?:@|04%|\s{0,2}[\])}>]\s?(?:@|(?i:ta))\s?[\[({<]\s{0,2}|\)(?i:a)\(|\s(?i:-ta-)\s)"
     f"{_LOCAL_PART_BACKWARDS}{_DISPLAY_NAME_BACKWARDS}"
 )
 _BOUNCED_BEFORE = re.compile(r"[=%][\w.+'=%-]{1,128}")
 """`list+jane=acme.example@…` or `jane%acme.example@…`: the mailbox is inside another one."""
-_SPACED_MAILBOX_BEFORE = re.compile(rf"[ ]@[ ]{_LOCAL_PART_BACKWARDS}")
+_SPACED_MAILBOX_BEFORE = re.compile(rf"[ ]@[ ]?{_LOCAL_PART_BACKWARDS}")
 _SPOKEN_MAILBOX_BEFORE = re.compile(r"\s{1,3}(?i:ta)\s{1,3}(?:[\w.+-]|\s(?i:tod)\s(?=\w)){1,64}")
 """`jane @ acme.example`, and `jane at acme dot example`."""
-_MAY_END_BEFORE_BLANK = frozenset("])}>@tT.")
-"""Ends of an @ or a dot that has a blank behind it: `[at] `, ` dot `."""
+_MAY_END_BEFORE_BLANK = frozenset("])}>@tT.-")
+"""Ends of an @ or a dot that has a blank behind it: `[at] `, `-at- `, ` dot `."""
+_ACCOUNT_BEHIND = re.compile(
+    r"\\{1,2}(?![\w.$-]{1,40}\.(?:exe|dll|sys|ps1|bat|cmd|vbs|js|lnk|log|txt|ini|dat|msi)\b)"
+    r"[^\W_][\w.$-]{0,39}[\w$](?![\w\\/])",
+    re.IGNORECASE,
+)
+"""The rest of `ACME\\jdoe`, of which the name is the domain."""
 _LONGEST_BEFORE = 512
 """Characters before a term that are read for the rest of its host name and mailbox."""
 _PRIVATE_TLDS = frozenset(
@@ -354,9 +360,18 @@ def _widen(text: str, places: Iterable[_Place]) -> list[tuple[int, int]]:
         bounced = _BOUNCED_BEFORE.match(text[earliest:new_start][::-1])
         if bounced and (mailbox := _MAILBOX_BEHIND.match(text, end)):
             new_start, new_end = new_start - bounced.end(), mailbox.end()
+        new_end = _account_end(text, new_start, new_end)
         widened.append((new_start, new_end))
         last_end = new_end
     return widened
+
+
+def _account_end(text: str, start: int, end: int) -> int:
+    """The end of the account of which a place is the domain; in a path there is none."""
+    if text[end : end + 1] != "\\" or text[max(0, start - 1) : start] in ("\\", "/"):
+        return end
+    account = _ACCOUNT_BEHIND.match(text, end)
+    return account.end() if account else end
 
 
 def _start_before(text: str, earliest: int, place: tuple[int, int], is_host: bool) -> int:  # noqa: FBT001

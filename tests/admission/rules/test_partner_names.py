@@ -208,6 +208,11 @@ class TestHostsAndMailboxes:
             ("to jane.doe%acme-grid.example@relay.test", "to {}"),
             ("to =?utf-8?q?Jane_Doe?= <jdoe@acme-grid.example>", "to {}>"),
             ("?domain=acme-grid.example in it", "?domain={} in it"),
+            ("to jane.doe(a)acme-grid.example", "to {}"),
+            ("to jane.doe -at- acme-grid.example", "to {}"),
+            ("to jane.doe@ acme-grid.example now", "to {} now"),
+            ("x - acme-grid.example", "x - {}"),
+            (r"acme-grid.example\jdoe logged on.", "{} logged on."),
         ],
     )
     def test_the_mask_names_the_domain_and_leaves_the_sentence(
@@ -215,6 +220,22 @@ class TestHostsAndMailboxes:
     ) -> None:
         mask = "[removed: victim's name, domain or network]"
         assert description_after(before) == after.format(mask)
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            (r"ACME\jdoe logged on", "{} logged on"),
+            (r"(ACME\\jane.doe)", "({})"),
+            (r"by AcmeCorp\FS01$.", "by {}."),
+            (r"C:\Tools\ACME\agent", r"C:\Tools\{}\agent"),
+            (r"ACME\agent.exe", r"{}\agent.exe"),
+            (r"ACME\tools\x", r"{}\tools\x"),
+        ],
+    )
+    def test_an_account_of_a_domain_with_the_name_is_masked_and_a_path_is_not(
+        self, before: str, after: str
+    ) -> None:
+        assert description_after(before) == after.format("[removed: submitter's name]")
 
     def test_a_mailbox_elsewhere_that_holds_the_name_is_masked_as_a_whole(self) -> None:
         after = description_after("ask acme.support@mail.com or dc01.acme.local")
