@@ -24,6 +24,9 @@ class TestFolders:
             "/var/home/jdoe/.bashrc",
             "/c/Users/jdoe/x",
             "/cygdrive/c/Users/jdoe/x",
+            "file://fs01/home/jdoe/x",
+            "smb://fs01.corp.test/home/jdoe/x",
+            "sftp://root@srv1:22/Users/jdoe/x",
         ],
     )
     def test_users_folders_on_other_drives_and_mounts_are_masked(self, path: str) -> None:
@@ -43,6 +46,7 @@ class TestFolders:
             r"C:\a\Mozilla\Firefox\Profiles\x1.default\y",
             r"\\fs01\share\jdoe",
             r"D:\Home\Public\x",
+            "https://fs01.test/home/index/x",
         ],
     )
     def test_folders_that_belong_to_nobody_stay(self, path: str) -> None:
