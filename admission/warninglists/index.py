@@ -108,7 +108,7 @@ class WarningLists:
         for number, degree in found:
             reach = self._lists[number].reach
             degree = _Degree.NEAR if reach is Reach.WITHIN else degree
-            if degree or reach is not Reach.EXACT:
+            if degree or reach not in (Reach.EXACT, Reach.PAGES):
                 degrees[number] = max(degrees.get(number, _Degree.NEAR), degree)
         if not degrees:
             return ()
@@ -128,11 +128,13 @@ class WarningLists:
         if _parse_network(host) is not None:
             yield from ((number, min(hit, degree)) for number, hit in self._address_hits(host))
             return
+        page = True
         while host:
             found = self._listed.names(host) if "." in host else self._names_of_last(host)
             for number in found:
-                yield number, degree
-            host, degree = host.partition(".")[2], _Degree.NEAR
+                covers = page and self._lists[number].reach is Reach.PAGES
+                yield number, _Degree.EXACT if covers else degree
+            host, degree, page = host.partition(".")[2], _Degree.NEAR, False
 
     def _names_of_last(self, label: str) -> ListNumbers:
         """The lists that name a last label; remembered, because `com` comes again and again."""

@@ -8,6 +8,7 @@ class Reach(Enum):
     """The values for which an entry of a list counts."""
 
     EXACT = "exact"  # the very value that it names
+    PAGES = "pages"  # the host that it names, and every page of it
     WIDE = "wide"  # that value; and, with less weight, subdomains and addresses inside
     WITHIN = "within"  # shared by good and bad alike: never exactly, only with less weight
     EACH = "each"  # each address of a range as if it were named itself
@@ -59,6 +60,7 @@ LIST_REACH: Mapping[str, Reach] = {
         Reach.WITHIN,
     ),
     **dict.fromkeys(("smtp-receiving-ips", "smtp-sending-ips"), Reach.EACH),
+    "xml-namespaces": Reach.PAGES,
 }
 """The lists that count, by the name of their folder.
 
@@ -88,5 +90,18 @@ OWN_LISTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "b79df4a82e90b57ea76525ab7037ab238a42f5d3",  # media
         ),
     ),
+    "xml-namespaces": (
+        "Hosts in the names of XML namespaces and schemas",
+        (
+            *("www.w3.org", "schemas.xmlsoap.org", "schemas.openxmlformats.org", "xmlpull.org"),
+            *("schemas.microsoft.com", "schemas.android.com", "ns.adobe.com", "tempuri.org"),
+            *("docs.oasis-open.org", "java.sun.com", "xmlns.jcp.org", "xmlns.oracle.com"),
+            *("xml.apache.org", "relaxng.org", "json-schema.org", "www.springframework.org"),
+        ),
+    ),
 }
-"""Lists beside those of MISP, with titles: certificates with public keys sign harmless files."""
+"""Lists beside those of MISP, with titles.
+
+Certificates with public keys sign harmless files, and programs, documents and requests are full of
+URLs that name a schema.
+"""

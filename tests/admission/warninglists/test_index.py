@@ -30,6 +30,7 @@ LISTS = WarningLists(
         ("clouds", Reach.WITHIN, ["52.0.0.0/8", "52.1.0.0/16", "cloud.example", "2600::/16"]),
         ("empty files", Reach.EXACT, ["D41D8CD98F00B204E9800998ECF8427E"]),
         ("mail servers", Reach.EACH, ["40.92.0.0/15"]),
+        ("schemas", Reach.PAGES, ["names.example"]),
     ]
 )
 
@@ -64,6 +65,23 @@ def test_each_address_of_a_range_with_reach_each_is_an_exact_hit() -> None:
     assert hits_for("ipv4-addr", "40.92.1.2") == [("mail servers", True)]
     assert hits_for("url", "http://40.92.1.2/") == [("mail servers", True)]
     assert hits_for("url", "http://40.92.1.2/panel") == [("mail servers", False)]
+
+
+@pytest.mark.parametrize("url", ["http://names.example/2001/a?b#c", "https://NAMES.example:8443/"])
+def test_every_page_of_a_host_with_reach_pages_is_an_exact_hit(url: str) -> None:
+    assert hits_for("url", url) == hits_for("domain-name", "names.example") == [("schemas", True)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.names.example/2001/a",
+        "http://names.example.evil.top/a",
+        "http://names.example@e.top/",
+    ],
+)
+def test_a_page_of_another_host_is_none_of_these(url: str) -> None:
+    assert hits_for("url", url) == []
 
 
 @pytest.mark.parametrize(
@@ -293,6 +311,7 @@ class TestShippedLists:
             ("ipv6-addr", "2606:4700:4700::1111"),
             ("file", "d41d8cd98f00b204e9800998ecf8427e"),
             ("x509-certificate", "61ED377E85D386A8DFEE6B864BD85B0BFAA5AF81"),
+            ("url", "http://www.w3.org/2001/XMLSchema"),
         ):
             assert shipped.hits(kind, value)[0].exact, value
 
