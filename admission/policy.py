@@ -87,6 +87,9 @@ class Policy:
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A partner's short name."""
 _RECOGNISER_RULE = "recognised_names"
+_FIRST_RULE = "user_paths"
+_AFTER_USER_PATHS = ("anonymise_source", "personal_data")
+"""Rules whose masks stand where a path or a URL would tell that a user's name follows."""
 _MAX_NUMBER = 1_000_000_000
 _CHOICES = {
     "unknown_types": ("strip", "keep", "refuse"),
@@ -256,4 +259,10 @@ def _parse_rules(names: object) -> tuple[str, ...]:
         raise PolicyError("[sanitise] rules must be a list of rule names")
     if "marking" not in names:
         raise PolicyError("[sanitise] rules must name `marking`: it refuses TLP:RED")
+    for name in _AFTER_USER_PATHS:
+        if _FIRST_RULE in names and name in names[: names.index(_FIRST_RULE)]:
+            raise PolicyError(
+                f'[sanitise] rules: put "{_FIRST_RULE}" before "{name}", '
+                "whose masks would hide the names of users beside them"
+            )
     return tuple(names)

@@ -36,6 +36,11 @@ def error_message(text: str) -> str:
         ("rules", 'rules = ["marking", "bening"]', ("[sanitise] rules", "'bening'", "benign")),
         ("rules", 'rules = "marking"', ("[sanitise] rules", "a list of rule names")),
         ("rules", "rules = []", ("[sanitise] rules", "marking")),
+        (
+            "rules",
+            'rules = ["marking", "personal_data", "user_paths"]',
+            ("[sanitise] rules", 'put "user_paths" before "personal_data"'),
+        ),
         ("rules", "rules == []", ("not TOML", "at line ")),
     ],
 )
