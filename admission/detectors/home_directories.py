@@ -32,7 +32,7 @@ _SHARE = re.compile(
 """On another drive or machine, where people's folders are moved to."""
 _UNIX = re.compile(
     rf"""(?:(?<![\w.\-~/@\]){{}}])|(?<=file://)
-          |\b(?:file|smb|sftp|scp|ftp|ssh|nfs|afp)://[\w.@:\[\]-]{{1,100}})
+          |\b(?:file|smb|sftp|scp|ssh|nfs|afp)://[\w.@:\[\]-]{{1,100}})
         /(?:(?:export|usr|var|nfs|data|srv|(?:mnt/|cygdrive/|host_mnt/)?\w)/)?(?:home|Users)/{_NAME}""",
     re.VERBOSE,
 )

@@ -46,7 +46,7 @@ class TestFolders:
             r"C:\a\Mozilla\Firefox\Profiles\x1.default\y",
             r"\\fs01\share\jdoe",
             r"D:\Home\Public\x",
-            "https://fs01.test/home/index/x",
+            *("https://fs01.test/home/index/x", "ftp://evil.test/home/bot/x.sh"),
         ],
     )
     def test_folders_that_belong_to_nobody_stay(self, path: str) -> None:
