@@ -60,6 +60,13 @@ _PEOPLE_LEAD = re.compile(
     rf"(?:^|[\s(-]){load_alternation(_PACKAGE, 'people_leads')}[*_\"'\s]{{0,4}}[:=-][\s*_-]*$",
     re.IGNORECASE,
 )
+_THEFT_LEAD = re.compile(
+    rf"""{_BULLET}[*_]*(?:the\ )?(?:stolen|exfiltrated|harvested)\ (?:[\w-]{{1,20}}\ )?
+      (?:data|credentials|passwords|logs|information|files|keystrokes|cookies|screenshots)
+      (?:\ (?:is|are|was|were|being|then)){{0,2}}\ (?:sent|mailed|forwarded|delivered)\ to\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""`Stolen data is sent to:`, which introduces mailboxes of an attacker."""
 _PERSONAL_BLOCK = re.compile(
     r"\s*(?:BEGIN:(VCARD|VCALENDAR)\s*$|(?-i:dn):(?::|[^,]{1,400},\s?(?:dc|ou?|c)=))", re.IGNORECASE
 )
@@ -347,7 +354,7 @@ def introduces_people(line: str, heading: bool) -> bool:
     if heading and is_recipient_heading(_heading(line)):
         return True
     lead = len(line) <= _LONGEST_LEAD and line.rstrip().endswith(_ENDS_OF_LEADS)
-    return lead and _PEOPLE_LEAD.search(line) is not None
+    return lead and _PEOPLE_LEAD.search(line) is not None and _THEFT_LEAD.match(line) is None
 
 
 def is_recipient_heading(heading: str) -> bool:

@@ -720,6 +720,19 @@ class TestListsOfPeople:
     def test_hosts_below_it_are_indicators(self) -> None:
         assert values("The data was sent to:\n- evil.com\n- evil.net\n") == ["evil.com", "evil.net"]
 
+    @pytest.mark.parametrize(
+        ("lead", "found"),
+        [
+            ("Stolen credentials are then sent to:", ["joe@bad.com"]),
+            ("The exfiltrated data was forwarded to:", ["joe@bad.com"]),
+            ("Mails with stolen data were sent to:", []),
+        ],
+    )
+    def test_those_that_received_stolen_data_are_indicators(
+        self, lead: str, found: list[str]
+    ) -> None:
+        assert values(f"{lead}\njoe@bad.com\n") == found
+
     def test_the_members_after_it_are_ordinary_ones(self) -> None:
         text = "to:\n  - jane@lab.org\nfrom: joe@bad.com\nurl: http://bad.com/a\n"
         assert values(f"Mail\n{text}") == ["joe@bad.com", "http://bad.com/a"]
