@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from tocsin.admission.extraction import mailboxes
-from tocsin.admission.extraction.field_names import names_victims
+from tocsin.admission.extraction.field_names import names_senders, names_victims
 from tocsin.admission.extraction.references_and_contacts import (
     LONGEST_SIGNATURE,
     LineRole,
@@ -31,6 +31,7 @@ _NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,2})?[.)]?\s+")
 """The number of a heading: `4. Contact`."""
 _LABELLED = re.compile(r"([^:：=|@<>\t\"./]{2,40})[:：]\s*\S")
 _SIGNS = " \t\ufeff#;/*=-[]!"
+_COMMENTS = ("#", ";")
 _ATTACKING = re.compile(r"compromi|kompromit|infec|infi[cz]", re.IGNORECASE)
 
 
@@ -74,6 +75,7 @@ class _Section:
             return None
         leads = introduces_people(line, heading=False)
         if leads or _begins_section(plain):
+            self._signature = 0 if _ends_signature(plain) else self._signature
             usual = LineRole.RECIPIENTS if leads else None
             self._role, self._is_empty = _role_of(_words_of_heading(plain)) or usual, True
             return None
@@ -99,9 +101,13 @@ def _is_value(line: str) -> bool:
 def _begins_section(line: str) -> bool:
     """True for a comment, and for words that are no value."""
     return (
-        line.startswith(("#", ";"))
-        or _HEADING.fullmatch(_NUMBER.sub("", line, count=1)) is not None
+        line.startswith(_COMMENTS) or _HEADING.fullmatch(_NUMBER.sub("", line, count=1)) is not None
     )
+
+
+def _ends_signature(line: str) -> bool:
+    """True for a heading that no writer has below their name: a comment, or one of senders."""
+    return line.startswith(_COMMENTS) or names_senders(_words_of_heading(line))
 
 
 def _words_of_heading(line: str) -> str:

@@ -48,6 +48,8 @@ class TestLists:
                 "Victims\nx.test\nDomains\nevil-seven.top",
             ),
             "Victims\nevil-seven[.]top",
+            *("Regards,\nJane\n\n# Kit\na@evil-seven.top", "Regards\nSenders:\na@evil-seven.top"),
+            "Stolen data is sent to:\na@evil-seven.top",
         ],
     )
     def test_everything_else_in_it_stays(self, part: str) -> None:
