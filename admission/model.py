@@ -284,6 +284,11 @@ class Submitter:
     """The part of the sharing scope of all that it sends by which that goes to some readers only
     (see `markings/audience.py`); empty: to all."""
 
+    @property
+    def names_and_slug(self) -> tuple[str, ...]:
+        """The names of the partner, with its short name in the hub."""
+        return (*self.names, self.partner) if self.partner else self.names
+
 
 class Observable(NamedTuple):
     """One value in a pattern or an SCO."""

@@ -16,6 +16,7 @@ from tocsin.admission.detectors.disguises import encoded_texts, fold_letters, fo
 from tocsin.admission.observables.domain_names import is_known_tld
 from tocsin.admission.stix.mitre_attack import attack_names
 
+SUBMITTER = "submitter's name"
 OWN_TERM = "victim's name, domain or network"
 """A term of the submitter's record, as masks and findings name it."""
 

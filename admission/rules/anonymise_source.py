@@ -18,7 +18,7 @@ from functools import lru_cache
 
 from tocsin.admission.detectors.social_media import HANDLE, find_handles, is_post
 from tocsin.admission.detectors.spans import Span, SpanIndex
-from tocsin.admission.detectors.terms import OWN_TERM, is_domain_term, term_matcher
+from tocsin.admission.detectors.terms import OWN_TERM, SUBMITTER, is_domain_term, term_matcher
 from tocsin.admission.masking import (
     VALUE_MODES,
     TextSearch,
@@ -55,7 +55,6 @@ AUTHOR_REMOVED = "removed: the hub publishes under its own identity"
 ROUNDED = "rounded to whole seconds"
 """The message on an indicator whose validity has fractions of a second."""
 _REDUCING_LABELS = {f"ais-consent-{each.value}": each for each in (Consent.NONE, Consent.USG)}
-_SUBMITTER = "submitter's name"
 _RULE = "anonymise_source"
 _SEPARATORS = re.compile(r"[\W_]+")
 _SECOND = 1_000_000
@@ -69,7 +68,7 @@ def build_rule(context: RuleContext) -> Rule:
     settings = {**DEFAULTS, **context.settings}
     posts = str(settings["posts"])
     anonymous = context.submitter.consent not in CONSENTS_TO_NAME
-    names = _submitter_names(context.submitter) if anonymous else ()
+    names = context.submitter.names_and_slug if anonymous else ()
     domains = _domains(context.submitter)
     search = _text_search(names, domains, bool(settings["handles"]))
 
@@ -114,7 +113,7 @@ def anonymise_object(subject: StixObject, submitter: Submitter) -> StixObject:
 
     For objects admitted while the submitter consented to be named, once the consent ends.
     """
-    names = _submitter_names(submitter)
+    names = submitter.names_and_slug
     candidate = _remove_author(Candidate(0, subject), subject, names)
     search = _text_search(names, _domains(submitter), handles=False)
     masked = mask_texts(candidate, _RULE, search, filter_spans=_exclude_own_handles)
@@ -149,7 +148,7 @@ def _text_search(
             for start, end in (domain_matcher.find(text) if named else ())
             if named.overlaps(start, end)
         ]
-        spans += [Span(start, end, _SUBMITTER) for start, end in named]
+        spans += [Span(start, end, SUBMITTER) for start, end in named]
         return [*spans, *find_handles(text)] if handles else spans
 
     return TextSearch(find, spares=lambda text: not matcher.find(text))
@@ -160,11 +159,6 @@ def _exclude_own_handles(subject: StixObject, text: str, spans: Sequence[Span]) 
     names = [span for span in spans if span.what != HANDLE]
     handles = [span for span in spans if span.what == HANDLE] if names else spans
     return [*names, *exclude_own_values(subject, text, handles)]
-
-
-def _submitter_names(submitter: Submitter) -> tuple[str, ...]:
-    """The submitter's names, with its short name in the hub."""
-    return (*submitter.names, submitter.partner) if submitter.partner else submitter.names
 
 
 def _domains(submitter: Submitter) -> tuple[str, ...]:

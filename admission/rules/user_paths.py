@@ -10,7 +10,7 @@ address that is a parameter, because phishers write the next victim's into its p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from tocsin.admission.detectors.accounts import (
@@ -26,7 +26,8 @@ from tocsin.admission.detectors.credentials import (
     find_url_credentials,
 )
 from tocsin.admission.detectors.home_directories import USER_IN_PATH, find_user_names_in_paths
-from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.spans import Span, SpanIndex
+from tocsin.admission.detectors.terms import SUBMITTER, TermMatcher, term_matcher
 from tocsin.admission.detectors.url_mailboxes import (
     EMAIL_IN_URL,
     cut_mailboxes,
@@ -48,6 +49,7 @@ from tocsin.admission.masking import (
 )
 from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import (
+    CONSENTS_TO_NAME,
     Action,
     Candidate,
     Finding,
@@ -120,7 +122,9 @@ def build_rule(context: RuleContext) -> Rule:
     modes = {what: str(settings[name]) for name, (what, _) in _KINDS.items()}
     modes[ACCOUNT] = modes[USER_IN_PATH]
     value_modes = [(name, str(settings[f"value_{name}"])) for name in _KINDS]
-    search = _text_search(tuple(name for name in _KINDS if settings[name] != "keep"))
+    kinds = tuple(name for name in _KINDS if settings[name] != "keep")
+    anonymous = context.submitter.consent not in CONSENTS_TO_NAME
+    search = _text_search(kinds, context.submitter.names_and_slug if anonymous else ())
 
     def apply(candidate: Candidate) -> Candidate:
         if candidate.object is None:
@@ -141,15 +145,25 @@ def build_rule(context: RuleContext) -> Rule:
 
 
 @lru_cache(maxsize=64)
-def _text_search(names: tuple[str, ...]) -> TextSearch:
-    further = [_ONLY_IN_TEXTS[name] for name in names if name in _ONLY_IN_TEXTS]
+def _text_search(kinds: tuple[str, ...], own_names: tuple[str, ...]) -> TextSearch:
+    further = [_ONLY_IN_TEXTS[kind] for kind in kinds if kind in _ONLY_IN_TEXTS]
+    matcher = term_matcher(own_names)
 
     def find(text: str) -> list[Span]:
-        possible = names if _may_match(text) else ()
-        spans = [span for name in possible for span in _KINDS[name][1](text)]
-        return [*spans, *(span for find_more in further for span in find_more(text))]
+        possible = kinds if _may_match(text) else ()
+        spans = [span for kind in possible for span in _KINDS[kind][1](text)]
+        spans += [span for find_more in further for span in find_more(text)]
+        return [*spans, *_find_cut_names(text, spans, matcher)] if spans else spans
 
     return TextSearch(find, spares=lambda _: True)  # see `exclude_own_values`
+
+
+def _find_cut_names(text: str, spans: Sequence[Span], own_names: TermMatcher) -> Iterator[Span]:
+    """The submitter's names of which the spans have a part: no rule would find the rest."""
+    masked = SpanIndex((span.start, span.end) for span in spans)
+    for start, end in own_names.find(text):
+        if masked.overlaps(start, end) and not masked.contains(start, end):
+            yield Span(start, end, SUBMITTER)
 
 
 def _may_match(text: str) -> bool:

@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from support.presence import present
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.detectors.terms import TermMatcher
 from tocsin.admission.formats import ReadOptions, read
-from tocsin.admission.model import Candidate, Submitter, Tlp
+from tocsin.admission.model import Candidate, Consent, Submitter, Tlp
 from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config.loading import policy_text
 from tocsin.server.model import Partner
@@ -274,6 +275,27 @@ class TestBesideNames:
         """The mask of the name must not hide from the other rules what stands beside it."""
         after = description_after(f"Seen: {text}").lower()
         assert "[removed: " in after and "jdoe" not in after and "acme" not in after
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            r"user: ACME Corp\jdoe",
+            r"runas /user:ACME Corp\jdoe",
+            "user: A.C.M.E. Corp",
+            "user: svc.acme corp",
+            "X-Api-Key: A.C.M.E. Corp",
+            "/var/mail/acme corp",
+        ],
+    )
+    def test_no_part_of_the_name_remains_behind_the_mask_of_an_account(self, text: str) -> None:
+        after = description_after(f"Seen: {text}")
+        assert "[removed: " in after
+        assert not [each for each in ("jdoe", "acme", "corp") if each in after.lower()]
+
+    def test_the_name_stays_behind_one_if_its_owner_consents(self) -> None:
+        submitter = replace(ACME, consent=Consent.EVERYONE)
+        text = "user: A.C.M.E. Corp"
+        assert description_after(text, submitter) == "user: [removed: account name]. Corp"
 
 
 class TestWholeHub:
