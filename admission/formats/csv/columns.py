@@ -4,7 +4,7 @@ Headings in many languages are recognised by the word lists in `words/`.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import cached_property
@@ -210,10 +210,8 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
     if Role.TYPE not in roles and Role.VALUE in roles and _has_later_value(cells, roles):
         roles[roles.index(Role.VALUE)] = Role.TYPE  # `Indicator,Data,Note`: the first is the type
 
-    is_log = any(map(_OF_LOGS.match, cells)) or any(map(is_field, cells))
-    if is_log or any(map(_DIRECTION.search, map(normalise_heading, cells))):
-        own = map(_is_logging_host, cells)  # a log: `host` wrote it
-        roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
+    own = map(_host_that_wrote(cells), cells)
+    roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
     roles = _roles_in_list_of_connections(cells, roles)
     recipients = any(map(names_people, cells)) or (
         any(map(names_senders, cells)) and any(map(holds_people, cells))
@@ -231,8 +229,21 @@ def _is_indicator(cell: str) -> bool:
     return not is_field(cell) and recognise_ioc(refang(cell)) is not None
 
 
-def _is_logging_host(heading: str) -> bool:
-    return normalise_heading(heading) in _LOGGING_HOST or heading.lower().startswith(_LOGGING)
+def _host_that_wrote(headings: Sequence[str]) -> Callable[[str], bool]:
+    """A test for the columns with the machine that wrote the events, if it is a table of such.
+
+    Beside a field that all logs have, a plain `Host` may be the one that an event is about.
+    """
+    directed = any(map(_DIRECTION.search, map(normalise_heading, headings)))
+    if directed or any(map(is_field, headings)):
+        return lambda each: normalise_heading(each) in _LOGGING_HOST or _is_field_of_logging(each)
+    if any(map(_OF_LOGS.match, headings)):
+        return _is_field_of_logging
+    return lambda _: False
+
+
+def _is_field_of_logging(heading: str) -> bool:
+    return heading.lower().startswith(_LOGGING)
 
 
 def is_field(heading: str) -> bool:

@@ -222,6 +222,10 @@ class TestFieldsOfEvents:
             *("93.184.216.34", "evil.com")
         ]
 
+    def test_a_plain_host_beside_a_time_may_be_the_one_that_an_event_is_about(self) -> None:
+        text = "@timestamp,Host,IP\n2026-01-01,evil.com,93.184.216.34\n"
+        assert values(text) == ["evil.com", "93.184.216.34"]
+
     def test_a_host_above_hosts_is_none(self) -> None:
         assert values("bad.id,domain,x\nevil.com,domain,y\n") == ["bad.id", "evil.com"]
 
