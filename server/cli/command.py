@@ -15,12 +15,13 @@ from typing import Any, cast
 
 import click
 
-from tocsin.admission.errors import Conflict, Malformed, NotAllowed, NotFound, ShareError
+from tocsin.admission.errors import Conflict, Malformed, NotAllowed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import parse_past_time, parse_time
-from tocsin.config.command_line import ParsedValue, printable
+from tocsin.config.command_line import ParsedValue, print_on_stderr, printable
 from tocsin.config.loading import PERSON
 from tocsin.config.settings import HubSettings
+from tocsin.config.stdio import FAILED
 from tocsin.server.cli.settings import print_notice, user_name, with_settings
 from tocsin.server.partners.names import check_slug
 from tocsin.server.runtime import Runtime, check_policy, open_runtime
@@ -152,18 +153,23 @@ def with_new_hub(command: Callable[..., CommandResult]) -> Callable[..., int | N
 def act_on_each(names: Sequence[str], act: Callable[[str], Iterable[Answer]]) -> Iterator[Answer]:
     """Act on each of the names once; where one is of no use, the others are acted on all the same.
 
-    At the end it raises the error of the last one that failed; those before are printed.
+    Those of no use are named on standard error, also if another error ends the command.  With one
+    of them the exit code is 1.
     """
-    failed: ShareError | None = None
-    for name in dict.fromkeys(names):
-        try:
-            yield from act(name)
-        except (NotFound, Malformed, Conflict, NotAllowed) as error:
-            if failed is not None:
-                print_notice(f"tocsin-hub: {failed}")
-            failed = error
-    if failed is not None:
-        raise failed
+    distinct = dict.fromkeys(names)
+    failures: list[str] = []
+    try:
+        for name in distinct:
+            try:
+                yield from act(name)
+            except (NotFound, Malformed, Conflict, NotAllowed) as error:
+                named = len(distinct) == 1 or name in str(error)
+                failures.append(str(error) if named else f"{name}: {error}")
+    finally:
+        for each in failures:
+            print_on_stderr(f"tocsin-hub: {each}")
+    if failures:
+        raise click.exceptions.Exit(FAILED)
 
 
 def _print_once(record: ShownOnce, *, as_json: bool) -> None:

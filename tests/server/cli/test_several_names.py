@@ -9,7 +9,9 @@ import pytest
 from support.hub import HubInProcess, indicator
 from support.processes import run_command
 
+from tocsin.admission.errors import NotFound, Unavailable
 from tocsin.config.settings import HubSettings
+from tocsin.server.cli.command import Answer, act_on_each
 from tocsin.server.secrets import load_secrets
 from tocsin.server.store import Store
 
@@ -23,24 +25,29 @@ def hub(store: Store) -> HubInProcess:
 
 
 @pytest.fixture
-def act(
+def run(
     hub: HubInProcess, engine_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Any]:
-    """A function that runs a command on the hub's database and returns its answer.
-
-    The command is given unknown names too: its exit code is 1, and it names both.
-    """
+) -> Callable[..., tuple[int, str, str]]:
+    """A function that runs a command on the hub's database: its exit code, output and errors."""
     monkeypatch.setenv("TOCSIN_DATABASE", hub.store._base.name)
     load_secrets(tmp_path)
     options = ("--mongo-uri", engine_uri, "--data", tmp_path, "--json")
+    return lambda command, *words: run_command(*command.split(), *words, *options)
 
-    def run(command: str, names: tuple[str, ...], *more: str) -> Any:
-        several = (UNKNOWN[0], *names, *names, UNKNOWN[1])
-        code, out, err = run_command(*command.split(), *several, *more, *options)
-        assert code == 1 and [each for each in UNKNOWN if each not in err] == []
+
+@pytest.fixture
+def act(run: Callable[..., tuple[int, str, str]]) -> Callable[..., Any]:
+    """A function that runs a command with several names and returns its answer.
+
+    The command is given unknown names too: its exit code is 1, and it names both.
+    """
+
+    def act(command: str, names: tuple[str, ...], *more: str) -> Any:
+        code, out, err = run(command, UNKNOWN[0], *names, *names, UNKNOWN[1], *more)
+        assert code == 1 and [err.count(each) for each in UNKNOWN] == [1, 1]
         return json.loads(out)
 
-    return run
+    return act
 
 
 def test_reviews_are_released(hub: HubInProcess, act: Callable[..., Any]) -> None:
@@ -51,6 +58,40 @@ def test_reviews_are_released(hub: HubInProcess, act: Callable[..., Any]) -> Non
     assert [each.id for each in hub.store.reviews.list_waiting()] == ids[2:]
 
 
+def test_reviews_are_rejected_and_forgotten(hub: HubInProcess, act: Callable[..., Any]) -> None:
+    hub.push(*(indicator(f"vpn{n}.acme.example") for n in range(3)))
+    ids = [each.id for each in hub.store.reviews.list_waiting()]
+    answers = act("review reject", tuple(ids[:2]), "--reason", "ours")
+    assert [each["verdict"] for each in answers] == ["refused", "refused"]
+    assert [each["review"] for each in act("review forget", tuple(ids[:2]))] == ids[:2]
+    assert [each.id for each in hub.store.reviews.list_waiting()] == ids[2:]
+
+
+def test_a_name_is_said_with_a_failure_that_does_not_say_it(
+    hub: HubInProcess, run: Callable[..., Any]
+) -> None:
+    hub.push(indicator("vpn.acme.example"))
+    [review] = hub.store.reviews.list_waiting()
+    code, out, err = run("review forget", review.id, "unknown\x1b[2J")
+    assert (code, out, "\x1b" in err) == (1, "", False)
+    assert f"tocsin-hub: {review.id}: this review waits" in err and "unknown" in err
+    code, _, err = run("review forget", review.id)
+    assert code == 1 and err.startswith("tocsin-hub: this review waits")
+
+
+def test_failures_are_named_if_another_error_ends_the_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def act(name: str) -> list[Answer]:
+        if name == "away":
+            raise Unavailable("the database is away")
+        raise NotFound(f"there is no {name}")
+
+    with pytest.raises(Unavailable):
+        list(act_on_each(["one", "two", "away", "three"], act))
+    assert capsys.readouterr().err == "tocsin-hub: there is no one\ntocsin-hub: there is no two\n"
+
+
 def test_objects_are_revoked(hub: HubInProcess, act: Callable[..., Any]) -> None:
     hub.push(indicator("a.top"), indicator("b.top"))
     ids = [each["id"] for each in hub.feed("green")]
@@ -59,13 +100,22 @@ def test_objects_are_revoked(hub: HubInProcess, act: Callable[..., Any]) -> None
     assert [each["revoked"] for each in hub.feed("green")] == [True, True]
 
 
+def set_aside(hub: HubInProcess) -> str:
+    """The id of a submission of two objects that was set aside."""
+    body = json.dumps({"objects": [indicator("a.top"), indicator("b.top")]})
+    hub.ask("collections/inbox/objects/", method="POST", data=body)
+    [waiting] = hub.store.submissions.list_open(60)
+    assert hub.services.intake.set_aside.add(waiting)
+    return waiting.id
+
+
 def test_submissions_are_put_back_into_the_queue(
     hub: HubInProcess, act: Callable[..., Any]
 ) -> None:
-    body = json.dumps({"objects": [indicator("a.top"), indicator("b.top")]})
-    status = hub.ask("collections/inbox/objects/", method="POST", data=body).json
-    [waiting] = hub.store.submissions.list_open(60)
-    assert hub.services.intake.set_aside.add(waiting)
-    assert act("submission retry", (status["id"],)) == [
-        {"submission": status["id"], "state": "queued"}
-    ]
+    id = set_aside(hub)
+    assert act("submission retry", (id,)) == [{"submission": id, "state": "queued"}]
+
+
+def test_submissions_are_dropped(hub: HubInProcess, act: Callable[..., Any]) -> None:
+    id = set_aside(hub)
+    assert act("submission drop", (id,)) == [{"submission": id, "refused": 2}]
