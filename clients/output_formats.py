@@ -41,7 +41,8 @@ _MOST_REMEMBERED = 100_000
 """Objects that a DistinctOutput knows again, in some 15 MB."""
 _LONGEST_FIRST_LINE = 4096
 """Octets of a file's first line that are looked at."""
-_ONE_WORD = re.compile(rb'[^\s,{"#;]+')
+_ONE_VALUE = re.compile(rb'[^\s,{"#;]+|[a-z]+://\S+')
+"""A line of a list; a word with other signs may be of a table or text that somebody wrote."""
 
 
 class LineFormatter:
@@ -317,7 +318,7 @@ def _find_other_format(format: str, stream: BinaryIO) -> str:
     elif first.startswith(b"id,type,"):
         found = "csv"
     else:  # one value, or a text that somebody wrote
-        found = "list" if _ONE_WORD.fullmatch(first) else format
+        found = "list" if _ONE_VALUE.fullmatch(first) else format
     return found if found != format else ""
 
 

@@ -58,6 +58,16 @@ class TestOutputFiles:
         assert path.read_bytes() == before
         open_output(other, path, io.BytesIO(), append=True).close()
 
+    @pytest.mark.parametrize("format", ["jsonl", "csv"])
+    def test_a_list_that_begins_with_a_url_is_known_as_a_list(
+        self, tmp_path: Path, format: str
+    ) -> None:
+        path = tmp_path / "out"
+        path.write_text("http://cdn.top/a,b;c#d\nevil.top\n")
+        with pytest.raises(WrongPath, match="give --format list"):
+            open_output(format, path, io.BytesIO(), append=True)
+        open_output("list", path, io.BytesIO(), append=True).close()
+
     def test_a_file_that_another_poll_appends_to_is_left_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "out"
         first = open_output("jsonl", path, io.BytesIO(), append=True)
