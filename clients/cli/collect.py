@@ -112,7 +112,7 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
     explains the settings. Objects that the check refuses or holds are not submitted;
     those that it holds are if a source has send_held = true.
 
-    It runs until it is stopped. With --once and --status the exit code is 1 if
+    It runs until it is stopped. With --once or --status the exit code is 1 if
     the last run of a source failed.
     """
     if sum(options[name] for name in ("once", "check", "status")) > 1:

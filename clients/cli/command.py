@@ -217,7 +217,7 @@ def _check_raw(arguments: Mapping[str, Any]) -> None:
     for option, name in (("--term", "terms"), ("--consent", "consent")):
         if arguments.get("raw") and arguments.get(name):
             raise WrongUsage(
-                f"--raw sends objects unchecked, so {option} would remove nothing: "
+                f"--raw sends objects unchecked, so {option} would have no effect: "
                 "leave out one of them"
             )
 

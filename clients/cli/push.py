@@ -363,7 +363,8 @@ def _ask_about_held(results: Iterable[ObjectResult], held: int, answers: IO[str]
     if unknown := sum(map(_may_be_published, results)):
         print_message(
             f"{count(unknown, 'held object')} may be published without a review: the hub holds "
-            "them only if it has your terms on record, and it does not know drafts of MISP"
+            f"{'it' if unknown == 1 else 'them'} only if it has your terms on record, and it does "
+            "not know drafts of MISP"
         )
     return ask_for_word(question, "ny" if unknown else "yn", answers) == "y"
 

@@ -237,13 +237,15 @@ class TestPush:
         (arrived,) = partner.backend.data["partner"]["collections"][0]["objects"]
         assert arrived == private_indicator(1)
 
-    @pytest.mark.parametrize("option", [("--term", "acme.net"), ("--consent", "none")])
-    def test_push_raw_is_refused_with_an_option_that_would_remove_nothing(
+    @pytest.mark.parametrize(
+        "option", [("--term", "acme.net"), ("--consent", "none"), ("--consent", "everyone")]
+    )
+    def test_push_raw_is_refused_with_an_option_that_would_have_no_effect(
         self, tocsin: Callable[..., Any], partner: Medallion, option: tuple[str, str]
     ) -> None:
         file = write_bundle("a.json", acceptable_indicator(1))
         code, _, stderr = tocsin("push", file, "--to", COLLECTION, "--raw", *option)
-        assert (code, f"{option[0]} would remove nothing" in stderr) == (2, True)
+        assert (code, f"{option[0]} would have no effect" in stderr) == (2, True)
         assert partner.backend.data["partner"]["collections"][0]["objects"] == []
 
     def test_push_to_a_collection_without_write_access_exits_with_3(
