@@ -1,11 +1,11 @@
 """Submit what the preview found fit to a collection, and report the verdict on each object.
 
 Only candidates that are open after the preview are sent, in their sanitised form, and on request
-those that it holds, for a reviewer of the hub to look at.  They are cut into envelopes that the
-server accepts.  Objects that need others, such as relationships and reports, come after these
-(`reference_order`), so that none waits.  An envelope that is refused as a whole is halved until the
-faulty object is found, so that one bad object costs only itself.  Sending an object twice is safe,
-so a request whose response was lost is repeated.
+those that it holds; the hub may publish some of them without a review.  They are cut into
+envelopes that the server accepts.  Objects that need others, such as relationships and reports,
+come after these (`reference_order`), so that none waits.  An envelope that is refused as a whole is
+halved until the faulty object is found, so that one bad object costs only itself.  Sending an
+object twice is safe, so a request whose response was lost is repeated.
 """
 
 import json

@@ -75,7 +75,7 @@ class Source(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_
     form: str = msgspec.field(default="", name="as")
     """A file name that shows the format, where the document's own does not: list.csv."""
     send_held: bool = False
-    """Submit what the preview holds too, for the hub's reviewer to decide."""
+    """Submit what the preview holds too; the hub holds only what its own rules hold."""
     longest_run: str = "10m"
     """A run that takes longer is stopped, and tried again later."""
     enabled: bool = True
