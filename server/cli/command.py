@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import click
 
-from tocsin.admission.errors import Conflict, Malformed, NotAllowed, NotFound
+from tocsin.admission.errors import Conflict, Malformed, NotAllowed, NotFound, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import parse_past_time, parse_time
 from tocsin.config.command_line import ParsedValue, print_on_stderr, printable
@@ -26,6 +26,7 @@ from tocsin.server.cli.settings import print_notice, user_name, with_settings
 from tocsin.server.partners.names import check_slug
 from tocsin.server.runtime import Runtime, check_policy, open_runtime
 from tocsin.server.secrets import has_secrets, read_secrets
+from tocsin.server.store import DATABASE_ERRORS
 from tocsin.server.store.embedded import has_database
 from tocsin.server.store.journal import operator_name
 
@@ -68,6 +69,10 @@ _NO_HUB = (
     "there is no hub in {}: name its data directory with --data; "
     "`tocsin-hub serve` or `tocsin-hub partner add` makes a new hub"
 )
+_AWAY = (
+    "the database does not answer any more; look what the command has done, and run it again "
+    "once the database answers"
+)
 NOTHING_TO_CHANGE = "name what to change; --help shows the options"
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 AS_PERSON = click.option(
@@ -108,7 +113,12 @@ def with_open_hub(
                     f"tocsin-hub: {settings.data} had no hub; a new one was created there.\n"
                     "  If you meant another hub, name its data directory with --data."
                 )
-            return command(hub, **arguments)
+            try:
+                return command(hub, **arguments)
+            except DATABASE_ERRORS as error:
+                if not hub.services.store.availability.is_outage(error):
+                    raise
+                raise Unavailable(_AWAY) from error
 
     return run
 

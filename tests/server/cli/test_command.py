@@ -7,11 +7,16 @@ from typing import ClassVar
 
 import click
 import pytest
+from pymongo.errors import AutoReconnect
+from support.hub import HubInProcess
 
 from tocsin.admission.errors import Unavailable
 from tocsin.config.settings import HubSettings
-from tocsin.server.cli.command import Answer, print_result
+from tocsin.server.cli.command import Answer, print_result, with_open_hub
 from tocsin.server.cli.settings import with_settings
+from tocsin.server.runtime import Runtime
+from tocsin.server.secrets import load_secrets
+from tocsin.server.store import Store
 
 
 def test_a_record_is_printed_for_people_and_not_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,3 +127,19 @@ def test_an_error_about_another_file_is_no_question_of_the_data_directory(alone:
 
     with pytest.raises(PermissionError):
         command.main(["--data", "data"], standalone_mode=False)
+
+
+def test_a_command_whose_database_goes_away_says_so(
+    store: Store, engine_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    @with_open_hub
+    def lose(hub: Runtime) -> None:
+        raise AutoReconnect("connection closed")
+
+    HubInProcess(store)
+    monkeypatch.setenv("TOCSIN_DATABASE", store._base.name)
+    load_secrets(tmp_path)
+    words = ["--mongo-uri", engine_uri, "--data", str(tmp_path)]
+    with pytest.raises(Unavailable, match="the database does not answer any more"):
+        lose.main(words, standalone_mode=False)
