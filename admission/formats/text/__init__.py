@@ -153,8 +153,8 @@ def _build_candidates(
 
 
 @dataclass(slots=True)
-class UnreadLines:
-    """The lines of a list that hold no value, though they should."""
+class NumberedLines:
+    """Lines that a note names, the first ones by their numbers."""
 
     count: int = 0
     first: list[int] = field(default_factory=list)
@@ -166,14 +166,28 @@ class UnreadLines:
         if len(self.first) < _MOST_NAMED:
             self.first.append(number)
 
-    def describe(self) -> Iterator[str]:
-        """A note about them, if there are any."""
-        if not self.count:
-            return
+    def __str__(self) -> str:
         named = ", ".join(map(str, self.first)) + (", …" if self.count > len(self.first) else "")
-        many = self.count > 1
-        words = f"{self.count} lines hold" if many else "1 line holds"
-        yield f"{words} no indicator: {'lines' if many else 'line'} {named}"
+        return f"{'lines' if self.count > 1 else 'line'} {named}"
+
+
+@dataclass(slots=True)
+class UnreadLines:
+    """The lines of a list whose values are not taken."""
+
+    without: NumberedLines = field(default_factory=NumberedLines)
+    """Those that hold no value, though they should."""
+    of_people: NumberedLines = field(default_factory=NumberedLines)
+    """Those whose values are about victims and people."""
+
+    def describe(self) -> Iterator[str]:
+        """Notes about them, if there are any."""
+        if self.without.count:
+            many = self.without.count > 1
+            words = f"{self.without.count} lines hold" if many else "1 line holds"
+            yield f"{words} no indicator: {self.without}"
+        if self.of_people.count:
+            yield f"victims and people are never shared: values are left out, {self.of_people}"
 
 
 class _TextReader:
@@ -202,16 +216,17 @@ class _TextReader:
     ) -> Iterator[tuple[int, str, RecognisedIoc | None]]:
         """The values, each with its line and the number of that from 1.
 
-        Where most lines are single words, those without a value are added to `unread`.
+        In lists, lines without a value, and those about people, are added to `unread`.
         """
         find, known = self._find, related.values_of_lines
         for number, line in enumerate(self._lines):
-            is_empty = self._is_column
-            for value in known[number] if number in known else find(number, line):
-                is_empty = False
+            found = known[number] if number in known else list(find(number, line))
+            for value in found:
                 yield number + 1, line, value
-            if is_empty and self._is_unread(number, line):
-                unread.add(number + 1)
+            if number in self._people and len(found) < len(list(self._find_in_list(number, line))):
+                unread.of_people.add(number + 1)
+            elif self._is_column and not found and self._is_unread(number, line):
+                unread.without.add(number + 1)
 
     def _is_unread(self, number: int, line: str) -> bool:
         """True if a line without a value was probably meant to be one."""

@@ -37,6 +37,12 @@ class TestLists:
         assert "victim-bank" not in found
         assert all(each in found for each in LIST.split())
 
+    def test_a_note_says_in_which_lines_values_were_left_out_and_quotes_none(self) -> None:
+        text = f"{LIST}# Victims\n{VICTIM}\n\n# Recipients\n{MAILBOX}\n".encode()
+        *_, last = read("list.txt", text, ReadOptions(now=1_790_000_000_000_000, tlp=Tlp.GREEN))
+        [said] = [each.message for each in last.findings if "victims" in each.message]
+        assert said.endswith("values are left out, lines 8, 11") and "bank" not in said
+
     @pytest.mark.parametrize(
         "part",
         [
