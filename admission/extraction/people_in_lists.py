@@ -8,7 +8,7 @@ introduce victims here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from tocsin.admission.extraction import mailboxes
 from tocsin.admission.extraction.field_names import names_senders, names_victims
@@ -21,6 +21,8 @@ from tocsin.admission.extraction.references_and_contacts import (
     labels_people,
 )
 
+_ROLES = (None, LineRole.VICTIMS, LineRole.RECIPIENTS)
+_CODES = {role: code for code, role in enumerate(_ROLES)}
 _SEPARATOR = re.compile(r"[\s,;|#()\[\]]+")
 _LONGEST = 200
 """Characters of a line that may be a heading, have a label, or a word beside its value."""
@@ -35,22 +37,29 @@ _COMMENTS = ("#", ";")
 _ATTACKING = re.compile(r"compromi|kompromit|infec|infi[cz]", re.IGNORECASE)
 
 
-def find_people_in_list(lines: Iterable[str]) -> Mapping[int, LineRole]:
-    """The numbers of the lines about people: VICTIMS, or RECIPIENTS for those of mailboxes only.
+class PeopleLines:
+    """The roles of the lines of a list, in an octet each: it may have millions of lines."""
+
+    def __init__(self, roles: Iterable[LineRole | None]) -> None:
+        self._codes = bytes(_CODES.get(each, 0) for each in roles)
+
+    def role_of(self, number: int) -> LineRole | None:
+        """The role of a line that is about people; None if it is not."""
+        return _ROLES[self._codes[number]] if number < len(self._codes) else None
+
+    def __iter__(self) -> Iterator[int]:
+        """The numbers of the lines about people."""
+        return (number for number, code in enumerate(self._codes) if code)
+
+
+def find_people_in_list(lines: Iterable[str]) -> PeopleLines:
+    """The lines about people: VICTIMS, or RECIPIENTS for those of mailboxes only.
 
     >>> lines = ["evil.com", "", "# Victims", "srv.bank.com", "", "Victim: bank.com", "evil.net"]
     >>> sorted(find_people_in_list(lines))
     [3, 5]
     """
-    return dict(_find(lines))
-
-
-def _find(lines: Iterable[str]) -> Iterator[tuple[int, LineRole]]:
-    section = _Section()
-    for number, line in enumerate(lines):
-        role = section.classify(line)
-        if role is not None:
-            yield number, role
+    return PeopleLines(map(_Section().classify, lines))
 
 
 class _Section:

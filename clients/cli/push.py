@@ -357,7 +357,7 @@ def _ask(job: _Job, send_held: bool | None, answers: IO[str]) -> PushOptions | N
 
 
 def _ask_about_held(results: Iterable[ObjectResult], held: int, answers: IO[str]) -> bool:
-    """Ask if what is held is sent too; the default is no if the hub may publish some of it."""
+    """Ask if held objects are sent too; the default is no if the hub may publish some of them."""
     objects = "held object" if held == 1 else f"{held} held objects"
     question = f"Send the {objects} too, for a reviewer of the hub to look at?"
     if unknown := sum(map(_may_be_published, results)):

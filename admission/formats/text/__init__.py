@@ -200,7 +200,7 @@ class _TextReader:
         self._asciidoc = name.endswith(_ASCIIDOC)
         self._listing = not self._markup and _is_list(lines)
         self._roles: Sequence[LineRole | None] = ()
-        self._people = find_people_in_list(lines) if self._listing else {}
+        self._people = find_people_in_list(lines if self._listing else ())
         self._find = self._find_in_entry if self._listing else self._prose_finder()
         self._is_column = self._listing or (
             not self._markup and _are_most(is_single_word, lines)  # perhaps mistyped values
@@ -223,7 +223,8 @@ class _TextReader:
             found = known[number] if number in known else list(find(number, line))
             for value in found:
                 yield number + 1, line, value
-            if number in self._people and len(found) < len(list(self._find_in_list(number, line))):
+            of_people = self._people.role_of(number) is not None
+            if of_people and len(found) < len(list(self._find_in_list(number, line))):
                 unread.of_people.add(number + 1)
             elif self._is_column and not found and self._is_unread(number, line):
                 unread.without.add(number + 1)
@@ -232,7 +233,7 @@ class _TextReader:
         """True if a line without a value was probably meant to be one."""
         if not is_single_word(line) or is_comment(line) or is_entry(line):
             return False
-        if may_have_external_ids(line) or number in self._people:
+        if may_have_external_ids(line) or self._people.role_of(number):
             return False
         return number >= len(self._roles) or self._roles[number] is None
 
@@ -242,7 +243,7 @@ class _TextReader:
         return begins_section(self._lines, number)
 
     def _find_in_entry(self, number: int, line: str) -> Iterable[RecognisedIoc | None]:
-        role = self._people.get(number)
+        role = self._people.role_of(number)
         if role is LineRole.VICTIMS:
             return find_in_boilerplate(line, role, self._markup)
         found = self._find_in_list(number, line)

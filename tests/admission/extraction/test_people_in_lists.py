@@ -1,6 +1,8 @@
 """Victims, recipients and authors in lists of values."""
 
 import time
+import tracemalloc
+from itertools import chain, repeat
 
 import pytest
 
@@ -63,7 +65,16 @@ class TestLists:
 
     def test_mailboxes_without_such_words_stay(self) -> None:
         text = "Mailboxes\n\nd@evil.top:587\n# Senders\na@evil.top\n\nEmails\nb@evil.top\n"
-        assert find_people_in_list([*text.splitlines(), "c@evil.top # phisher"]) == {}
+        assert list(find_people_in_list([*text.splitlines(), "c@evil.top # phisher"])) == []
+
+    def test_a_section_of_many_lines_takes_an_octet_for_each(self) -> None:
+        tracemalloc.start()
+        try:
+            people = find_people_in_list(chain(["# Victims"], repeat("srv.bank.com", 100_000)))
+            size, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert size < 500_000 and sum(1 for _ in people) == 100_000
 
     @pytest.mark.parametrize("piece", ["a", "a ", ".,", "# ", "a.", "/", "a/(", "a: ", "victim "])
     def test_long_lines_are_searched_in_linear_time(self, piece: str) -> None:

@@ -85,11 +85,11 @@ def test_failures_are_named_if_another_error_ends_the_command(
     def act(name: str) -> list[Answer]:
         if name == "away":
             raise Unavailable("the database is away")
-        raise NotFound(f"there is no {name}")
+        raise NotFound(f"{name} is unknown")
 
     with pytest.raises(Unavailable):
         list(act_on_each(["one", "two", "away", "three"], act))
-    assert capsys.readouterr().err == "tocsin-hub: there is no one\ntocsin-hub: there is no two\n"
+    assert capsys.readouterr().err == "tocsin-hub: one is unknown\ntocsin-hub: two is unknown\n"
 
 
 def test_objects_are_revoked(hub: HubInProcess, act: Callable[..., Any]) -> None:
