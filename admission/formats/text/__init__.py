@@ -220,14 +220,20 @@ class _TextReader:
         """
         find, known = self._find, related.values_of_lines
         for number, line in enumerate(self._lines):
-            found = known[number] if number in known else list(find(number, line))
-            for value in found:
+            taken = 0
+            for value in known[number] if number in known else find(number, line):
+                taken += 1
                 yield number + 1, line, value
-            of_people = self._people.role_of(number) is not None
-            if of_people and len(found) < len(list(self._find_in_list(number, line))):
+            if self._leaves_out(number, line, taken):
                 unread.of_people.add(number + 1)
-            elif self._is_column and not found and self._is_unread(number, line):
+            elif self._is_column and not taken and self._is_unread(number, line):
                 unread.without.add(number + 1)
+
+    def _leaves_out(self, number: int, line: str, taken: int) -> bool:
+        """True if a line about people holds more values than were taken."""
+        if self._people.role_of(number) is None:
+            return False
+        return taken < sum(1 for _ in self._find_in_list(number, line))
 
     def _is_unread(self, number: int, line: str) -> bool:
         """True if a line without a value was probably meant to be one."""
