@@ -216,6 +216,7 @@ def test_a_rejection_without_a_reason_is_not_sent(hub: HubInProcess, visitor: Vi
     page.fill("#reason", " ")
     page.keyboard.press("Enter")
     expect(page.locator(".errors")).to_contain_text("Enter a reason for the submitter.")
+    expect(page.locator(".errors")).to_be_focused()  # it takes the focus when the page has settled
     page.fill("#reason", "of no use")
     page.keyboard.press("Enter")
     is_said(page, "Rejected")
