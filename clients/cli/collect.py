@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -115,8 +115,7 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
     It runs until it is stopped. With --once or --status the exit code is 1 if
     the last run of a source failed.
     """
-    if sum(options[name] for name in ("once", "check", "status")) > 1:
-        raise WrongUsage("give one of --once, --check and --status")
+    _check_together(options)
     sources = _choose(_load(options["sources"]), options["only"])
     state, as_json = options["state"], options["as_json"]
     for name in (LOCK_FILE, STATUS_FILE):
@@ -145,6 +144,15 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
         with _metrics_server(options["metrics"], collector):
             collector.run(stopped)
     return stdio.DONE
+
+
+def _check_together(options: Mapping[str, Any]) -> None:
+    """Raise WrongUsage if options contradict each other."""
+    ending = [name for name in ("once", "check", "status") if options[name]]
+    if len(ending) > 1:
+        raise WrongUsage("give one of --once, --check and --status")
+    if ending and options["metrics"]:
+        raise WrongUsage(f"--metrics serves until collect is stopped; leave out --{ending[0]}")
 
 
 def _load(path: Path) -> tuple[Source, ...]:

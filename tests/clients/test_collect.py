@@ -499,6 +499,7 @@ class TestFailing:
             (("--only", "nobody"), "unknown source nobody; known are iocs"),
             (("--check", "--once"), "give one of --once, --check and --status"),
             (("--status", "--once"), "give one of --once, --check and --status"),
+            (("--once", "--metrics", "127.0.0.1:0"), "until collect is stopped; leave out --once"),
         ],
     )
     def test_a_wrong_command_says_what_to_do(

@@ -122,10 +122,8 @@ class Visitor:
     def sign_in(self, login: str, path: str = "/me") -> Page:
         """Sign in at the form, to which a page below the root of the console leads."""
         page = self.go(f"/sign-in?next=/console{path}")
-        page.fill("#login", login)
-        page.fill("#password", PASSWORD)
-        page.click("button.main")
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            enter_password(page, login)
         return page
 
     def check(self) -> None:
