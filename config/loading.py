@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from msgspec.structs import FieldInfo, fields
 
 from tocsin.config.conversion import ConfigError, convert
-from tocsin.config.settings import ClientSettings, HubSettings, Settings
+from tocsin.config.settings import ClientSettings, HubSettings, Settings, check_together
 
 HUB_FILE = "TOCSIN_HUB_CONFIG"
 """The variable that names the hub's file where the command line does not."""
@@ -30,26 +30,6 @@ _SHIPPED_POLICY = Path(__file__).with_name("policy.toml")
 
 _RENAMED = {"max_answer_length": "max_response_length", "answer_timeout": "response_timeout"}
 """Old names of settings of the clients, which work in this release."""
-
-_NEEDED = (
-    ("database", "mongo_uri"),
-    ("tls_key", "tls_certificate"),
-    ("tls_client_ca", "tls_certificate"),
-    ("forwarded_for", "console"),
-    ("oidc_issuer", "oidc_client_id"),
-    ("oidc_issuer", "console"),
-    ("oidc_client_id", "oidc_issuer"),
-    ("oidc_client_secret", "oidc_issuer"),
-    ("smtp_host", "mail_from"),
-    ("smtp_port", "smtp_host"),
-    ("smtp_tls", "smtp_host"),
-    ("smtp_user", "smtp_host"),
-    ("smtp_password", "smtp_host"),
-    ("mail_from", "smtp_host"),
-    ("require_second_factor", "console"),
-    ("four_eyes", "console"),
-)
-"""Settings of the hub, each with another one without which it has no effect."""
 
 S = TypeVar("S", bound=Settings)
 log = logging.getLogger(__name__)
@@ -67,12 +47,7 @@ def load_hub(
     """
     file = path or _named_file(environ, HUB_FILE)
     settings = _load(HubSettings, file, environ, overrides)
-    if settings.page_default > settings.page_cap:
-        raise ConfigError(
-            f"page_default: {settings.page_default} is more than page_cap ({settings.page_cap}); "
-            "lower page_default or raise page_cap"
-        )
-    _check_dependencies(settings)
+    check_together(settings)
     _check_directory(settings.data)
     return settings
 
@@ -105,22 +80,6 @@ def policy_text(path: Path | None = None) -> str:
     Raises ConfigError if it cannot be read.
     """
     return _read_file(path or _SHIPPED_POLICY, "policy")
-
-
-def _check_dependencies(settings: HubSettings) -> None:
-    """Raise ConfigError for a setting that has no effect without another one.
-
-    One that is set to its default counts as not set.
-    """
-    usual = HubSettings()
-    for name, needed in _NEEDED:
-        is_set = getattr(settings, name) != getattr(usual, name)
-        if is_set and not getattr(settings, needed):
-            raise ConfigError(f"{name}: has no effect without {needed}; set that too")
-    if settings.schemes == {"certificate"} and not settings.tls_client_ca:
-        raise ConfigError(
-            "schemes: with certificates alone nobody could log in without tls_client_ca; set that"
-        )
 
 
 def _check_directory(data: Path) -> None:

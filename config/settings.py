@@ -2,7 +2,7 @@
 
 `hub.toml` and `client.toml` list every setting with its default. Where values come from is the
 business of `loading`, which also checks them.  Settings of the clients are checked as well if a
-program makes them itself; those of the hub are not.
+program makes them itself; those of the hub are not, nor what they need of each other.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from tocsin.config.conversion import SECRET, convert, is_secret
+from tocsin.config.conversion import SECRET, ConfigError, convert, is_secret
 
 TlpWord = Literal["clear", "green", "amber", "amber+strict", "red"]
 ConsentWord = Literal["none", "usg", "everyone", "everyone-cisa-proprietary"]
@@ -168,6 +168,48 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """The admission policy; None: the shipped one."""
     log_level: LogLevel = "info"
     """The least severe level that is logged."""
+
+
+_NEEDED = (
+    ("database", "mongo_uri"),
+    ("tls_key", "tls_certificate"),
+    ("tls_client_ca", "tls_certificate"),
+    ("forwarded_for", "console"),
+    ("oidc_issuer", "oidc_client_id"),
+    ("oidc_issuer", "console"),
+    ("oidc_client_id", "oidc_issuer"),
+    ("oidc_client_secret", "oidc_issuer"),
+    ("smtp_host", "mail_from"),
+    ("smtp_port", "smtp_host"),
+    ("smtp_tls", "smtp_host"),
+    ("smtp_user", "smtp_host"),
+    ("smtp_password", "smtp_host"),
+    ("mail_from", "smtp_host"),
+    ("require_second_factor", "console"),
+    ("four_eyes", "console"),
+)
+"""Settings of the hub, each with another one without which it has no effect."""
+
+
+def check_together(settings: HubSettings) -> None:
+    """Raise ConfigError for settings that contradict each other or have no effect without another.
+
+    One that is set to its default counts as not set.
+    """
+    if settings.page_default > settings.page_cap:
+        raise ConfigError(
+            f"page_default: {settings.page_default} is more than page_cap ({settings.page_cap}); "
+            "lower page_default or raise page_cap"
+        )
+    usual = HubSettings()
+    for name, needed in _NEEDED:
+        is_set = getattr(settings, name) != getattr(usual, name)
+        if is_set and not getattr(settings, needed):
+            raise ConfigError(f"{name}: has no effect without {needed}; set that too")
+    if settings.schemes == {"certificate"} and not settings.tls_client_ca:
+        raise ConfigError(
+            "schemes: with certificates alone nobody could log in without tls_client_ca; set that"
+        )
 
 
 class ClientSettings(Settings, frozen=True, kw_only=True):

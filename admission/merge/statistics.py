@@ -30,6 +30,7 @@ from tocsin.admission.merge.content import (
 from tocsin.admission.merge.sources import Evidence, group_by_origin
 from tocsin.admission.model import Assessment, AssessmentKind, Contribution, StixObject, Tlp
 from tocsin.admission.stix.history_extension import EXTENSION_ID
+from tocsin.admission.stix.sightings_and_opinions import read_statement
 from tocsin.admission.timestamps import DAY, micros, stix_time
 
 
@@ -271,25 +272,15 @@ def parse_assessments(contribution: Contribution) -> dict[str, Assessment]:
     """
     contribution = as_known_at(contribution, contribution.tlp)
     subject = contribution.object
-    if subject["type"] == "sighting":
-        targets = [subject["sighting_of_ref"]]
-        word = (
-            AssessmentKind.FALSE_POSITIVE if subject.get("count") == 0 else AssessmentKind.SIGHTING
-        )
-    elif subject["type"] == "opinion":
-        targets = subject["object_refs"]
-        word = (
-            AssessmentKind.FALSE_POSITIVE
-            if "disagree" in subject["opinion"]
-            else AssessmentKind.OTHER
-        )
-    else:
+    statement = read_statement(subject)
+    if statement is None:
         return {}
+    kind, targets = statement
     at = subject.get("last_seen") or subject.get("first_seen") or contribution.version
     assessment = Assessment(
         partner=contribution.partner,
         source_id=contribution.source_id,
-        kind=word,
+        kind=kind,
         when=min(micros(at), contribution.received) if at else contribution.received,
         tlp=contribution.tlp,
         scope=contribution.scope,

@@ -1,4 +1,4 @@
-"""Build the reader's word on a public indicator: a sighting, or that it raises false alarms.
+"""Build and read the word of a reader on a public indicator: a sighting, or a false alarm.
 
 A sighting is a STIX sighting.  A false alarm is an opinion that strongly disagrees: STIX says of a
 sighting with `count: 0` only that something was not seen, which another reader may not take for
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS
-from tocsin.admission.model import StixObject, Tlp
+from tocsin.admission.model import AssessmentKind, StixObject, Tlp
 from tocsin.admission.stix.history_extension import has_history
 from tocsin.admission.timestamps import HOUR, stix_time
 
@@ -53,6 +53,24 @@ def build_statement(
     seen = stix_time(min(observation.seen or now, now) // 1_000_000 * 1_000_000)
     times = {"first_seen": seen, "last_seen": seen} if observation.count == 1 else {}
     return common | times | {"sighting_of_ref": target["id"], "count": observation.count}
+
+
+def read_statement(subject: StixObject) -> tuple[AssessmentKind, list[str]] | None:
+    """What a sighting or an opinion says, and the ids of what it is about; None of another type.
+
+    A sighting that was seen 0 times, and an opinion that disagrees, strongly or not, report a
+    false alarm.
+    """
+    match subject["type"]:
+        case "sighting":
+            is_denied = subject.get("count") == 0
+            kind = AssessmentKind.FALSE_POSITIVE if is_denied else AssessmentKind.SIGHTING
+            return kind, [subject["sighting_of_ref"]]
+        case "opinion":
+            is_denied = "disagree" in subject["opinion"]
+            kind = AssessmentKind.FALSE_POSITIVE if is_denied else AssessmentKind.OTHER
+            return kind, subject["object_refs"]
+    return None
 
 
 def _markings(target: StixObject) -> Mapping[str, object]:

@@ -14,7 +14,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from tocsin.admission.errors import Malformed, Unavailable
-from tocsin.clients.bounds import ResponseRefused, find_public_addresses
+from tocsin.clients.bounds import ResponseRefused
+from tocsin.clients.public_addresses import find_public_addresses
 from tocsin.clients.sources import Document, Memory, Source
 
 _SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")

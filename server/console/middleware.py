@@ -74,7 +74,7 @@ Application = Callable[[Environ, Any], Iterable[bytes]]
 
 
 class Crowded:
-    """WSGI middleware: answers so many requests at a time; others are asked to come again."""
+    """WSGI middleware: answers `most` requests at a time; others are asked to come again."""
 
     def __init__(self, application: Application, most: int = _MOST_AT_ONCE) -> None:
         self._application = application

@@ -53,7 +53,7 @@ def value(text: object, most: int = LONGEST) -> Markup:
 def short_title(text: object, most: int = LONGEST) -> Markup:
     """A title as `value`.
 
-    It may have been cut before, so that how much is left out cannot be told.
+    It may have been cut before, so the number of characters left out is unknown.
     """
     inner = _visible(defang(str(text)), most, counts=False)
     return Markup('<code class="value">{}</code>').format(inner)
@@ -106,8 +106,8 @@ def _visible(text: str, most: int, *, has_lines: bool = False, counts: bool = Tr
         else:
             pieces.append(escape(character))
     if (left := len(text) - most) > 0:
-        told = f"… {left:,} more characters" if counts else "…"
-        pieces.append(Markup('<span class="more">{}</span>').format(told))
+        note = f"… {left:,} more characters" if counts else "…"
+        pieces.append(Markup('<span class="more">{}</span>').format(note))
     return Markup("").join(pieces)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tocsin.admission.errors import Conflict, NotAllowed, NotFound, TooManyRequests, Unavailable
+from tocsin.admission.errors import Conflict, NotFound, TooManyRequests, Unavailable
 from tocsin.server.auth import name_in_log
 from tocsin.server.examination.examiner import WorkerEnded
 from tocsin.server.intake.admission import (
@@ -28,10 +28,19 @@ from tocsin.server.intake.admission import (
     VerbatimAdmission,
 )
 from tocsin.server.intake.evaluate import Evaluator, Rules, Sent, split_envelope
-from tocsin.server.intake.queue import Contents, FairOrder, InlineBudget, Limits, Pauses
+from tocsin.server.intake.queue import (
+    LEASE,
+    REMOTE_LEASE,
+    Contents,
+    FairOrder,
+    InlineBudget,
+    Limits,
+    Pauses,
+)
 from tocsin.server.intake.review import Reviewer
 from tocsin.server.intake.review_decisions import Decisions
 from tocsin.server.intake.set_aside import MOST_ATTEMPTS, SetAside
+from tocsin.server.intake.verbatim import check_deletion
 from tocsin.server.model import (
     Account,
     Collection,
@@ -47,13 +56,6 @@ from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
-LEASE = 90
-"""Seconds after which another worker may take over a submission that was not finished: longer
-than a commit may take (`COMMIT_SECONDS`), so that no two work on one because of it."""
-
-_REMOTE_LEASE = 110
-"""Seconds of a lease where other processes examine: longer than one may take to start and answer
-(`ExaminerLimits`)."""
 _LIST_LEAST = 0.1
 """Minimum seconds for which a list of the queue is reused, unless this hub receives something."""
 _LIST_REST = 10
@@ -78,7 +80,7 @@ class Intake:
         self._rules = rules
         self._clock = clock
         self._owner = store.process
-        self._lease = LEASE if rules.examiner is None else _REMOTE_LEASE
+        self._lease = LEASE if rules.examiner is None else REMOTE_LEASE
         self.evaluator = evaluator = Evaluator(store, publisher, rules, clock)
         """Evaluates submissions, and plans previews."""
         self.reviewer = Reviewer(store, publisher, evaluator, clock)
@@ -217,13 +219,11 @@ class Intake:
     ) -> int:
         """Delete versions of an object from a verbatim collection; how many (TAXII 2.1 §5.7).
 
-        Raises NotAllowed if the object is another partner's.  Operators may delete every object.
+        Raises NotAllowed as `check_deletion` does.
         """
-        owner = "" if account.operator else account.partner or account.name
 
         def work(txn: Transaction) -> int:
-            if owner and txn.find_owners(collection.id, object_id) - {owner}:
-                raise NotAllowed("another partner sent this object first: only it may delete it")
+            check_deletion(txn, account, collection, object_id)
             count = txn.remove(
                 collection.id, object_id, keywords=keywords, versions=versions, specs=specs
             )

@@ -46,6 +46,13 @@ SHORTEST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 """Seconds after which a submission that failed is tried again; each pause doubles the last."""
 
+LEASE = 90
+"""Seconds after which another worker may take over a submission that was not finished: longer
+than a commit may take (`COMMIT_SECONDS`), so that no two work on one because of it."""
+REMOTE_LEASE = 110
+"""Seconds of a lease where other processes examine: longer than one may take to start and answer
+(`ExaminerLimits`)."""
+
 _DIGEST = 4
 
 

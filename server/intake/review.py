@@ -75,7 +75,7 @@ from tocsin.server.store import Overtaken, Snapshot, Store, Transaction
 log = logging.getLogger(__name__)
 
 LEASE = 90
-"""Seconds after which another worker may take over a task that is not done: see `intake.LEASE`."""
+"""Seconds after which another worker may take over a task that is not done: see `queue.LEASE`."""
 
 _RENEWALS = 10
 """Number of renewals of a lease in the time after which it would end."""

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tocsin.admission.errors import Malformed
+from tocsin.admission.errors import Malformed, NotAllowed
 from tocsin.admission.markings.tlp import read_markings, strictest_tlp
 from tocsin.admission.merge.content import object_digest
 from tocsin.admission.merge.identity import is_observable_type
@@ -114,7 +114,7 @@ def deposited(
     if foreign := outcomes.count(PublishOutcome.FOREIGN):
         log.info("collection=%s partner=%s foreign=%d", collection.alias, sender.owner, foreign)
     if not sender.reads:
-        records |= {index: _untold_record(index, one) for index, one in postings.items()}
+        records |= {index: _unseen_record(index, one) for index, one in postings.items()}
         return [records[index] for index, _ in objects]
     unversioned = {one.id for one in postings.values() if not one.version}
     added = txn.find_first_added(collection.id, unversioned)
@@ -203,7 +203,7 @@ def outcome_record(index: int, one: NewEntry, outcome: PublishOutcome, version: 
     return Record(index, verdict.value, one.id, version, one.id)
 
 
-def _untold_record(index: int, one: NewEntry) -> Record:
+def _unseen_record(index: int, one: NewEntry) -> Record:
     """The record of an object for a sender that may not read what is in the collection."""
     finding = Finding("publish", "versions", Action.NOTED, TAKEN_UNSEEN)
     return Record(index, Verdict.ADMITTED.value, one.id, one.version, one.id, (finding.as_json(),))
@@ -221,3 +221,15 @@ def _refused(index: int, raw: bytes, message: str) -> Record:
     if isinstance(subject.get("modified"), str):
         version = subject["modified"][:64]
     return Record(index, Verdict.REFUSED.value, name, version, "", (finding.as_json(),))
+
+
+def check_deletion(
+    txn: Transaction, account: Account, collection: Collection, object_id: str
+) -> None:
+    """Check that an account may delete an object of a verbatim collection (TAXII 2.1 §5.7).
+
+    Raises NotAllowed if it is another partner's.  Operators may delete every object.
+    """
+    owner = "" if account.operator else account.partner or account.name
+    if owner and txn.find_owners(collection.id, object_id) - {owner}:
+        raise NotAllowed("another partner sent this object first: only it may delete it")

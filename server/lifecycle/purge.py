@@ -24,7 +24,8 @@ from tocsin.admission.merge.identity import is_observable_type, observable_id
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 from tocsin.server.intake.evaluate import split_envelope
-from tocsin.server.intake.intake import LEASE, Intake
+from tocsin.server.intake.intake import Intake
+from tocsin.server.intake.queue import LEASE
 from tocsin.server.lifecycle.lifecycle import Lifecycle, describe_end
 from tocsin.server.model import (
     OPERATOR_SLUG,

@@ -129,5 +129,5 @@ def _network_of(address: str) -> str:
 
 
 def _wait_after(more: int) -> int:
-    """Seconds to wait after so many failures more than are free."""
+    """Seconds to wait after this number of failures above those that are free."""
     return 0 if more < 0 else int(min(_LONGEST_WAIT, 2 ** min(more + 1, 20)))

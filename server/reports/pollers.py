@@ -26,8 +26,8 @@ class Poller:
     last_polled: int | None
     """The hour of its last poll, by its beginning in µs since 1970 UTC; None: it never polled."""
     behind: int | None
-    """Entries added after the last one that it was served, or after it was told that nothing was
-    left; None for a view."""
+    """Entries added after the last one that it was served, or after its last answer that had none;
+    None for a view."""
     silent_since: int | None
     """Time in µs since which it has not polled, and something new has waited for it, of a view in
     its sources; None: nothing waits, it never polled, or its last poll is less than `SILENT` ago.

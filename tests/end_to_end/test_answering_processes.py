@@ -34,7 +34,7 @@ from support.processes import (
 
 from tocsin.config.loading import policy_text
 from tocsin.server.auth import hash_secret
-from tocsin.server.intake.intake import LEASE
+from tocsin.server.intake.queue import LEASE
 from tocsin.server.processes.shared_folder import Notifier, SharedFolder
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import database

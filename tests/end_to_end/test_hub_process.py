@@ -24,7 +24,7 @@ from support.certificates import make_authority, write_private_file
 from support.paths import ROOT
 from support.processes import BIN, MT, HubProcess, Writers, indicators, is_running
 
-from tocsin.server.intake.intake import LEASE
+from tocsin.server.intake.queue import LEASE
 
 pytestmark = pytest.mark.slow
 

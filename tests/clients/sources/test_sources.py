@@ -14,8 +14,8 @@ from support.certificates import make_authority, write_private_file
 from support.source_servers import FileServer, Mailbox, Taxii20Server, serve, serve_mailbox
 
 from tocsin.admission.errors import Malformed, NotAllowed, NotFound, Unavailable
-from tocsin.clients.bounds import is_public_address
 from tocsin.clients.http import RetrySettings
+from tocsin.clients.public_addresses import is_public_address
 from tocsin.clients.source_memory import SourceMemory
 from tocsin.clients.sources import Document, Source, kinds, load_sources
 
