@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 import os
@@ -81,13 +82,20 @@ def _name(process: int) -> str:
     return ""
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""The number of this process among those that run tests."""
+_FIRST_PORT = 20_000 + _WORKER % 8 * 1_500
+_PORTS = itertools.cycle(random.sample(range(_FIRST_PORT, _FIRST_PORT + 1_500), 1_500))
+
+
 def free_port() -> int:
     """Find a port that is not in use, below those that systems give to outgoing connections.
 
-    One of those could be taken again by such a connection before it is listened at.
+    One of those could be taken again by such a connection before it is listened at.  For the same
+    reason no port is found again soon, nor by another process that runs tests.
     """
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = next(_PORTS)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 
