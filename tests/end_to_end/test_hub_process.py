@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import IO, Any
 
 import pytest
@@ -317,25 +318,34 @@ class TestKills:
         assert (answer.status_code, answer.headers["Content-Type"]) == (503, MT)
         assert int(answer.headers["Retry-After"]) > 0
         assert "try again" in answer.json()["description"]
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while (answer := fragile.post(indicators(1))).status_code == 503:
             assert time.monotonic() < deadline
             time.sleep(0.2)
         assert fragile.wait_until_settled(answer.json()["id"])["success_count"] == 1
 
     def test_a_large_submission_goes_on_where_a_crash_left_it(self, fragile: Any) -> None:
-        many = indicators(2_500)
-        status = fragile.post(many).json()
-        while not status["success_count"]:
-            status = fragile.ask(f"status/{status['id']}/").json()
+        many, status = settled_in_part(fragile)
         fragile.kill()
-        assert status["success_count"] < 2_500
         fragile.start()
         settled = fragile.wait_until_settled(status["id"], LEASE - 10)
         assert settled["success_count"] == 2_500
         counted = Counter(o.get("pattern") for o in fragile.walk())
         assert {each["pattern"] for each in many} <= set(counted)
         assert all(count == 1 for pattern, count in counted.items() if pattern)
+
+
+def settled_in_part(hub: Any) -> Any:
+    """The objects of a large submission, and its status once some of them are settled."""
+    for _ in range(5):
+        many = indicators(2_500)
+        status = hub.post(many).json()
+        while not status["success_count"]:
+            time.sleep(0.05)  # more often would be more requests than an account may send
+            status = hub.ask(f"status/{status['id']}/").json()
+        if status["success_count"] < 2_500:
+            return many, status
+    raise AssertionError("all were settled at once")
 
 
 @pytest.mark.slow
@@ -350,13 +360,13 @@ class TestWorkerProcesses:
         assert settled["success_count"] == 2_000
         counted = Counter(o.get("pattern") for o in hub.walk())
         assert all(counted[each["pattern"]] == 1 for each in many)
-        assert sorted(durations)[37] < 0.5  # the machine may be busy
+        assert median(durations) < 0.5  # the machine may be busy
 
     def test_the_workers_end_with_a_hub_that_is_killed(self, fragile: Any) -> None:
         fragile.post(indicators(2_000))
         worker = _wait_for_worker(fragile.process.pid)
         fragile.kill()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while is_running(worker):
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -393,7 +403,10 @@ def begun(hub: Any, objects: Any) -> Iterator[Any]:
     )
     with socket.create_connection(("127.0.0.1", hub.port), timeout=60) as connection:
         connection.sendall(head.encode() + body[:100])
-        time.sleep(0.5)
+        deadline = time.monotonic() + 60
+        while hub.unread() != [0]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         yield connection, body[100:]
 
 

@@ -36,6 +36,9 @@ BIN = Path(sys.executable).parent
 MT = "application/taxii+json;version=2.1"
 GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
 
+_ESTABLISHED = "01"
+"""The state of an open connection in /proc/net/tcp."""
+
 # What reading under /proc raises where a process or descriptor went away meanwhile.
 ENDED = (FileNotFoundError, ProcessLookupError)
 
@@ -246,6 +249,16 @@ class HubProcess:
             with contextlib.suppress(*ENDED):
                 found += [int(child) for child in path.read_text().split()]
         return sorted(each for each in found if _name(each) in (ANSWERING_NAME, CONSOLE_NAME))
+
+    def unread(self) -> list[int]:
+        """Return the octets that wait to be read, of each connection that was accepted."""
+        found = []
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            words = line.split()
+            here, state, queues, inode = words[1], words[3], words[4], words[9]
+            if here.endswith(f":{self.port:04X}") and state == _ESTABLISHED and inode != "0":
+                found.append(int(queues.rpartition(":")[2], 16))
+        return found
 
     def engine(self) -> int:
         """Return the process id of the embedded engine."""
