@@ -70,7 +70,7 @@ def start(founded: HubProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         hub.kill()
 
 
-def wait_until(true: Callable[[], Any], seconds: float = 20) -> None:
+def wait_until(true: Callable[[], Any], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -102,10 +102,13 @@ def is_open(connection: socket.socket) -> bool:
 
 
 @contextmanager
-def connections(hub: HubProcess, count: int) -> Iterator[list[socket.socket]]:
-    """Idle connections to a hub."""
-    opened = [socket.create_connection(("127.0.0.1", hub.port)) for _ in range(count)]
+def connections(hub: HubProcess, count: int, pause: float = 0) -> Iterator[list[socket.socket]]:
+    """Idle connections to a hub, with pauses in which its processes can take turns."""
+    opened = []
     try:
+        for _ in range(count):
+            opened.append(socket.create_connection(("127.0.0.1", hub.port)))
+            time.sleep(pause)
         yield opened
     finally:
         for each in opened:
@@ -124,18 +127,20 @@ def count_sockets(process: int) -> int:
 class TestLimits:
     def test_request_quotas_hold_for_all_processes_together(self, start: Start) -> None:
         hub = start(requests_per_minute=QUOTA)
+        began = time.monotonic()
         statuses = ask_often(hub, 2 * QUOTA)
-        assert statuses[200] in range(QUOTA, QUOTA + 4)  # some come back meanwhile
+        come_back = (time.monotonic() - began) * QUOTA / 60
+        assert QUOTA <= statuses[200] <= QUOTA + come_back + 3
         assert statuses[429] == 2 * QUOTA - statuses[200]
 
     def test_connection_limits_hold_for_all_processes_together(self, start: Start) -> None:
         hub = start(connections_per_address=CONNECTIONS)
         before = [count_sockets(each) for each in hub.answering()]
-        with connections(hub, 40) as sockets:
-            time.sleep(0.5)
-            more = [count_sockets(p) - n for p, n in zip(hub.answering(), before, strict=True)]
+        with connections(hub, 40, 0.02) as sockets:
             # Two processes may accept one each in the same moment.
-            assert sum(map(is_open, sockets)) in (CONNECTIONS, CONNECTIONS + 1)
+            wait_until(lambda: sum(map(is_open, sockets)) <= CONNECTIONS + 1)
+            more = [count_sockets(p) - n for p, n in zip(hub.answering(), before, strict=True)]
+            assert sum(map(is_open, sockets)) >= CONNECTIONS
             assert all(each >= CONNECTIONS // 3 for each in more)
         wait_until(lambda: hub.ask("collections/").status_code == 200)
 
@@ -154,7 +159,7 @@ class TestLimits:
     def test_connections_of_a_killed_process_are_free_again(self, start: Start) -> None:
         hub = start(connections_per_address=CONNECTIONS)
         with connections(hub, CONNECTIONS) as sockets:
-            time.sleep(0.3)
+            wait_until(lambda: len(hub.unread()) == CONNECTIONS)
             killed = hub.answering()
             for process in killed:
                 os.kill(process, signal.SIGKILL)
@@ -289,7 +294,7 @@ def test_a_hub_is_ready_once_it_has_written_the_ready_file(start: Start, process
 @pytest.mark.slow
 class TestEnds:
     def test_a_process_that_is_killed_is_replaced_and_loses_nothing(self, start: Start) -> None:
-        hub = start()
+        hub = start(requests_per_minute=0)
         writers = Writers(hub, size=5)
         for _ in range(4):
             writers.wait_for(5)
@@ -345,7 +350,7 @@ class TestEnds:
                 f"Content-Length: {len(body)}\r\n\r\n".encode()
                 + body[:100]
             )
-            time.sleep(0.3)
+            wait_until(lambda: hub.unread() == [0])
             assert hub.process is not None
             hub.process.send_signal(signal.SIGTERM)
             time.sleep(0.5)
@@ -447,16 +452,16 @@ class TestBadMoments:
         assert hub.process is not None
         with connections(hub, 1) as [waiting]:
             waiting.sendall(b"POST /hub/ HTTP/1.1\r\nHost: ")
-            time.sleep(0.3)
+            wait_until(lambda: hub.unread() == [0])
             hub.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: not can_connect(hub), 5)
+            wait_until(lambda: not can_connect(hub))
         assert hub.process.wait(60) == 0
 
     def test_an_address_at_its_limit_can_still_connect(self, start: Start) -> None:
         hub = start(connections_per_address=CONNECTIONS)
         answered = 0
         with connections(hub, CONNECTIONS):
-            time.sleep(0.3)
+            wait_until(lambda: len(hub.unread()) == CONNECTIONS)
             for _ in range(40):
                 with suppress(requests.ConnectionError):  # rarely, two make room at once
                     answered += hub.ask("collections/").status_code == 200
