@@ -23,7 +23,7 @@ def test_nothing_is_lost_in_a_torture_run(more: Any) -> None:
         [*TORTURE, *asked],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
     )
     assert tortured.returncode == 0, tortured
