@@ -318,10 +318,13 @@ class TestSlowPeers:
         assert time.monotonic() - began < 5  # the octets would have bought 45 seconds
         peer.close()
 
-    def test_a_steady_slow_body_is_accepted(self, impatient: Any) -> None:
-        peer = Peer(impatient).send(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode())
-        for at in range(0, len(BODY), 20):
-            time.sleep(0.08)
-            peer.send(BODY[at : at + 20])
-        assert present(peer.receive()).status == 202
-        peer.close()
+    def test_a_steady_slow_body_is_accepted(self) -> None:
+        with serve_hub(2.2, 30) as port:
+            peer = Peer(port).send(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode())
+            began = time.monotonic()
+            for at in range(0, len(BODY), 20):
+                time.sleep(0.2)
+                peer.send(BODY[at : at + 20])
+            assert time.monotonic() - began > 2.2
+            assert present(peer.receive()).status == 202
+            peer.close()
