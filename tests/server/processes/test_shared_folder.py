@@ -34,8 +34,9 @@ for _ in range(int(sys.argv[2])):
 ENTERING = """
 import os, sys, time
 from pathlib import Path
-from tocsin.server.processes.shared_folder import SharedCommitLock
-commit_lock = SharedCommitLock(Path(sys.argv[1]))
+from tocsin.server.processes import shared_folder
+shared_folder._PATIENCE = 60  # a busy machine may let the one that has the lock wait
+commit_lock = shared_folder.SharedCommitLock(Path(sys.argv[1]))
 with open(sys.argv[2], "a") as file:
     for _ in range(20):
         with commit_lock:

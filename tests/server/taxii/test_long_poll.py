@@ -1,5 +1,6 @@
 """Waiting for news instead of asking again: `Prefer: wait` (RFC 7240 section 4.3)."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -154,7 +155,7 @@ class TestBounds:
         waits = [pool.submit(wait, taxii) for _ in range(2)]
         until_waiting(taxii, 2)
         answer, took = wait(taxii)
-        assert (answer.status_code, took < 1) == (200, True) and APPLIED not in answer.headers
+        assert (answer.status_code, took < 5) == (200, True) and APPLIED not in answer.headers
         assert wait(taxii, by="north-robot", seconds=1)[0].headers[APPLIED] == "wait=1"
         taxii.feeds.add(GREEN.id, indicator(2))
         assert [ids(each.result()[0]) for each in waits] == [[2], [2]]
@@ -164,7 +165,7 @@ class TestBounds:
         waits.append(pool.submit(wait, taxii, by="north-robot"))
         until_waiting(taxii, 3)
         answer, took = wait(taxii, by="north-robot")
-        assert (answer.status_code, took < 1) == (200, True) and APPLIED not in answer.headers
+        assert (answer.status_code, took < 5) == (200, True) and APPLIED not in answer.headers
         taxii.feeds.add(GREEN.id, indicator(2))
         assert [ids(each.result()[0]) for each in waits] == [[2]] * 3
 
@@ -188,7 +189,7 @@ class TestBounds:
     @pytest.mark.parametrize("path", ["", "objects/"])
     def test_a_reader_without_the_right_does_not_wait(self, taxii: Any, path: str) -> None:
         answer, took = wait(taxii, f"hidden/{path}")
-        assert (answer.status_code, took < 1) == (404, True)
+        assert (answer.status_code, took < 5) == (404, True)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,8 @@ def test_prefer_is_parsed_as_in_rfc_7240(headers: Any, seconds: int) -> None:
 
 
 def test_an_older_head_is_not_a_change(stopping: Any) -> None:
-    polls, heads = LongPolls(stopping=stopping), iter([FeedHead(1, 1, 1), FeedHead(2, 2, 2)])
+    polls = LongPolls(stopping=stopping)
+    heads = itertools.chain([FeedHead(1, 1, 1)], itertools.repeat(FeedHead(2, 2, 2)))
     soon = time.monotonic() + 0.3
     assert not polls.wait_for_change("feed", FeedHead(2, 2, 2), soon, lambda feed: next(heads))
     assert not polls.wait_for_change(
