@@ -67,6 +67,7 @@ def test_a_longer_absence_is_refused_at_once_until_it_answers(
     with pytest.raises(Unavailable, match="cannot be reached"):
         away.check()
     away._base = store._base
+    monkeypatch.setattr(availability, "_PROBE_SECONDS", 10.0)
     assert away.probe()
     away.check()
 
@@ -79,9 +80,10 @@ class TestAnError:
         assert store.availability.is_outage(OperationFailure("no room", 14031))
 
     def test_inside_the_database_is_one_if_it_fails_at_everything(
-        self, store: Store, away: Availability
+        self, store: Store, away: Availability, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert away.is_outage(INTERNAL_ERROR)
+        monkeypatch.setattr(availability, "_PROBE_SECONDS", 10.0)
         assert not store.availability.is_outage(INTERNAL_ERROR)
 
     def test_of_a_command_is_none(self, away: Availability) -> None:

@@ -332,6 +332,8 @@ class TestAWatchedEngine:
         engine.watch()
         store, first = connect(engine.uri), engine.pid
         os.kill(first, signal.SIGSTOP)
+        assert eventually(lambda: messages)
+        monkeypatch.setattr(embedded, "_SILENT_SECONDS", 300.0)  # the next one may start slowly
         assert eventually(lambda: engine.pid != first and store.availability.probe())
         publish(store, [posting(1)])
         assert messages[0].startswith("the database engine has not answered for ")
@@ -418,7 +420,7 @@ def test_a_commit_is_on_disk_when_it_returns(
 
 def test_the_largest_transaction_does_not_wait_for_its_own_end(engine: Engine) -> None:
     """The engine shortens its log, and so reads, while it commits each thousandth document."""
-    with MongoClient[dict[str, Any]](engine.uri, socketTimeoutMS=20_000) as client:
+    with MongoClient[dict[str, Any]](engine.uri, socketTimeoutMS=60_000) as client:
         documents = client["large"]["documents"]
         documents.insert_many([{"_id": n} for n in range(990)])
         with client.start_session() as session, session.start_transaction():

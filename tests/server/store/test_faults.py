@@ -235,7 +235,11 @@ class TestACommitThatIsNotConfirmed:
         monkeypatch.setattr(database, "COMMIT_SECONDS", 2.5)
         monkeypatch.setattr(commits, "_LAST_LOOK_SECONDS", 1.0)
 
-    def test_is_found_out_by_a_last_look(self, far: Store, proxy: WireProxy) -> None:
+    def test_is_found_out_by_a_last_look(
+        self, far: Store, proxy: WireProxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(database, "COMMIT_SECONDS", 11.5)
+        monkeypatch.setattr(commits, "_LAST_LOOK_SECONDS", 10.0)
         proxy.close("commitTransaction", times=ALWAYS)
         assert far.commit(lambda txn: publish(1)(txn)) is None
         assert published(far) == (1, 1)
@@ -246,7 +250,7 @@ class TestACommitThatIsNotConfirmed:
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown, match="may or may not be done") as caught:
             far.commit(publish(1))
-        assert time.monotonic() - began < 5.0
+        assert time.monotonic() - began < 15.0
         assert far.availability.is_outage(caught.value)
         proxy.clear()
         assert published(far) == (1, 1)
@@ -267,7 +271,7 @@ class TestACommitThatIsNotConfirmed:
         began = time.monotonic()
         with proxy.silent(), pytest.raises(PyMongoError) as caught:
             far.commit(publish(1))
-        assert time.monotonic() - began < 5.0
+        assert time.monotonic() - began < 15.0
         assert far.availability.is_outage(caught.value)
         far.commit(publish(2))
         assert published(far) == (1, 1)
@@ -276,7 +280,7 @@ class TestACommitThatIsNotConfirmed:
         began = time.monotonic()
         with far._lock, pytest.raises(Unavailable, match="nothing was changed"):
             far.commit(publish(1))
-        assert time.monotonic() - began < 5.0
+        assert time.monotonic() - began < 15.0
 
 
 class TestAHub:
