@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -249,6 +250,23 @@ class Kept:
     finish = sync
 
 
+RESTING = """
+import sys, time
+from tocsin.server.cli.main import main
+from tocsin.server.integrations.medallion import importer
+
+store_batch = importer._store_batch
+
+def store_and_rest(*arguments):
+    store_batch(*arguments)
+    time.sleep(100)
+
+importer._store_batch = store_and_rest
+sys.exit(main())
+"""
+"""An import that rests after its first batch, so that it can be killed before its end."""
+
+
 class TestTheCommand:
     def test_the_command_works_with_and_without_a_running_hub(self, tmp_path: Path) -> None:
         file = write_data_file(tmp_path, collection((day(1), threat(1)), (day(2), threat(2))))
@@ -287,7 +305,8 @@ class TestTheCommand:
         try:
             with open_runtime(HubSettings(data=hub.data), print) as beside:
                 home = ImportTarget(beside)
-                command: list[str | Path] = [BIN / "tocsin-hub", *words, "--data", hub.data]
+                command: list[str | Path] = [sys.executable, "-c", RESTING, *words]
+                command += ["--data", hub.data]
                 with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
                     while not some(home):
                         assert running.poll() is None
