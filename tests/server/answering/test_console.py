@@ -154,6 +154,7 @@ def test_the_console_goes_on_after_it_had_no_descriptor_for_a_connection(tmp_pat
 @pytest.mark.slow
 def test_the_console_comes_back_after_its_process_was_killed(tmp_path: Path) -> None:
     hub = HubProcess(tmp_path / "data")
+    hub.program = (*hub.program, "--workers", "1")
     hub.start()
     try:
         page = f"http://127.0.0.1:{hub.port}/console/sign-in"
