@@ -49,6 +49,14 @@ def inflations(octets: bytes) -> list[bytes]:
     return found
 
 
+def read_if_there(file: Path) -> list[bytes]:
+    """The octets of a file, unless a database that runs has deleted it meanwhile."""
+    try:
+        return [file.read_bytes()]
+    except FileNotFoundError:
+        return []
+
+
 def files_with(text: str, folder: Path) -> list[str]:
     """The files below a folder that hold a text, compressed or not."""
     wanted = text.encode()
@@ -56,7 +64,7 @@ def files_with(text: str, folder: Path) -> list[str]:
         file.name
         for file in folder.rglob("*")
         if file.is_file()
-        for octets in [file.read_bytes()]
+        for octets in read_if_there(file)
         if wanted in octets or any(wanted in each for each in inflations(octets))
     )
 
