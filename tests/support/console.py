@@ -12,7 +12,7 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from support.hub import HubInProcess
 from support.programs import require_program
 from support.taxii_servers import serve_app
@@ -21,6 +21,8 @@ from tocsin.server.person import Person, Role
 
 PASSWORD = "a long and good password"
 _SERIOUS = ("serious", "critical")
+_PATIENCE = 30_000
+"""Milliseconds that may pass until something is there; it usually takes a few hundred."""
 _WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (e) => {
@@ -104,6 +106,18 @@ def token_of(client: FlaskClient) -> str:
     return _TOKENS.get(session, "")
 
 
+def is_said(page: Page, text: str) -> None:
+    """Wait until the status line says it, and the page that came with it is ready for keys.
+
+    On a page that was loaded, a script takes the line away for 150 ms, with the button in it.
+    """
+    line = page.locator("#status")
+    expect(line).to_contain_text(text)
+    page.wait_for_load_state()
+    expect(line).to_contain_text(text)
+    expect(page.locator(".htmx-swapping, .htmx-settling")).to_have_count(0)
+
+
 @dataclass
 class Visitor:
     """A browser that looks at the console, and notes what goes wrong."""
@@ -128,6 +142,7 @@ class Visitor:
 
     def check(self) -> None:
         """Assert that the page has no fault, no violation of the policy and no barrier."""
+        self.page.wait_for_load_state()
         assert self.faults == []
         assert self.page.evaluate("window.violations") == []
         self.page.evaluate(_axe())
@@ -154,6 +169,7 @@ def open_browser() -> Iterator[Browser]:
     program = require_program("chromium", "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
+        expect.set_options(timeout=_PATIENCE)
         yield browser
         browser.close()
 
@@ -163,9 +179,9 @@ def visit(browser: Browser, origin: str, **options: Any) -> Iterator[Visitor]:
     """A visitor with a browser profile of its own; see `Browser.new_context` for the options."""
     options = {"viewport": {"width": 1280, "height": 800}} | options
     context = browser.new_context(**options)
+    context.set_default_timeout(_PATIENCE)
     context.add_init_script(_WATCH)
     visitor = Visitor(origin, context, context.new_page())
-    visitor.page.set_default_timeout(10_000)
     visitor.page.on("pageerror", lambda error: visitor.faults.append(str(error)))
     visitor.page.on(
         "console",

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from support.console import Visitor, add_person, end_sessions, enter_password, serve_console, visit
+from support.console import (
+    Visitor,
+    add_person,
+    end_sessions,
+    enter_password,
+    is_said,
+    serve_console,
+    visit,
+)
 from support.hub import HubInProcess, indicator
 
 from tocsin.server.person import Role
@@ -142,7 +150,7 @@ def test_after_a_decision_on_several_the_page_of_the_queue_stays(visitor: Visito
     press(page, "j", "x", "j", "x")
     for key, said in (("a", "Kept masked"), ("u", "Withdrawn")):
         press(page, key)
-        expect(page.locator("#status")).to_contain_text(said)
+        is_said(page, said)
         expect(page.locator("table.list caption")).to_contain_text("page 2")
         expect(page.locator("h1")).to_be_focused()
 
@@ -155,6 +163,7 @@ def test_after_a_session_that_ends_selected_items_and_their_reason_are_there_aga
     page.fill("#reason", "seen before")
     end_sessions(hub, REVIEWER)
     press(page, "Tab", "Enter")
+    expect(page.locator("h1")).to_have_text("Your session has ended")
     page.click("main a")
     enter_password(page, REVIEWER)
     expect(page.locator("#reason")).to_have_value("seen before")
