@@ -37,7 +37,7 @@ class Gated:
     def begin(self, task: ExaminationTask) -> Examination:
         """See `Examiner.begin`."""
         self.begun.set()
-        assert self.go.wait(30)
+        assert self.go.wait(120)
         if self.error:
             raise self.error
         return default_admission().previewer.begin(task)
@@ -65,7 +65,7 @@ def begin(client: FlaskClient, text: str = "seen-evil.top") -> str:
 
 
 def await_text(client: FlaskClient, path: str, text: str) -> None:
-    for _ in range(200):
+    for _ in range(1_800):
         if text in client.get(path).text:
             return
         threading.Event().wait(0.05)
@@ -126,7 +126,7 @@ def test_a_draft_can_be_discarded_while_it_is_examined(
 ) -> None:
     client = sign_in(open_hub(store, tmp_path, gated), ANALYST)
     path = begin(client)
-    assert gated.begun.wait(10)
+    assert gated.begun.wait(60)
     post(client, f"{path}/discard", {})
     gated.go.set()
     other = begin(client)

@@ -35,6 +35,7 @@ from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Consent
 from tocsin.config.settings import HubSettings
 from tocsin.server.console.drafts import MOST, SECONDS, Draft
+from tocsin.server.console.pages import share
 from tocsin.server.model import Partner
 from tocsin.server.partners.administration import PartnerChange, Partners
 from tocsin.server.person import Invitation, Role
@@ -66,6 +67,12 @@ def open_hub(
         partner = "acme" if role in (Role.VIEWER, Role.ANALYST) else ""
         add_person(hub, f"{role}@hub.example", role, partner=partner)
     return hub
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answer with the preview, not with the progress of an examination that takes a second."""
+    monkeypatch.setattr(share, "_WAIT", 60.0)
 
 
 @pytest.fixture
@@ -156,7 +163,7 @@ class TestTheWholePath:
             assert "jane.doe@bank.example.net" in page.inner_text("del >> nth=0")
             assert "[removed: e-mail address]" in page.inner_text("ins >> nth=0")
             page.click("button.main")
-            assert "/submissions/" in page.url
+            page.wait_for_url("**/submissions/*")
             assert "1 object:" in page.inner_text("main")
         (published,) = hub.feed("amber")
         assert "jane" not in json.dumps(published).lower()
@@ -250,7 +257,7 @@ class TestTheWholePath:
         beside = replace(visitor, page=visitor.context.new_page())
         beside.sign_in(ANALYST)
         page.click("button.main")
-        assert "belongs to another session" in page.inner_text("main")
+        expect(page.locator("main")).to_contain_text("belongs to another session")
         visitor.go("/share")
         assert page.input_value("#text") == DESCRIPTION
 
@@ -677,8 +684,8 @@ class TestLeavingOut:
             page.click("button.main")
             page.check('input[name="row"] >> nth=0')
             page.click("text=Leave out selected")
-            assert "Left out by you" in page.inner_text("main")
-            assert "Submit 1 object" in page.inner_text("main")
+            expect(page.locator("main")).to_contain_text("Left out by you")
+            expect(page.locator("main")).to_contain_text("Submit 1 object")
 
 
 class TestChangingTheText:
