@@ -55,6 +55,7 @@ def test_an_operator_gives_a_partner_access_in_a_browser(
     page.fill("#name", "Ana")
     page.fill("#password", "a long and good password")
     page.click("button.main")
+    page.wait_for_url(lambda url: "/invitation/" not in url)
     page.wait_for_selector("text=Ana")
     found = hub.services.store.people.find_by_login("ana@lisbon.example")
     assert found is not None and found.roles == frozenset({Role.ANALYST})

@@ -1,6 +1,7 @@
 """Agreements in the console: made, changed, ended, and what they do to people."""
 
 import pytest
+from playwright.sync_api import expect
 from support.clock import ManualClock
 from support.console import Visitor, add_person, end_sessions, post, sign_in
 from support.hub import HubInProcess, indicator
@@ -46,7 +47,7 @@ def test_an_agreement_is_made_changed_and_ended(visitor: Visitor, hub: HubInProc
     page.click("tbody a")
     page.fill("#countries", "PT, Portug")
     page.click("button.main")
-    assert "did you mean PT" in page.inner_text(".errors")
+    expect(page.locator(".errors")).to_contain_text("did you mean PT")
     page.fill("#countries", "PT")
     page.click("button.main")
     page.wait_for_selector("text=1 agreement")

@@ -11,6 +11,7 @@ from typing import Any
 import pyotp
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import expect
 from support.clock import ManualClock
 from support.console import PASSWORD, Visitor, add_person, post, sign_in, token_of
 from support.hub import HubInProcess
@@ -52,7 +53,8 @@ def test_a_person_signs_in_in_a_browser_and_out_again(visitor: Visitor) -> None:
     page.fill("#login", "viewer@hub.example")
     page.fill("#password", PASSWORD)
     page.click("button.main")
-    assert page.url.endswith("/console/me") and "Viewer" in page.inner_text("h1")
+    page.wait_for_url(f"{visitor.origin}/console/me")
+    assert "Viewer" in page.inner_text("h1")
     visitor.check()
     page.click("text=Sign out")
     visitor.go("/me")
@@ -104,11 +106,12 @@ def test_an_invited_person_sets_a_password_and_is_signed_in(
     page.fill("#name", "Jane")
     page.fill("#password", "short")
     page.click("button.main")
-    assert "12 characters or more" in page.inner_text(".errors")
+    expect(page.locator(".errors")).to_contain_text("12 characters or more")
     visitor.faults.clear()  # the browser logs the 422
     visitor.check()
     page.fill("#password", PASSWORD)
     page.click("button.main")
+    page.wait_for_url(lambda url: "/invitation/" not in url)
     assert attempt(hub, "jane@acme.example") == 303
     assert hub.client.get(f"/console/invitation/{secret}").status_code == 404
 
@@ -124,6 +127,7 @@ def test_a_code_of_an_app_is_asked_for_once_it_is_set_up(
     page.fill("#code", pyotp.TOTP(secret).now())
     page.fill("#password", PASSWORD)
     page.click("button.main")
+    page.wait_for_url(f"{visitor.origin}/console/me")
     stored = hub.services.store.people.find_by_login("viewer@hub.example")
     assert stored is not None and stored.totp and secret not in stored.totp
     assert attempt(hub, "viewer@hub.example") == 401
