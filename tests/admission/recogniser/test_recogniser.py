@@ -45,6 +45,7 @@ def test_prose_about_malware_is_left_alone(text: str) -> None:
 
 
 def test_a_text_of_signs_costs_nothing() -> None:
+    found("Jane Miller called us.")  # starts its process
     began = time.monotonic()
     assert found("(" * 100_000) == []
     assert time.monotonic() - began < 5
