@@ -56,7 +56,7 @@ def server(answer: Any, heard: Any = None) -> Iterator[Any]:
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        yield Target("http", "127.0.0.1", listening.getsockname()[1], timeout=1)
+        yield Target("http", "127.0.0.1", listening.getsockname()[1], timeout=30)
     finally:
         stop.set()
         thread.join()
@@ -90,7 +90,7 @@ def ask(target: Any, **more: Any) -> Any:
 @pytest.mark.parametrize("answer", [silent, dripping], ids=["silent", "dripping"])
 def test_a_server_that_does_not_come_to_an_end_is_not_waited_for(answer: Any) -> None:
     with server(answer) as target, pytest.raises(Unreachable, match="no answer within 1 s"):
-        ask(target)
+        ask(replace(target, timeout=1))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_is_no_http_is_no_answer(octets: Any) -> None:
 
 def test_a_body_without_end_is_cut_off() -> None:
     with server(endless) as target:
-        answer = ask(replace(target, timeout=10, max_body=1_000_000))
+        answer = ask(replace(target, max_body=1_000_000))
     assert len(answer.body) == 1_000_000
 
 
@@ -177,7 +177,7 @@ def test_a_credential_is_not_shown() -> None:
 def test_a_server_that_went_away_is_not_asked_every_question() -> None:
     with server(saying(b"")) as target:
         hub = ConformanceHub(f"http://127.0.0.1:{target.port}/taxii2/", "a:b", "c:d")
-        results = run_checks(hub.subject(timeout=1), select_checks(["6", "7"]), lambda result: None)
+        results = run_checks(hub.subject(), select_checks(["6", "7"]), lambda result: None)
     assert results[0].complaints
     assert {each.reason for each in results[1:]} == {"the server no longer answers"}
     assert {each.outcome for each in results[1:]} == {Outcome.SKIPPED}
@@ -208,9 +208,8 @@ def test_no_answer_is_too_odd_for_a_check(odd: Any, inside: bool) -> None:
 
 
 class TestPatience:
-    def subject(self, url: Any, timeout: Any = 60) -> Any:
-        hub = ConformanceHub(url, "acme-robot:acme-robot-key", "blind:blind-key")
-        return hub.subject(timeout)
+    def subject(self, url: Any) -> Any:
+        return ConformanceHub(url, "acme-robot:acme-robot-key", "blind:blind-key").subject()
 
     def test_a_server_that_asks_to_come_again_later_is_obeyed(self) -> None:
         asked = []
@@ -238,8 +237,8 @@ class TestPatience:
                 x.json = x.json | {"status": "pending"}
 
         with serve_with_fault(TaxiiHub().app, Fault("slow", (), on_response=pending)) as url:
-            results = run_checks(
-                self.subject(url, 1), select_checks(["17.8", "13.5"]), lambda result: None
-            )
+            subject = self.subject(url)
+            subject._patience = 1
+            results = run_checks(subject, select_checks(["17.8", "13.5"]), lambda result: None)
         reason = "objects that it needs could not be added: POST answered 202, status pending"
         assert {(each.outcome, each.reason) for each in results} == {(Outcome.SKIPPED, reason)}
