@@ -347,7 +347,7 @@ class TestPoll:
             partner.add(indicator(1))
             wait_for_lines(tmp_path / "o", 2)
             following.send_signal(signal.SIGINT)
-            _, stderr = following.communicate(timeout=10)
+            _, stderr = following.communicate(timeout=60)
         assert following.returncode == 130
         assert stderr.startswith(b"tocsin: interrupted") and stderr.count(b"\n") == 1
 
@@ -376,7 +376,7 @@ class TestPoll:
             resource.prlimit(following.pid, resource.RLIMIT_FSIZE, limit)
             wait_for_lines(written, 200)
             following.send_signal(signal.SIGINT)
-            following.communicate(timeout=10)
+            following.communicate(timeout=60)
         assert "cannot be written" in message and message.endswith("; the next poll is in 0.1 s\n")
         if format == "mirror":
             output, whole = ("--mirror", "p"), tmp_path / "p/edl/domain.txt"
@@ -421,7 +421,7 @@ class TestPoll:
             partner.add(acceptable_indicator(200))
             wait_for_lines(written, 201 + (format == "csv"))
             following.send_signal(signal.SIGINT)
-            following.communicate(timeout=10)
+            following.communicate(timeout=60)
         assert "cannot be written" in message and message.endswith("; the next poll is in 0.1 s\n")
         assert tocsin("poll", COLLECTION, "--output", "p", "--format", line_format)[0] == 0
         assert sorted(written.read_bytes().split()) == sorted(Path("p").read_bytes().split())
@@ -463,13 +463,14 @@ class TestPoll:
             messages = [following.stderr.readline() for _ in range(3)]
             assert all(b"s cannot be written" in each for each in messages)
             resource.prlimit(following.pid, resource.RLIMIT_FSIZE, limit)
-            deadline = time.monotonic() + 10
-            while not Path("s").exists() and time.monotonic() < deadline:
+            deadline = time.monotonic() + 60
+            while not Path("s").exists():
+                assert time.monotonic() < deadline
                 time.sleep(0.02)
             partner.add(acceptable_indicator(3))
             lines = [following.stdout.readline() for _ in range(4)]
             following.send_signal(signal.SIGINT)
-            rest, _ = following.communicate(timeout=10)
+            rest, _ = following.communicate(timeout=60)
         arrived = [json.loads(each) for each in (*lines, *rest.splitlines())]
         assert arrived == [acceptable_indicator(n) for n in range(4)]
 
@@ -519,14 +520,14 @@ class TestPoll:
     def test_a_poll_into_a_closed_pipe_prints_no_traceback(self, partner: Medallion) -> None:
         partner.add(*(indicator(n) for n in range(150)))
         command = " ".join([*COMMAND, "poll", COLLECTION, "--limit", "10", "| head -1"])
-        ran = subprocess.run(["bash", "-c", command], capture_output=True, timeout=20)
+        ran = subprocess.run(["bash", "-c", command], capture_output=True, timeout=120)
         assert (ran.stdout.count(b"\n"), ran.stderr) == (1, b"")
 
 
 def wait_for_lines(path: Path, count: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert time.monotonic() < deadline, "too few lines arrived within 10 seconds"
+        assert time.monotonic() < deadline, "too few lines arrived within a minute"
         time.sleep(0.02)
 
 

@@ -44,14 +44,17 @@ from tocsin.clients.tls import TlsFiles
 
 LENGTH = 200_000
 GZIP = "Content-Encoding: gzip"
-BOUNDED = RetrySettings(2, 2, 1, 0.01, bounds=ResponseBounds(LENGTH, 1.0))
+BOUNDED = RetrySettings(30, 30, 1, 0.01, bounds=ResponseBounds(LENGTH, 60.0))
+HASTY = RetrySettings(2, 2, 1, 0.01, bounds=ResponseBounds(LENGTH, 1.0))
 LAST = "X-TAXII-Date-Added-Last"
 
 
-def poll_all(url: str, cursor: Cursor | None = None) -> tuple[list[str], Cursor]:
+def poll_all(
+    url: str, cursor: Cursor | None = None, settings: RetrySettings = BOUNDED
+) -> tuple[list[str], Cursor]:
     """The ids of the objects that a poll brings, and the cursor after it."""
     cursor, ids = cursor or Cursor(), []
-    with Hub(url, "", BOUNDED) as hub:
+    with Hub(url, "", settings) as hub:
         for batch in poll_batches(hub, hub.find_collection("feed"), PollQuery(), cursor):
             ids += [json.loads(each)["id"] for each in batch.objects]
             cursor = batch.cursor
@@ -241,7 +244,7 @@ class TestTime:
             serve_octets(at_objects(answer)) as url,
             pytest.raises(ResponseRefused, match="within 1 s.*response_timeout"),
         ):
-            poll_all(url)
+            poll_all(url, settings=HASTY)
         assert time.monotonic() - started < 10
 
     @pytest.mark.parametrize("answer", [lambda: drip(HEAD), drip_body], ids=["head", "body"])
@@ -254,7 +257,7 @@ class TestTime:
         trusted = TlsFiles(ca=write_private_file(tmp_path / "ca.pem", own.certificate))
         with (
             serve_octets(at_objects(answer), tls) as url,
-            Hub(url.replace("127.0.0.1", "localhost"), "", BOUNDED, trusted) as hub,
+            Hub(url.replace("127.0.0.1", "localhost"), "", HASTY, trusted) as hub,
             pytest.raises(ResponseRefused, match="within 1 s"),
         ):
             hub.fetch_page(hub.find_collection("feed"), {})
@@ -578,11 +581,12 @@ class TestDoubtfulCursors:
 
 
 def test_bounds_are_settings_of_client_toml(tocsin: Callable[..., Any]) -> None:
-    Path("client.toml").write_text("max_response_length = 65536\nresponse_timeout = 0.5\n")
+    Path("client.toml").write_text("max_response_length = 65536\n")
     long = whole(bomb(100_000), GZIP)
     with serve_octets(at_objects(lambda: [long])) as url:
         code, _, stderr = tocsin("poll", "feed", "--url", url, "--limit", "1")
     assert (code, "longer than 65536 octets" in stderr) == (3, True)
+    Path("client.toml").write_text("response_timeout = 0.5\n")
     with serve_octets(at_objects(lambda: drip(HEAD))) as url:
         code, _, stderr = tocsin("poll", "feed", "--url", url)
     assert (code, "within 0.5 s" in stderr) == (3, True)

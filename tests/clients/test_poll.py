@@ -25,7 +25,7 @@ from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.state import Cursor
 from tocsin.config.settings import ClientSettings
 
-FAST_RETRIES = RetrySettings(connect=2, read=0.3, retries=1, pause=0.01)
+FAST_RETRIES = RetrySettings(connect=30, read=30, retries=1, pause=0.01)
 DAY = "2026-03-01T00:00:{:02}.000000Z"
 
 
@@ -142,9 +142,10 @@ class TestInterruptedAnswers:
             poll_numbers(answer_objects_with(lambda request: Answer(break_off=True)))
 
     def test_a_server_that_is_slow_is_not_said_to_be_unreachable(self) -> None:
+        impatient = RetrySettings(connect=2, read=0.3, retries=1, pause=0.01)
         with (
             socket.create_server(("127.0.0.1", 0)) as listener,  # it accepts, and never answers
-            Hub(f"http://127.0.0.1:{listener.getsockname()[1]}/", "", FAST_RETRIES) as hub,
+            Hub(f"http://127.0.0.1:{listener.getsockname()[1]}/", "", impatient) as hub,
             pytest.raises(Unavailable, match="did not answer in time; try again later"),
         ):
             hub.list_collections()

@@ -22,7 +22,7 @@ from tocsin.clients.poll import PollQuery, poll, poll_batches
 from tocsin.clients.push import push
 from tocsin.clients.state import Cursor, StateFile
 
-FAST_RETRIES = RetrySettings(connect=2, read=5, retries=1, pause=0.01)
+FAST_RETRIES = RetrySettings(connect=30, read=30, retries=1, pause=0.01)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.push import PushOptions, push
 from tocsin.clients.results import ObjectResult, count_verdicts
 
-FAST_RETRIES = RetrySettings(connect=2, read=2, retries=2, pause=0.01)
+FAST_RETRIES = RetrySettings(connect=30, read=30, retries=2, pause=0.01)
 STATEMENT = {
     "type": "marking-definition",
     "spec_version": "2.1",
