@@ -59,6 +59,6 @@ def test_a_document_that_is_meant_is_read(name: str, content: bytes) -> None:
 
 
 def test_many_comments_take_no_time() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert not explain_error_page("list.txt", b"<!---->" * 2_000)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1

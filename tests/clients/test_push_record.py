@@ -178,7 +178,7 @@ def test_an_interrupted_push_says_what_the_hub_has_taken(alone: None, words: Any
             return None
         if not ids:
             begun.set()
-            over.wait(20)
+            over.wait(90)
             return Answer({"title": "Gone"}, 503)
         status = {"status": "pending", "total_count": 1, "pending_count": 1}
         return Answer(status | {"id": ids.pop(0)}, 202)
@@ -191,7 +191,7 @@ def test_an_interrupted_push_says_what_the_hub_has_taken(alone: None, words: Any
             signal.signal(signal.SIGINT, default)
             assert begun.wait(60)
             push.send_signal(signal.SIGINT)
-            _, stderr = push.communicate(timeout=20)
+            _, stderr = push.communicate(timeout=60)
         over.set()
     assert push.returncode == 130
     taken, look, end = stderr.decode().splitlines()[-3:]
