@@ -199,6 +199,8 @@ class Engine:
         self._settings = _SETTINGS_TEXT
         self._lock: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._listening: subprocess.Popen[bytes] | None = None
+        """The process, once it listens: one that recovers its journal may be silent for minutes."""
         self._port = 0
         self._begun: _Begun | None = None
         self._shared = ""
@@ -378,6 +380,7 @@ class Engine:
         """Wait until a process listens, and use it."""
         self._process = child.process
         self._port = child.await_port()
+        self._listening = child.process
 
     def _make_database(self, lock: int) -> None:
         """Make the database in a folder of its own, and put it in its place when it is whole.
@@ -431,7 +434,7 @@ class Engine:
         ) as client:
             patient = _Patient(client)
             while not self._stopping.wait(_HEALTH_SECONDS):
-                process = self._process
+                process = self._listening
                 if process is None or process.poll() is not None:
                     patient = _Patient(client)  # another one is being started
                 elif fault := patient.examine(process.pid):

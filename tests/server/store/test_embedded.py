@@ -338,6 +338,29 @@ class TestAWatchedEngine:
         publish(store, [posting(1)])
         assert messages[0].startswith("the database engine has not answered for ")
 
+    def test_that_recovers_its_journal_for_longer_than_it_may_be_silent_is_left_alone(
+        self,
+        engine: Engine,
+        messages: list[str],
+        connect: Callable[[str], Store],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def await_late(child: embedded._Child) -> int:
+            child.process.send_signal(signal.SIGSTOP)
+            time.sleep(6)
+            child.process.send_signal(signal.SIGCONT)
+            return await_port(child)
+
+        await_port = embedded._Child.await_port
+        monkeypatch.setattr(embedded._Child, "await_port", await_late)
+        monkeypatch.setattr(embedded, "_ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr(embedded, "_SILENT_SECONDS", 2.0)
+        engine.watch()
+        store, first = connect(engine.uri), engine.pid
+        os.kill(first, signal.SIGKILL)
+        assert eventually(lambda: engine.pid != first and store.availability.probe())
+        assert [each for each in messages if "has not answered" in each] == []
+
     def test_is_started_again_and_again_where_its_address_cannot_be_written(
         self, engine: Engine, data: Path, connect: Callable[[str], Store]
     ) -> None:
