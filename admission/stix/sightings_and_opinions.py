@@ -56,10 +56,10 @@ def build_statement(
 
 
 def read_statement(subject: StixObject) -> tuple[AssessmentKind, list[str]] | None:
-    """What a sighting or an opinion says, and the ids of what it is about; None of another type.
+    """The kind of a sighting or an opinion, and the ids of what it is about; None for other types.
 
-    A sighting that was seen 0 times, and an opinion that disagrees, strongly or not, report a
-    false alarm.
+    A sighting with a count of 0 is a false alarm, and so is an opinion that disagrees, strongly or
+    not.
     """
     match subject["type"]:
         case "sighting":
