@@ -616,6 +616,7 @@ class TestService:
             assert service.stop() == 0
 
     @pytest.mark.slow
+    @pytest.mark.long
     def test_killed_again_and_again_it_submits_everything_and_nothing_twice(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:

@@ -36,6 +36,7 @@ def published(hub: HubInProcess) -> Counter[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_push_that_is_killed_again_and_again_loses_nothing_and_publishes_nothing_twice(
     tocsin: Run, served: HubInProcess
 ) -> None:

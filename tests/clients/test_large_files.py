@@ -356,6 +356,7 @@ def test_a_bundle_of_60_mb_is_checked_within_300_mb_of_memory(tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is measured in /proc")
+@pytest.mark.long
 def test_a_list_of_60_mb_is_checked_within_300_mb_of_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with path.open("w") as stream:

@@ -191,7 +191,7 @@ def test_an_interrupted_push_says_what_the_hub_has_taken(alone: None, words: Any
             signal.signal(signal.SIGINT, default)
             assert begun.wait(60)
             push.send_signal(signal.SIGINT)
-            _, stderr = push.communicate(timeout=60)
+            _, stderr = push.communicate(timeout=25)  # it waits 30 s for an answer
         over.set()
     assert push.returncode == 130
     taken, look, end = stderr.decode().splitlines()[-3:]

@@ -99,6 +99,7 @@ def kill_when(
     raise AssertionError("it was not killed in time")
 
 
+@pytest.mark.long
 def test_a_hub_backed_up_under_load_goes_on_after_a_wipe(tmp_path: Path) -> None:
     hub, file = HubProcess(tmp_path / "data"), tmp_path / "x.tar"
     hub.join()
@@ -160,6 +161,7 @@ def test_a_hub_backed_up_under_load_goes_on_after_a_wipe(tmp_path: Path) -> None
     assert hub.stop() == 0
 
 
+@pytest.mark.long
 def test_a_killed_restore_is_refused_by_the_hub_and_can_be_run_again(tmp_path: Path) -> None:
     hub, file, new = HubProcess(tmp_path / "data"), tmp_path / "x.tar", tmp_path / "new"
     hub.join()
@@ -184,6 +186,7 @@ def test_a_killed_restore_is_refused_by_the_hub_and_can_be_run_again(tmp_path: P
     assert again.stop() == 0
 
 
+@pytest.mark.long
 def test_a_killed_backup_leaves_only_a_partial_file(tmp_path: Path) -> None:
     hub, folder = HubProcess(tmp_path / "data"), tmp_path / "backups"
     folder.mkdir()

@@ -324,6 +324,7 @@ class TestKills:
             time.sleep(0.2)
         assert fragile.wait_until_settled(answer.json()["id"])["success_count"] == 1
 
+    @pytest.mark.long
     def test_a_large_submission_goes_on_where_a_crash_left_it(self, fragile: Any) -> None:
         many, status = settled_in_part(fragile)
         fragile.kill()
@@ -360,7 +361,7 @@ class TestWorkerProcesses:
         assert settled["success_count"] == 2_000
         counted = Counter(o.get("pattern") for o in hub.walk())
         assert all(counted[each["pattern"]] == 1 for each in many)
-        assert median(durations) < 0.5  # the machine may be busy
+        assert median(durations) < 0.5 and sorted(durations)[37] < 5  # the machine may be busy
 
     def test_the_workers_end_with_a_hub_that_is_killed(self, fragile: Any) -> None:
         fragile.post(indicators(2_000))
@@ -466,6 +467,7 @@ sys.exit(main())
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_database_that_ends_while_the_hub_says_where_it_answers_does_not_end_the_hub(
     founded: Any, tmp_path: Path
 ) -> None:

@@ -233,6 +233,7 @@ class TestAFullDisk:
 
 
 class TestADatabaseThatHangs:
+    @pytest.mark.long
     def test_is_replaced_and_holds_no_thread_for_long(self, tmp_path: Path) -> None:
         with running(tmp_path / "data", tmp_path / "hub.log") as hub:
             assert is_well(hub)
@@ -253,20 +254,21 @@ class TestADatabaseThatHangs:
         assert "has not answered for" in hub.read_log()
 
     def test_that_was_killed_is_not_noticed_by_pollers(self, tmp_path: Path) -> None:
+        patience = availability._PATIENCE_SECONDS - availability._PROBE_SECONDS
         with running(tmp_path / "data", tmp_path / "hub.log") as hub:
             assert is_well(hub)
-            absences = []
+            outages = []
             with polling(hub, 8) as pollers:
                 for _ in range(3):
                     engine, killed = hub.engine(), time.monotonic()
                     hub.kill_engine()
                     eventually(lambda engine=engine: hub.engine() != engine, 60)  # type: ignore[misc]
-                    absences.append(time.monotonic() - killed)
                     eventually(lambda: is_well(hub), 60)
-        statuses = {status for each in pollers for _, status, _ in each.answers}
-        # On a busy machine a restart may take longer than requests are let wait.
-        is_short = max(absences) < availability._PATIENCE_SECONDS / 2
-        assert statuses == {200} if is_short else statuses <= {200, 503}
+                    outages.append((killed + patience, time.monotonic()))
+        refused = [each for p in pollers for each in p.answers if each[1] != 200]
+        assert {status for _, status, _ in refused} <= {503}
+        for began, _, seconds in refused:  # where a busy machine took longer to start the engine
+            assert any(since <= began + seconds and began <= back for since, back in outages)
 
 
 class TestADatabaseOfItsOwn:
@@ -279,6 +281,7 @@ class TestADatabaseOfItsOwn:
         yield engine
         engine.stop()
 
+    @pytest.mark.long
     def test_that_goes_away_and_comes_back_is_used_again(self, engine: Any, tmp_path: Path) -> None:
         acknowledged: list[str] = []
         patterns: set[str] = set()

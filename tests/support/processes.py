@@ -94,8 +94,8 @@ _PORTS = itertools.cycle(random.sample(range(_FIRST_PORT, _FIRST_PORT + 1_500), 
 def free_port() -> int:
     """Find a port that is not in use, below those that systems give to outgoing connections.
 
-    One of those could be taken again by such a connection before it is listened at.  For the same
-    reason no port is found again soon, nor by another process that runs tests.
+    One of those could be taken again by such a connection before it is listened at.  No port is
+    found again soon, nor by another worker of the same run.
     """
     while True:
         port = next(_PORTS)
@@ -159,7 +159,8 @@ class HubProcess:
         STARTED.append(self.process)
         deadline = time.monotonic() + 150  # a killed hub may leave a transaction open for a minute
         while not ready.exists():
-            assert self.process.poll() is None and time.monotonic() < deadline, self.read_log()
+            is_starting = self.process.poll() is None and time.monotonic() < deadline
+            assert is_starting, self._read_logs()  # the folder of a test may be gone after it
             time.sleep(0.05)
         status = json.loads(ready.read_text())
         assert status["pid"] == self.process.pid
@@ -174,6 +175,11 @@ class HubProcess:
     def read_log(self) -> str:
         """Return the log so far."""
         return self.log.read_text()
+
+    def _read_logs(self) -> str:
+        """The log so far, and the end of the engine's."""
+        engine = self.data / "engine.log"
+        return self.read_log() + (engine.read_text()[-3_000:] if engine.exists() else "")
 
     def command(self, *words: str) -> Any:
         """Run a `tocsin-hub` command and return its JSON output."""
@@ -251,7 +257,10 @@ class HubProcess:
         return sorted(each for each in found if _name(each) in (ANSWERING_NAME, CONSOLE_NAME))
 
     def unread(self) -> list[int]:
-        """Return the octets that wait to be read, of each connection that was accepted."""
+        """Return the octets that wait to be read, of each connection that was accepted.
+
+        Linux and IPv4 only; a connection that was not accepted yet has no inode.
+        """
         found = []
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             words = line.split()

@@ -171,6 +171,7 @@ class TestLimitsByAddress:
             waiting.await_calls(2)
             honest = Peer(port, source=OTHER).send(ROOT)
             wait_until(lambda: OTHER in arrivals.sources)
+            time.sleep(0.1)  # it is queued just after
             waiting.is_open = True
             assert present(honest.receive()).status == 200
             assert OTHER in waiting.sources[:4]
@@ -241,7 +242,7 @@ class Gate:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         self.sources.append(environ["REMOTE_ADDR"])
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while not self.is_open and time.monotonic() < until:
             time.sleep(0.01)
         start_response("200 OK", [])
@@ -251,7 +252,7 @@ class Gate:
         self.is_open = True
 
     def await_calls(self, count: int) -> None:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while len(self.sources) < count and time.monotonic() < until:
             time.sleep(0.01)
 
@@ -348,7 +349,9 @@ class TestReaders:
             serve_application(large_feed().app, limits) as port,
             closing(Peer(port, window=65536)) as steady,
         ):
+            began = time.monotonic()
             octets = steady.send(PAGE).receive_all(pause=0.04)
+            assert time.monotonic() - began > limits.timeout
             assert len(octets) >= 5_000_000 and octets.endswith(b"}")
 
     def test_unread_answers_are_held_up_to_a_limit(self) -> None:

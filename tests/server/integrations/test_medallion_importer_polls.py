@@ -258,8 +258,9 @@ from tocsin.server.integrations.medallion import importer
 store_batch = importer._store_batch
 
 def store_and_rest(*arguments):
-    store_batch(*arguments)
+    result = store_batch(*arguments)
     time.sleep(100)
+    return result
 
 importer._store_batch = store_and_rest
 sys.exit(main())

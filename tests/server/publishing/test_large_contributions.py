@@ -46,6 +46,7 @@ def partners(hub: HubInProcess) -> set[str]:
     return {each.partner for each in kept(hub)}
 
 
+@pytest.mark.long
 def test_six_partners_with_three_ids_and_the_longest_texts_are_kept(many: HubInProcess) -> None:
     for n, slug in enumerate(PARTNERS):
         status = many.push(*(large(3 * n + i, 975_000) for i in range(3)), who=slug)

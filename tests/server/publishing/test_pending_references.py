@@ -136,6 +136,7 @@ def references_in(body: Any) -> Any:
 
 class TestOrder:
     @pytest.mark.slow
+    @pytest.mark.long
     def test_every_order_of_a_few_objects_gives_the_same_feed(self, hub: HubInProcess) -> None:
         orders = list(itertools.permutations(FEW))
         push_in_orders(hub, orders)
