@@ -244,6 +244,7 @@ class TestCrashes:
             BoundedTask(str(path), SMALL).run([b"x" * octets])
 
     @linux
+    @pytest.mark.slow
     def test_crashes_leave_no_files_open_and_no_dead_processes(self, start: Start) -> None:
         task = start()
         ask(task, "one")
@@ -264,6 +265,7 @@ class TestCrashes:
 
 class TestThreads:
     @linux
+    @pytest.mark.slow
     def test_an_owner_with_many_requests_does_not_keep_others_waiting(
         self, start: Start, tmp_path: Path
     ) -> None:

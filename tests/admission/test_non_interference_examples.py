@@ -144,6 +144,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
 class TestSecrets:
     @end_to_end
     @given(st.lists(st.sampled_from(sorted(PARTNERS)), min_size=1, max_size=3), st.data())
+    @pytest.mark.slow
     def test_no_secret_of_a_submission_reaches_a_reader_the_journal_or_the_log(
         self, engine_uri: str, log: Any, slugs: Any, data: Any
     ) -> None:
@@ -264,6 +265,7 @@ def test_a_public_id_does_not_reveal_removed_content(store: Store) -> None:
 class TestOrder:
     @end_to_end
     @given(st.data())
+    @pytest.mark.slow
     def test_the_order_of_submissions_changes_only_the_stamps_of_the_hub(
         self, engine_uri: str, data: Any
     ) -> None:

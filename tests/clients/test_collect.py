@@ -328,6 +328,7 @@ def test_a_source_that_narrows_the_values_of_another_one_is_named(
     assert len([each for each in found if not each.get("revoked")]) == 2
 
 
+@pytest.mark.slow
 def test_the_reasons_of_held_and_refused_objects_are_counted_and_quote_no_value(
     collect: Tocsin, web: FileServer
 ) -> None:
@@ -578,6 +579,7 @@ class Service:
 
 
 class TestService:
+    @pytest.mark.slow
     def test_collect_runs_by_its_schedule_serves_metrics_and_stops_at_a_signal(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:

@@ -124,6 +124,7 @@ def test_each_follow_example_of_the_help_runs_until_interrupted(
 
 
 @pytest.mark.parametrize("line", SERVICE_EXAMPLES)
+@pytest.mark.slow
 def test_each_service_example_of_the_help_runs_until_it_is_stopped(
     line: Any, example_files: Any
 ) -> None:
@@ -136,6 +137,7 @@ def test_each_service_example_of_the_help_runs_until_it_is_stopped(
 
 
 @pytest.mark.parametrize("line", WATCH_EXAMPLES)
+@pytest.mark.slow
 def test_each_watch_example_of_the_help_sends_a_file_until_interrupted(
     line: Any, example_files: Any
 ) -> None:

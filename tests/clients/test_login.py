@@ -150,6 +150,7 @@ class TestKeyring:
         (tmp_path / "site" / "priority").write_text("1")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
 
+    @pytest.mark.slow
     def test_the_secret_goes_into_the_keyring_and_not_into_the_file(
         self, url: str, file: Path, tmp_path: Path
     ) -> None:

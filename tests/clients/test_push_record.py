@@ -170,6 +170,7 @@ def test_the_last_push_is_the_one_of_the_latest_moment(
 
 
 @pytest.mark.parametrize("words", [("push", "a.txt"), ("withdraw", "--file", "a.txt")])
+@pytest.mark.slow
 def test_an_interrupted_push_says_what_the_hub_has_taken(alone: None, words: Any) -> None:
     ids, begun, over = ["s1", "s2"], Event(), Event()
 

@@ -188,6 +188,7 @@ class TestWhatItDoes:
         assert output.returncode == 0, output.stdout + output.stderr
         assert " 0 failed" in output.stdout
 
+    @pytest.mark.slow
     def test_what_it_adds_it_deletes(self, run: Any, serving: Any) -> None:
         output = json.loads(run(*serving.arguments(), "--json").stdout)
         assert output["left_behind"] == []

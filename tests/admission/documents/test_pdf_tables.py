@@ -362,5 +362,6 @@ class TestHyphens:
     def test_other_hyphens_join_nothing(self, text: str) -> None:
         assert join_after_hyphens(text) == text
 
+    @pytest.mark.slow
     def test_many_hyphens_cost_no_more_than_their_number(self) -> None:
         assert len(join_after_hyphens("ab- " * 300_000 + "c.top")) > 300_000

@@ -34,6 +34,7 @@ def test_values_on_disk_are_known_like_those_in_memory(
     assert len(places) == len(expected)
 
 
+@pytest.mark.slow
 def test_further_values_take_hardly_any_memory() -> None:
     places = Places(most_in_memory=1_000, first_capacity=100_000)
     for number in range(1_000):

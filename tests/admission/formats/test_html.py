@@ -139,6 +139,7 @@ class TestHostile:
     def test_deep_nesting_costs_nothing(self) -> None:
         assert values(read_file("a.html", page("<div>" * 100_000 + "evil[.]com"))) == ["evil.com"]
 
+    @pytest.mark.slow
     def test_a_tag_with_two_million_attributes_is_refused(self) -> None:
         with pytest.raises(Malformed, match="800 MB of memory"):
             read_file("a.html", page("<a " + "a=1 " * 2_000_000 + ">evil[.]com"))

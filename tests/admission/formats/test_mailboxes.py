@@ -642,6 +642,7 @@ class TestTablesInTexts:
         text = "|===\n|IOC |Used by\n\n|bad.com\n|joe@bad.com\n|===\n"
         assert values(text, "a.adoc") == ["bad.com", "joe@bad.com"]
 
+    @pytest.mark.slow
     def test_tables_that_never_end_are_read_quickly(self) -> None:
         start = time.process_time()
         assert values("{|\n" * 20_000 + "|===\n|x\n" * 20_000 + "It was joe@bad.com\n") == [

@@ -151,6 +151,7 @@ def test_named_checkzone_takes_the_zone(tmp_path: Path) -> None:
     assert run(checker, origin, zone).endswith("OK\n")
 
 
+@pytest.mark.slow
 def test_pymisp_reads_the_feed(tmp_path: Path) -> None:
     ended = {**listing("[domain-name:value = 'gone.test']", 1), "revoked": True}
     current = {**ended, "revoked": False, "modified": "2025-12-01T00:00:00.000Z"}

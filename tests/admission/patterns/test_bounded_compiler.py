@@ -65,6 +65,7 @@ def messages(candidates: list[Candidate]) -> list[str]:
 
 class TestBombs:
     @pytest.mark.parametrize("length", [12_000, 24_000])
+    @pytest.mark.slow
     def test_a_yara_rule_that_compiles_for_minutes_is_refused_with_advice(
         self, length: int
     ) -> None:
@@ -73,6 +74,7 @@ class TestBombs:
         fault = BoundedCompiler().check("yara", bomb).fault
         assert "processor time" in fault and "simplify it" in fault
 
+    @pytest.mark.slow
     def test_a_sigma_rule_with_multiplying_conditions_is_refused(self) -> None:
         assert "processor time" in BoundedCompiler().check("sigma", sigma_bomb()).fault
 
@@ -107,6 +109,7 @@ class TestBombs:
         assert bomb.verdict == "refused" and "processor time" in messages([bomb])[0]
         assert all(each.is_open for each in others)
 
+    @pytest.mark.slow
     def test_a_bomb_does_not_hold_other_threads(self) -> None:
         answered: list[str] = []
 
@@ -139,6 +142,7 @@ class TestBusySystems:
 
 
 class TestSubmissions:
+    @pytest.mark.slow
     def test_the_rest_of_a_language_is_refused_after_several_bombs(self) -> None:
         submission = [("yara", yara_bomb(12_000, number)) for number in range(500)]
         result = examine(*submission, ("yara", YARA.format(3)), ("snort", SNORT))

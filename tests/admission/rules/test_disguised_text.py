@@ -305,6 +305,7 @@ class TestOwnValues:
         assert candidate.object["name"] == url
 
 
+@pytest.mark.slow
 def test_a_text_of_all_characters_takes_little_memory() -> None:
     for start in range(0x1000, 0x110000, 0x8000):
         decode_text("".join(map(chr, range(start, min(start + 0x8000, 0x110000)))))

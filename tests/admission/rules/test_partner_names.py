@@ -299,6 +299,7 @@ class TestBesideNames:
 
 
 class TestWholeHub:
+    @pytest.mark.slow
     def test_no_reader_gets_a_host_or_mailbox_from_a_raw_post(self, hub: HubInProcess) -> None:
         hub.join(Partner("grid7", "Grid7 Energie AG", terms=("net.grid7-b\u00fcro.de",)))
         for spell in HOST_SPELLINGS.values():

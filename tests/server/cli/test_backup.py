@@ -388,6 +388,7 @@ def test_what_was_ended_after_the_backup_is_repeated(
     assert new.answer("journal", "verify")["valid"] is True
 
 
+@pytest.mark.slow
 def test_a_journal_that_ends_before_the_backup_is_said_to_repeat_nothing(
     lost: tuple[Place, Path, Path], new_place: Any, tmp_path: Path
 ) -> None:
@@ -400,6 +401,7 @@ def test_a_journal_that_ends_before_the_backup_is_said_to_repeat_nothing(
     assert "do again what must hold: purges" in err and "is ended again" not in err
 
 
+@pytest.mark.slow
 def test_a_restore_that_is_killed_before_the_acts_are_repeated_is_half_done(
     lost: tuple[Place, Path, Path], new_place: Any
 ) -> None:
@@ -442,6 +444,7 @@ def test_a_restore_whose_acts_cannot_be_repeated_leaves_no_trace(
 REVOKED, PURGED, KEPT = "alarm.top", "victim.top", "still-bad.top"
 
 
+@pytest.mark.slow
 def test_what_was_revoked_or_purged_stays_so_when_partners_push_again(
     kept: tuple[Place, Path], new_place: Any, tmp_path: Path
 ) -> None:

@@ -62,6 +62,7 @@ def test_lists_that_cannot_be_read_change_nothing(data: Path, tmp_path: Path, ca
     answer(capsys, "reset")
 
 
+@pytest.mark.slow
 def test_a_damaged_file_stops_the_hub_with_its_name_and_the_remedy(data: Path, capsys: Any) -> None:
     file = warning_lists_file(data)
     file.write_bytes(b"junk")

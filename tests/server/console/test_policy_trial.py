@@ -47,6 +47,7 @@ def without(rule: str) -> str:
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_a_trial_says_what_would_change_and_changes_nothing(hub: HubInProcess) -> None:
     private = {**indicator(), "pattern": "[ipv4-addr:value = '192.168.0.7']"}
     hub.push(indicator("a.bad-portal.top"), private)

@@ -777,6 +777,7 @@ class TestUndoing:
         act = act_of(decide(reviewer, review, "release"))
         assert post(other, "/console/review/undo", {"act": act}).status_code == 404
 
+    @pytest.mark.slow
     def test_the_last_ten_decisions_stay_listed(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
@@ -974,6 +975,7 @@ class TestSeveral:
         later(hub, clock)
         assert waiting(hub) == []
 
+    @pytest.mark.slow
     def test_are_carried_out_a_few_at_a_time_beside_other_work(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient, clock: ManualClock
     ) -> None:

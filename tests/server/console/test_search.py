@@ -136,6 +136,7 @@ def test_older_hits_follow_by_a_link_and_none_is_missing(
     assert len(found) == 120
 
 
+@pytest.mark.slow
 def test_hits_of_a_partner_that_reports_little_are_reached_by_the_link_to_older_ones(
     hub: HubInProcess, operator: FlaskClient
 ) -> None:

@@ -89,6 +89,7 @@ def page(hub: HubInProcess, client: object, path: str) -> tuple[int, str]:
     return answer.status_code, re.sub(r"/submissions/[0-9a-f-]{36}", "/submissions/ID", text)
 
 
+@pytest.mark.slow
 def test_what_a_person_may_not_read_changes_no_page(
     worlds: tuple[HubInProcess, HubInProcess],
 ) -> None:
@@ -101,6 +102,7 @@ def test_what_a_person_may_not_read_changes_no_page(
         assert plain == full, path
 
 
+@pytest.mark.slow
 def test_the_two_worlds_differ_for_those_who_may_read_more(
     worlds: tuple[HubInProcess, HubInProcess],
 ) -> None:

@@ -80,6 +80,7 @@ def test_the_result_is_that_of_this_process(examiner: ExaminerProcesses) -> None
     assert examine_there(examiner, given) == examine_here(given)
 
 
+@pytest.mark.slow
 def test_an_endless_submission_ends_its_process_and_no_other(store: Store) -> None:
     limits = ExaminerLimits(seconds=0.3)
     examiner = ExaminerProcesses(1, policy_text(), limits)

@@ -332,6 +332,7 @@ class TestBadInput:
         )
         assert details(hub.ask(f"status/{status['id']}/").json) == details(status)
 
+    @pytest.mark.slow
     def test_revoking_again_and_again_ends_with_an_analyst(self, hub: HubInProcess) -> None:
         for _ in range(18):
             one = indicator()
@@ -341,6 +342,7 @@ class TestBadInput:
 
 
 class TestHostilePatterns:
+    @pytest.mark.slow
     def test_a_rule_that_compiles_for_minutes_is_refused_and_the_rest_admitted(
         self, hub: HubInProcess
     ) -> None:
@@ -393,6 +395,7 @@ class TestVerbatim:
 
 
 class TestDurability:
+    @pytest.mark.slow
     def test_a_large_submission_is_settled_in_the_background(self, hub: HubInProcess) -> None:
         many = [indicator(f"d{n}.top") for n in range(1100)]
         status = hub.push(*many)

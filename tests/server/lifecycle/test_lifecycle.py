@@ -112,6 +112,7 @@ class TestExpiry:
         hub.sweep()
         assert hub.feed("green")[0]["revoked"] is True
 
+    @pytest.mark.slow
     def test_several_workers_may_sweep_at_once(
         self, hub: HubInProcess, clock: ManualClock, second: Any
     ) -> None:
@@ -126,6 +127,7 @@ class TestExpiry:
         expired = [o for o in hub.feed("green") if o.get("revoked")]
         assert (len(expired), len(versions)) == (250, 500)
 
+    @pytest.mark.slow
     def test_a_worker_that_dies_in_between_leaves_the_rest_due(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:

@@ -525,6 +525,7 @@ class TestExporting:
         lines = [each for each in data.export("acme") if each["kind"] == "journal"]
         assert [each["action"] for each in lines] == ["partner.add"]
 
+    @pytest.mark.slow
     def test_the_entries_that_the_journal_keeps_are_among_it_after_it_forgot_many(
         self, hub: HubInProcess, data: PartnerData
     ) -> None:

@@ -196,6 +196,7 @@ class TestFolders:
         SharedFolder.create().remove()
         assert not left.exists()
 
+    @pytest.mark.slow
     def test_without_room_are_not_used(self) -> None:
         """A process that may write no long files finds no room either."""
         code = (

@@ -220,6 +220,7 @@ def served(store: Store, engine_uri: str, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 class TestHub:
+    @pytest.mark.slow
     def test_the_event_loop_never_asks_the_database(self, served: Served) -> None:
         everything = [
             *("", "?limit=1", "?limit=5000", "?match[type]=indicator", "?match[version]=all"),

@@ -99,6 +99,7 @@ def test_what_was_refused_is_counted_for_a_day(hub: HubInProcess, clock: ManualC
     assert (acme.objects, acme.refused) == (0, 0)
 
 
+@pytest.mark.slow
 def test_nothing_is_counted_twice_and_only_the_latest_runs_are_kept(
     hub: HubInProcess, clock: ManualClock
 ) -> None:

@@ -48,6 +48,7 @@ def test_everything_is_in_it(hub: HubInProcess) -> None:
     assert back_up(hub.store) == dump(hub.store)
 
 
+@pytest.mark.slow
 def test_what_is_written_while_it_is_made_is_not_in_it(hub: HubInProcess) -> None:
     hub.push(indicator("one.top"), indicator("two.top"))
     before, count = dump(hub.store), 0

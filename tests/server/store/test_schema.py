@@ -141,6 +141,7 @@ LISTING = sdo("report", name="r", published=TIME, object_refs=[ONE["id"], OTHER[
 
 
 class TestRenaming:
+    @pytest.mark.slow
     def test_a_hub_goes_on_with_all_that_it_had(self, old: HubInProcess, engine_uri: str) -> None:
         name = old.store._base.name
         with pytest.raises(Unavailable, match="run `tocsin-hub migrate`"):

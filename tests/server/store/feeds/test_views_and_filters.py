@@ -205,6 +205,7 @@ class TestFilters:
         assert shelf["union"].page(asked)
 
     @pytest.mark.parametrize("limit", [1, 13])
+    @pytest.mark.slow
     def test_on_a_view_can_be_walked(self, shelf: Any, limit: int) -> None:
         asked = Query(limit, filters=(parse_filter("labels", ["labels 1"]),))
         expected = true(parse(shelf["union"].page(Query(5_000))), "labels", ["labels 1"])
