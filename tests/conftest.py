@@ -20,7 +20,6 @@ from support.conformance_hub import ConformanceHub
 from support.databases import drop_all, open_empty_store
 from support.feed_postings import Feed
 from support.hub import HubInProcess
-from support.order import spread
 from support.paths import ROOT
 from support.processes import STARTED, HubProcess
 from support.taxii_servers import KEY, Medallion, serve_medallion
@@ -55,11 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("TOCSIN_MIN_FREE_OCTETS", str(1 << 20))  # and so small reserves
 
 
-@pytest.hookimpl(trylast=True)  # of those that are left
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow tests, so that at the end no processor waits for one of them."""
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    items[:] = spread(items, processes, os.cpu_count() or 1)
+    """Begin with the longest tests, so that at the end no core waits for one of them."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_collection_finish() -> None:
