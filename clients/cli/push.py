@@ -357,7 +357,10 @@ def _ask(job: _Job, send_held: bool | None, answers: IO[str]) -> PushOptions | N
 
 
 def _ask_about_held(results: Iterable[ObjectResult], held: int, answers: IO[str]) -> bool:
-    """Ask if held objects are sent too; the default is no if the hub may publish some of them."""
+    """Ask if held objects are sent too.
+
+    Enter alone means no if the hub may publish some of them, else yes.
+    """
     objects = "held object" if held == 1 else f"{held} held objects"
     question = f"Send the {objects} too, for a reviewer of the hub to look at?"
     if unknown := sum(map(_may_be_published, results)):

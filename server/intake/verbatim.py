@@ -203,6 +203,18 @@ def outcome_record(index: int, one: NewEntry, outcome: PublishOutcome, version: 
     return Record(index, verdict.value, one.id, version, one.id)
 
 
+def check_deletion(
+    txn: Transaction, account: Account, collection: Collection, object_id: str
+) -> None:
+    """Check that an account may delete an object of a verbatim collection (TAXII 2.1 §5.7).
+
+    Raises NotAllowed if it is another partner's.  Operators may delete every object.
+    """
+    owner = "" if account.operator else account.partner or account.name
+    if owner and txn.find_owners(collection.id, object_id) - {owner}:
+        raise NotAllowed("another partner sent this object first: only it may delete it")
+
+
 def _unseen_record(index: int, one: NewEntry) -> Record:
     """The record of an object for a sender that may not read what is in the collection."""
     finding = Finding("publish", "versions", Action.NOTED, TAKEN_UNSEEN)
@@ -221,15 +233,3 @@ def _refused(index: int, raw: bytes, message: str) -> Record:
     if isinstance(subject.get("modified"), str):
         version = subject["modified"][:64]
     return Record(index, Verdict.REFUSED.value, name, version, "", (finding.as_json(),))
-
-
-def check_deletion(
-    txn: Transaction, account: Account, collection: Collection, object_id: str
-) -> None:
-    """Check that an account may delete an object of a verbatim collection (TAXII 2.1 §5.7).
-
-    Raises NotAllowed if it is another partner's.  Operators may delete every object.
-    """
-    owner = "" if account.operator else account.partner or account.name
-    if owner and txn.find_owners(collection.id, object_id) - {owner}:
-        raise NotAllowed("another partner sent this object first: only it may delete it")

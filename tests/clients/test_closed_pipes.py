@@ -29,7 +29,7 @@ def run_in_bash(line: str) -> tuple[list[str], str, str]:
 
 
 def await_octets(pipe: int, number: int) -> None:
-    """Wait until so many octets can be read from a pipe."""
+    """Wait until a number of octets can be read from a pipe."""
     deadline, waiting = time.monotonic() + 60, bytearray(4)
     while int.from_bytes(waiting, sys.byteorder) < number:
         assert time.monotonic() < deadline
@@ -274,7 +274,7 @@ def list_children(process: int) -> list[str]:
     """The ids of the processes that a process has started."""
     found: list[str] = []
     for each in Path(f"/proc/{process}/task").iterdir():
-        with suppress(*ENDED):  # a thread
+        with suppress(*ENDED):  # a thread that has ended
             found += (each / "children").read_text().split()
     return found
 

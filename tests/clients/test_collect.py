@@ -95,7 +95,7 @@ def published(hub: HubProcess, name: str, count: int) -> list[dict[str, Any]]:
 
 
 def age_memory(name: str, seconds: int) -> None:
-    """Let a source have been read, and its objects submitted, so many seconds earlier."""
+    """Let a source have been read, and its objects submitted, earlier than it was, in seconds."""
     with closing(sqlite3.connect(f"collect-state/{name}.sqlite")) as memory, memory:
         memory.execute("UPDATE submitted SET time = time - ?", (seconds,))
         memory.execute("UPDATE memory SET value = value - ? WHERE name = 'read'", (seconds,))
