@@ -35,7 +35,7 @@ from pymongo import monitoring
 from tocsin.config.settings import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.model import Account, Partner
-from tocsin.server.runtime import open_serving_runtime
+from tocsin.server.serving import open_serving_runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("admission/", "server/", "config/")

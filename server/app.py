@@ -1,7 +1,6 @@
-"""Dependency wiring: the hub's services over a store, and the Flask application over them.
+"""Dependency wiring: the applications that answer requests, over the services of a hub.
 
-The only module that knows the publisher, the intake and the TAXII endpoints at once.  It
-opens nothing: settings, secrets and the store are passed in (see `runtime.py`).
+The only module that knows the TAXII endpoints, the exports and the console at once.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,50 +17,32 @@ import flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from tocsin.admission.markings.tlp import official_ids
-from tocsin.admission.merge.identity import WELL_KNOWN_OBJECTS
-from tocsin.admission.model import Warninglists
-from tocsin.admission.policy import Policy
-from tocsin.admission.recogniser.recogniser import is_installed
-from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.config.conversion import ConfigError
 from tocsin.config.settings import HubSettings
-from tocsin.server import console, export, taxii
+from tocsin.server import taxii
 from tocsin.server.auth import AuthScheme
-from tocsin.server.examination.examiner import Examiner
-from tocsin.server.intake.evaluate import Rules
-from tocsin.server.intake.intake import Intake
-from tocsin.server.intake.queue import Limits
-from tocsin.server.lifecycle.lifecycle import Lifecycle
-from tocsin.server.lifecycle.purge import Purger
-from tocsin.server.lifecycle.retention import Retention, RetentionPeriods
-from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, Quota
-from tocsin.server.monitoring import HubProcesses, Monitor
-from tocsin.server.notices import Notices, NoticeSettings
+from tocsin.server.console.app import create_console
+from tocsin.server.console.middleware import limit_crowds
+from tocsin.server.console.own_objects import find_ended_ids
+from tocsin.server.console.policy_trial import PolicyTrials
+from tocsin.server.console.previews import Previews
+from tocsin.server.console.services import ConsoleServices, ConsoleSettings
+from tocsin.server.export import routes as export
+from tocsin.server.model import Account, Collection, FeedHead
+from tocsin.server.monitoring import Monitor
 from tocsin.server.partners.administration import Partners
-from tocsin.server.partners.agreement_lifecycle import AgreementLifecycle
-from tocsin.server.partners.partner_data import PartnerData
 from tocsin.server.partners.passkeys import Passkeys
-from tocsin.server.partners.people import People
 from tocsin.server.processes.shared_folder import Numbers
-from tocsin.server.publishing.attribution import Attribution
-from tocsin.server.publishing.hub_identity import build_hub_identity
-from tocsin.server.publishing.public_ids import PublicIds
-from tocsin.server.publishing.public_objects import PublishingConfig
-from tocsin.server.publishing.publisher import Publisher
-from tocsin.server.reports.object_report import ObjectReports
-from tocsin.server.reports.receivers import Receivers
-from tocsin.server.reports.search import Search
-from tocsin.server.reports.statistics import StatisticsReader
 from tocsin.server.secrets import HubSecrets
-from tocsin.server.store import Availability, Clock, DiskSpace, Store
+from tocsin.server.services import HubServices, warning_lists_file
+from tocsin.server.store import Availability, DiskSpace
 from tocsin.server.taxii import monitoring, openapi
 from tocsin.server.taxii.long_poll import LongPolls
 from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.rate_limit import RateLimiter
 from tocsin.server.taxii.request_context import RequestContext, request_context
 from tocsin.server.taxii.routes import Endpoints
-from tocsin.server.urls import find_url, is_loopback
+from tocsin.server.urls import CONSOLE_ROOT, is_secure, serves_console
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -70,186 +50,6 @@ if TYPE_CHECKING:
     from tocsin.server.console.oidc import Provider
 
 _TRIALS = "trials"
-_EXPORTS = "exports"
-"""The folder of the data directory with files that are made of feeds."""
-_DRAFTS = "drafts"
-"""The folder of the data directory with what people have pasted and not submitted."""
-_INLINE_OCTETS_WITH_RECOGNISER = 32_768
-"""A recogniser reads about 20 KB of prose in a second; what is longer waits in the queue."""
-
-
-@dataclass(frozen=True, slots=True)
-class AdmissionConfig:
-    """The configuration of admission: the policy and the warning lists."""
-
-    policy: Policy
-    text: str
-    """The text of the policy."""
-    warninglists: Warninglists
-    previewer: console.PreviewExaminer
-    """Examines drafts of the console."""
-    examiner: Examiner | None = None
-    """Examines queued submissions in other processes; None: this process does."""
-
-
-@dataclass(frozen=True, slots=True)
-class HubServices:
-    """The services of one hub process, over one store."""
-
-    store: Store
-    publisher: Publisher
-    intake: Intake
-    lifecycle: Lifecycle
-    purger: Purger
-    retention: Retention
-    partner_data: PartnerData
-    disk: DiskSpace
-    monitor: Monitor
-    exports: export.FeedFiles
-    clock: Clock
-    notices: Notices
-    people: People
-    policy: Policy
-    receivers: Receivers
-    object_reports: ObjectReports
-    search: Search
-    statistics: StatisticsReader
-    agreements: AgreementLifecycle
-    drafts: console.DraftFiles
-    policy_text: str
-    previewer: console.PreviewExaminer
-
-
-def build_services(  # noqa: PLR0913
-    store: Store,
-    secrets: HubSecrets,
-    settings: HubSettings,
-    admission: AdmissionConfig,
-    clock: Clock | None = None,
-    processes: HubProcesses | None = None,
-) -> HubServices:
-    """Build the services that admit and publish; `clock` defaults to the store's.
-
-    `processes` are those of its hub; None: this one is alone.
-    """
-    clock = clock or store.clock
-    identity = build_hub_identity(secrets.namespace, settings.title)
-    policy = admission.policy
-    custodian = str(policy.settings_for("marking", "").get("acs_custodian", ""))
-    config = PublishingConfig(
-        identity=identity,
-        feeds=lambda: [c for c in store.feeds.collections() if c.kind is CollectionKind.FEED],
-        well_known=WELL_KNOWN_OBJECTS | attack_ids() | official_ids(),
-        attribution=Attribution(store.accounts.list_partners, custodian),
-        quiet_period=policy.quiet_period,
-        scale=policy.confidence,
-        tie_secret=secrets.namespace.bytes,
-        max_waiting_reviews=settings.max_waiting_reviews,
-    )
-    publisher = Publisher(PublicIds(secrets.namespace, identity), config)
-    inline_octets = settings.inline_octets
-    if policy.has_recogniser_rule and is_installed():
-        inline_octets = min(inline_octets, _INLINE_OCTETS_WITH_RECOGNISER)
-    limits = Limits(
-        inline_objects=settings.inline_objects,
-        inline_octets=inline_octets,
-        queued=settings.queued_submissions,
-        quota=Quota(
-            objects_per_day=settings.objects_per_day,
-            octets_kept=settings.octets_kept,
-            kept_days=settings.retain_bodies_days,
-        ),
-    )
-    rules = Rules(
-        policy,
-        admission.warninglists,
-        limits,
-        admission.examiner,
-        require_agreements=settings.require_agreements,
-    )
-    intake = Intake(store, publisher, rules, clock)
-    lifecycle = Lifecycle(store, publisher, clock)
-    purger = Purger(store, publisher, intake, lifecycle)
-    retention = Retention(store, intake, _periods(settings), clock)
-    partner_data = PartnerData(store, publisher, intake, lifecycle)
-    processes = processes or HubProcesses()
-    least = 0 if settings.mongo_uri else settings.min_free_octets
-    disk = DiskSpace(settings.data, least, numbers=processes.numbers)
-    monitor = Monitor(store, disk, processes=processes)
-    folder = settings.data / _EXPORTS
-    has_room = disk.has_room_for_copies
-    exports = export.FeedFiles(folder, store.feeds, store.epoch(), clock, has_room)
-    receivers = Receivers(store, lifecycle)
-    statistics = StatisticsReader(store, clock, requires_agreements=settings.require_agreements)
-    monitor.find_polls = statistics.last_polls
-    return HubServices(
-        store,
-        publisher,
-        intake,
-        lifecycle,
-        purger,
-        retention,
-        partner_data,
-        disk,
-        monitor,
-        exports,
-        clock,
-        Notices(
-            store,
-            statistics,
-            _notice_settings(settings),
-            clock,
-            monitor.find_certificate_end,
-        ),
-        People(store, secrets.page_token_key, clock),
-        policy,
-        receivers,
-        ObjectReports(store, config, receivers, clock),
-        Search(store, clock),
-        statistics,
-        AgreementLifecycle(store, publisher, clock),
-        console.DraftFiles(settings.data / _DRAFTS, clock),
-        admission.text,
-        admission.previewer,
-    )
-
-
-def _notice_settings(settings: HubSettings) -> NoticeSettings:
-    return NoticeSettings(
-        title=settings.title,
-        find_console=partial(find_console_url, settings),
-        webhook=settings.notice_webhook,
-        smtp_host=settings.smtp_host,
-        smtp_port=settings.smtp_port,
-        smtp_tls=settings.smtp_tls,
-        smtp_user=settings.smtp_user,
-        smtp_password=settings.smtp_password,
-        sender=settings.mail_from,
-    )
-
-
-def find_console_url(settings: HubSettings) -> str:
-    """The URL at which browsers open the console, without a slash at the end."""
-    url = find_url(settings).removesuffix("/taxii2/")
-    if settings.public_url:
-        return url + console.ROOT
-    # Browsers let passkeys and copying work at this name, and not at an address.
-    return url.replace("//127.0.0.1:", "//localhost:") + console.ROOT
-
-
-def warning_lists_file(data: Path) -> Path:
-    """The file of the warning lists that the operator loaded; it may not exist."""
-    return data / "warning-lists.json.xz"
-
-
-def _periods(settings: HubSettings) -> RetentionPeriods:
-    return RetentionPeriods(
-        bodies=settings.retain_bodies_days,
-        refused_bodies=settings.retain_refused_days,
-        reviews=settings.retain_reviews_days,
-        statuses=settings.retain_statuses_days,
-        journal=settings.retain_journal_days,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +151,7 @@ def create_app(  # noqa: PLR0913
     taxii.register(app, hub, monitoring.PATHS, (export.ROOT,), is_outage)
     if serves_console(settings):
         pages = pages or create_console_app(services, secrets, settings)
-        mounted: dict[str, WSGIApplication] = {console.ROOT: console.limit_crowds(pages)}
+        mounted: dict[str, WSGIApplication] = {CONSOLE_ROOT: limit_crowds(pages)}
         app.wsgi_app = _Mounts(app.wsgi_app, mounted)  # type: ignore[method-assign]
     return app
 
@@ -361,9 +161,7 @@ def create_console_app(
 ) -> WSGIApplication:
     """Build the WSGI application of the console, which is mounted at its root."""
     services.store.review_queue.is_shown = True
-    return console.create_console(
-        _console_services(services, settings, secrets.page_token_key)
-    ).wsgi_app
+    return create_console(_console_services(services, settings, secrets.page_token_key)).wsgi_app
 
 
 class _Mounts(DispatcherMiddleware):
@@ -377,34 +175,23 @@ class _Mounts(DispatcherMiddleware):
         """Answer by the application whose path it is."""
         path = environ["PATH_INFO"]
         if path == "/" and "text/html" in environ.get("HTTP_ACCEPT", ""):
-            headers = [("Location", f"{console.ROOT}/"), ("Content-Length", "0")]
+            headers = [("Location", f"{CONSOLE_ROOT}/"), ("Content-Length", "0")]
             start_response("303 See Other", headers)
             return []
-        if path.startswith(console.ROOT):
+        if path.startswith(CONSOLE_ROOT):
             environ = dict(environ)
         return super().__call__(environ, start_response)
 
 
-def serves_console(settings: HubSettings) -> bool:
-    """True if the console is served: over TLS, or to browsers on this machine only."""
-    return settings.console and (_is_secure(settings) or is_loopback(settings.host))
-
-
-def _is_secure(settings: HubSettings) -> bool:
-    return settings.public_url.startswith("https:") or settings.tls_certificate is not None
-
-
-def _console_services(
-    services: HubServices, settings: HubSettings, key: bytes
-) -> console.ConsoleServices:
+def _console_services(services: HubServices, settings: HubSettings, key: bytes) -> ConsoleServices:
     origin = settings.public_url.rstrip("/")
     name = urlsplit(origin).hostname
     local = frozenset({"localhost", "127.0.0.1", "::1", settings.host})
-    made = console.ConsoleSettings(
+    made = ConsoleSettings(
         title=settings.title,
         origin=origin,
         hosts=local | {name} if name else (local if not settings.tls_certificate else frozenset()),
-        is_secure=_is_secure(settings),
+        is_secure=is_secure(settings),
         has_forwarded_for=settings.forwarded_for,
         max_content_length=settings.max_content_length,
         require_agreements=settings.require_agreements,
@@ -413,7 +200,7 @@ def _console_services(
         review_days=settings.retain_reviews_days,
     )
     store, intake, drafts = services.store, services.intake, services.drafts
-    return console.ConsoleServices(
+    return ConsoleServices(
         settings=made,
         store=store,
         people=services.people,
@@ -424,7 +211,7 @@ def _console_services(
         partners=Partners(store),
         policy=services.policy,
         policy_text=services.policy_text,
-        trials=console.PolicyTrials(
+        trials=PolicyTrials(
             store,
             settings.data / _TRIALS,
             str(services.publisher.config.hub),
@@ -442,11 +229,11 @@ def _console_services(
         clock=services.clock,
         provider=_identity_provider(settings, key, origin),
         drafts=drafts,
-        previews=console.Previews(
+        previews=Previews(
             drafts,
             intake,
             services.previewer,
-            partial(console.find_ended_ids, store),
+            partial(find_ended_ids, store),
             made.max_content_length,
         ),
         check_room=services.disk.check_room,
@@ -466,7 +253,7 @@ def _identity_provider(settings: HubSettings, key: bytes, origin: str) -> Provid
         settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret
     )
     site = origin or f"http://localhost:{settings.port}"
-    provider: Provider = oidc.Provider(about, key, f"{site}{console.ROOT}/oidc/return")
+    provider: Provider = oidc.Provider(about, key, f"{site}{CONSOLE_ROOT}/oidc/return")
     return provider
 
 

@@ -7,12 +7,12 @@ import uuid
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Tlp
-from tocsin.server.app import HubServices
 from tocsin.server.model import Account, Collection, CollectionKind
 from tocsin.server.partners.administration import issue_key
 from tocsin.server.person import Invitation, Role
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.secrets import HubSecrets
+from tocsin.server.services import HubServices
 from tocsin.server.store import Store, Transaction
 from tocsin.server.store.journal import OPERATOR
 

@@ -1,4 +1,4 @@
-"""The URL of the hub, as its notices, its invitations and the commands beside it name it."""
+"""The URLs of the hub and of its console, as notices, invitations and commands name them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tocsin.config.settings import HubSettings
 
 log = logging.getLogger(__name__)
 
+CONSOLE_ROOT = "/console"
+"""Prefix of all paths of the console."""
 _FILE = "url"
 """The file of the data directory with the URL where the hub answered last."""
 
@@ -34,6 +36,25 @@ def find_url(settings: HubSettings) -> str:
         return recorded
     scheme = "https" if settings.tls_certificate else "http"
     return f"{scheme}://{find_host(settings)}:{settings.port}/taxii2/"
+
+
+def find_console_url(settings: HubSettings) -> str:
+    """The URL at which browsers open the console, without a slash at the end."""
+    url = find_url(settings).removesuffix("/taxii2/")
+    if settings.public_url:
+        return url + CONSOLE_ROOT
+    # Browsers let passkeys and copying work at this name, and not at an address.
+    return url.replace("//127.0.0.1:", "//localhost:") + CONSOLE_ROOT
+
+
+def serves_console(settings: HubSettings) -> bool:
+    """True if the console is served: over TLS, or to browsers on this machine only."""
+    return settings.console and (is_secure(settings) or is_loopback(settings.host))
+
+
+def is_secure(settings: HubSettings) -> bool:
+    """True if browsers reach the hub over TLS, its own or a proxy's."""
+    return settings.public_url.startswith("https:") or settings.tls_certificate is not None
 
 
 def _read_recorded(data: Path) -> str:

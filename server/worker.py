@@ -14,8 +14,9 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.app import HubServices
-from tocsin.server.notices import NOTICE_PAUSE_SECONDS
+from tocsin.config.settings import HubSettings
+from tocsin.server.notices import NOTICE_PAUSE_SECONDS, Notices, NoticeSettings
+from tocsin.server.services import HubServices
 from tocsin.server.store.connection import time_limit
 from tocsin.server.store.deliveries import FLUSH_PAUSE_SECONDS
 from tocsin.server.store.feeds.packing import PACK_PAUSE_SECONDS, PACK_REST
@@ -27,6 +28,7 @@ from tocsin.server.store.feeds.value_index import (
     INDEX_WAIT_SECONDS,
 )
 from tocsin.server.store.statistics import COUNT_PAUSE_SECONDS, COUNT_REST
+from tocsin.server.urls import find_console_url
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +45,33 @@ _WARN_IDLE = 60.0
 _Task = Callable[[HubServices, threading.Event], None]
 
 
-def start_workers(services: HubServices, stop: threading.Event) -> list[threading.Thread]:
+def build_notices(services: HubServices, settings: HubSettings) -> Notices:
+    """Build what tells people by mail and webhook that something needs them."""
+    means = NoticeSettings(
+        title=settings.title,
+        find_console=partial(find_console_url, settings),
+        webhook=settings.notice_webhook,
+        smtp_host=settings.smtp_host,
+        smtp_port=settings.smtp_port,
+        smtp_tls=settings.smtp_tls,
+        smtp_user=settings.smtp_user,
+        smtp_password=settings.smtp_password,
+        sender=settings.mail_from,
+    )
+    find_end = services.monitor.find_certificate_end
+    return Notices(services.store, services.statistics, means, services.clock, find_end)
+
+
+def start_workers(
+    services: HubServices, notices: Notices, stop: threading.Event
+) -> list[threading.Thread]:
     """Start the background threads, which run until `stop` is set."""
-    tasks = {
+    tasks: dict[str, _Task] = {
         "worker": run_intake,
         "packer": _pack,
         "values": _index_values,
         "statistics": _count,
-        "notices": _send_notices,
+        "notices": partial(_send_notices, notices),
         "deliveries": _write_deliveries,
         "forgetting": _forget,
         "health": _look,
@@ -228,11 +249,11 @@ def _count(services: HubServices, stop: threading.Event) -> None:
                 pause = min(COUNT_REST * (time.monotonic() - began), COUNT_PAUSE_SECONDS)
 
 
-def _send_notices(services: HubServices, stop: threading.Event) -> None:
+def _send_notices(notices: Notices, services: HubServices, stop: threading.Event) -> None:
     """Say what needs a person, once each."""
     while not stop.wait(NOTICE_PAUSE_SECONDS):
         with _survive(services, "notices"):
-            services.notices.work()
+            notices.work()
 
 
 def _look(services: HubServices, stop: threading.Event) -> None:

@@ -27,8 +27,11 @@ OPEN_TO_CONFIG = {
     "tocsin.server.cli",
     "tocsin.server.answering",
     "tocsin.server.runtime",
+    "tocsin.server.serving",
+    "tocsin.server.worker",
     "tocsin.server.http",
     "tocsin.server.app",
+    "tocsin.server.services",
     "tocsin.server.examination",
     "tocsin.server.urls",
     "tocsin.server.integrations",
@@ -229,7 +232,18 @@ def test_the_engine_is_started_before_the_hub_is_imported() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert loaded.returncode == 0, loaded.stderr
     assert "tocsin.server.store.embedded" in loaded.stdout.split()
-    assert not {"flask", "tocsin.server.runtime", "tocsin.server.app"} & set(loaded.stdout.split())
+    late = {"flask", "tocsin.server.runtime", "tocsin.server.serving", "tocsin.server.app"}
+    assert not late & set(loaded.stdout.split())
+
+
+def test_commands_beside_a_hub_load_nothing_that_answers_requests() -> None:
+    groups = [f"tocsin.server.cli.{path.stem}" for path in ROOT.glob("server/cli/[a-z]*.py")]
+    code = f"import sys, {', '.join(sorted(groups))}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert loaded.returncode == 0, loaded.stderr
+    found = set(loaded.stdout.split())
+    assert "tocsin.server.services" in found
+    assert not {"flask", "jinja2", "requests", "tocsin.server.serving"} & found
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tocsin.server.answering.processes import CONSOLE, READY, decode_setup
 from tocsin.server.processes.forking import ANSWERING_NAME, CONSOLE_NAME, name_process
 from tocsin.server.processes.log import begin_log
 from tocsin.server.processes.signals import await_stop, stop_on_signal
-from tocsin.server.runtime import answer_apart, answer_console_apart
+from tocsin.server.serving import answer_apart, answer_console_apart
 from tocsin.server.store import Clock, wall_clock
 
 _STDIN, _STDOUT = 0, 1

@@ -8,7 +8,6 @@ import click
 
 from tocsin.admission.errors import Malformed
 from tocsin.config.command_line import ParsedValue, format_examples
-from tocsin.server.app import find_console_url
 from tocsin.server.cli.command import (
     AS_JSON,
     Answer,
@@ -20,6 +19,7 @@ from tocsin.server.cli.command import (
 from tocsin.server.partners.people import check_login
 from tocsin.server.person import Invitation, Person, Role
 from tocsin.server.runtime import Runtime
+from tocsin.server.urls import find_console_url
 
 _ROLES = click.Choice([role.value for role in Role])
 _LOGIN = click.argument("mailbox", type=ParsedValue("MAILBOX", check_login, (Malformed,)))

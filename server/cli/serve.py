@@ -17,7 +17,7 @@ from tocsin.server.secrets import has_secrets, read_secrets
 from tocsin.server.store.embedded import Engine, has_database
 
 _FILE = click.Path(path_type=Path)
-_RUNTIME = "tocsin.server.runtime"
+_SERVING = "tocsin.server.serving"
 """The hub's program."""
 _ANSWERING = "tocsin.server.answering.program"
 """That of the processes that answer requests."""
@@ -74,12 +74,12 @@ def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
     stop = threading.Event()
     stop_on_signal(stop)
     if settings.policy is not None and not has_database(settings.data):
-        import_module(_RUNTIME).check_policy(settings)
+        import_module("tocsin.server.runtime").check_policy(settings)
     # The hub's program is imported while the engine starts, which takes at least as long.
     engine = None if settings.mongo_uri else Engine.begin(settings.data, print_notice)
     try:
         answer = import_module(_ANSWERING).main
-        import_module(_RUNTIME).serve(
+        import_module(_SERVING).serve(
             settings, ready_file, print_notice, answer=answer, engine=engine, stop=stop
         )
     finally:
@@ -97,4 +97,4 @@ def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
 def work_command(settings: HubSettings) -> None:
     """Process submissions beside the hubs of a MongoDB."""
     limit_arenas()
-    import_module(_RUNTIME).run_worker(settings, print_notice)
+    import_module(_SERVING).run_worker(settings, print_notice)

@@ -10,9 +10,9 @@ from tocsin.admission.warninglists.index import read_list_documents
 from tocsin.admission.warninglists.lists import LIST_REACH
 from tocsin.admission.warninglists.sources import compile_lists, read_misp_lists
 from tocsin.config.command_line import format_examples
-from tocsin.server.app import warning_lists_file
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
 from tocsin.server.runtime import Runtime
+from tocsin.server.services import warning_lists_file
 from tocsin.server.store import Transaction
 
 _RESTART = "restart the hub to apply them"

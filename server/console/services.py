@@ -30,8 +30,9 @@ from tocsin.server.reports.object_report import ObjectReports
 from tocsin.server.reports.search import Search
 from tocsin.server.reports.statistics import StatisticsReader
 from tocsin.server.store import Store
+from tocsin.server.urls import CONSOLE_ROOT
 
-ROOT = "/console"
+ROOT = CONSOLE_ROOT
 """Prefix of all paths."""
 
 

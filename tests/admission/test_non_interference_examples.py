@@ -45,8 +45,9 @@ from support.stix_objects import make_object
 
 from tocsin.admission.merge.identity import observable_id
 from tocsin.config.settings import HubSettings
-from tocsin.server.app import build_services, create_app
+from tocsin.server.app import create_app
 from tocsin.server.model import Collection, CollectionKind, Partner, View
+from tocsin.server.services import build_services
 from tocsin.server.store import Store
 
 EXAMPLES = examples(12)

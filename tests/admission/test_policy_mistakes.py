@@ -13,7 +13,7 @@ from tocsin.admission.errors import PolicyError
 from tocsin.config.loading import policy_text
 from tocsin.config.settings import HubSettings
 from tocsin.server.model import Partner
-from tocsin.server.runtime import open_serving_runtime
+from tocsin.server.serving import open_serving_runtime
 
 FILE = Path("/srv/tocsin/policy.toml")
 

@@ -211,7 +211,7 @@ class TestTls:
         try:
             assert public.stop() == 0
             log = public.read_log()
-            assert "WARNING tocsin.server.runtime plain HTTP at ::ffff:127.0.0.1" in log
+            assert "WARNING tocsin.server.serving plain HTTP at ::ffff:127.0.0.1" in log
         finally:
             public.kill()
 
@@ -450,18 +450,18 @@ def _all_there(hub: Any, writers: Any) -> None:
 
 _KILLS_ITS_DATABASE = """
 import json, os, signal, sys, time
-from tocsin.server import runtime
+from tocsin.server import serving
 from tocsin.server.cli.main import main
 from tocsin.server.store.embedded import Engine
 
-announce, restart, began = runtime._announce, Engine._restart, time.monotonic()
+announce, restart, began = serving._announce, Engine._restart, time.monotonic()
 Engine._restart = lambda engine: time.monotonic() > began + 32 and restart(engine)
 
 def announce_and_kill(settings, *arguments):
     announce(settings, *arguments)
     os.kill(json.loads((settings.data / "engine.json").read_text())["pid"], signal.SIGKILL)
 
-runtime._announce = announce_and_kill
+serving._announce = announce_and_kill
 sys.exit(main())
 """
 

@@ -10,7 +10,7 @@ import pytest
 from support.hub import HubInProcess, indicator
 
 from tocsin.config.settings import HubSettings
-from tocsin.server.app import HubServices
+from tocsin.server.services import HubServices
 from tocsin.server.store import Store
 from tocsin.server.worker import run_intake
 

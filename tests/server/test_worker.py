@@ -197,7 +197,8 @@ def test_the_background_work_indexes_values_and_counts(
         monkeypatch.setattr(worker, name, 0.02)
     hub.push(indicator())
     store, feed, stop = hub.store, hub.collection("green").id, threading.Event()
-    threads = worker.start_workers(hub.services, stop)
+    notices = worker.build_notices(hub.services, hub.settings)
+    threads = worker.start_workers(hub.services, notices, stop)
     try:
         until(lambda: store.values.indexed([feed])[feed] == store.feeds.head(feed).position)
         until(lambda: store._base.stats.count_documents({"_id": {"$regex": "^acme"}}) > 0)

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from support.hub import HUB_SECRETS, HubInProcess, default_admission
 
-from tocsin.server.app import HubServices, build_services, create_app
+from tocsin.server.app import create_app
+from tocsin.server.services import HubServices, build_services
 from tocsin.server.store import Store, Transaction, wall_clock
 
 T = TypeVar("T")

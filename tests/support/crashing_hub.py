@@ -12,7 +12,7 @@ from typing import Any
 
 from tocsin.config.loading import load_hub
 from tocsin.server.cli.settings import print_notice
-from tocsin.server.runtime import serve
+from tocsin.server.serving import serve
 from tocsin.server.store import Store
 
 

@@ -25,16 +25,9 @@ from tocsin.admission import Policy, parse_policy
 from tocsin.admission.model import Warninglists
 from tocsin.config.loading import policy_text
 from tocsin.config.settings import HubSettings
-from tocsin.server.app import (
-    AdmissionConfig,
-    HubServices,
-    build_services,
-    create_app,
-    create_console_app,
-    serves_console,
-)
+from tocsin.server.app import create_app, create_console_app
 from tocsin.server.bootstrap import create_default_collections
-from tocsin.server.console import PreviewExaminer
+from tocsin.server.console.previews import Examiner as PreviewExaminer
 from tocsin.server.examination.examiner import (
     Examination,
     ExaminationTask,
@@ -45,7 +38,9 @@ from tocsin.server.examination.reading import ReadFile, ReadTask, read_file
 from tocsin.server.model import Account, Collection, Partner
 from tocsin.server.person import Person
 from tocsin.server.secrets import HubSecrets
+from tocsin.server.services import AdmissionConfig, HubServices, build_services
 from tocsin.server.store import Store, wall_clock
+from tocsin.server.urls import serves_console
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

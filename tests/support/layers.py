@@ -4,9 +4,10 @@ PACKAGES = ("admission", "mirror", "server", "clients", "config", "conformance")
 
 LAYERS = (
     ("tocsin.server.cli", "tocsin.server.answering.program", "tocsin.clients.__main__"),
-    ("tocsin.server.runtime", "tocsin.server.integrations", "tocsin.clients.cli"),
-    ("tocsin.server.bootstrap", "tocsin.server.worker", "tocsin.clients"),
-    ("tocsin.server.app",),
+    ("tocsin.server.serving", "tocsin.server.integrations", "tocsin.clients.cli"),
+    ("tocsin.server.runtime",),
+    ("tocsin.server.app", "tocsin.server.bootstrap", "tocsin.server.worker", "tocsin.clients"),
+    ("tocsin.server.services",),
     ("tocsin.server.answering", "tocsin.server.console", "tocsin.server.notices"),
     ("tocsin.server.http", "tocsin.server.partners", "tocsin.server.reports"),
     ("tocsin.server.taxii", "tocsin.server.export", "tocsin.server.lifecycle"),

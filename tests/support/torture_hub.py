@@ -21,7 +21,7 @@ from typing import Any
 from tocsin.config.loading import load_hub
 from tocsin.server.answering.program import main as answer
 from tocsin.server.cli.settings import print_notice
-from tocsin.server.runtime import run_worker, serve
+from tocsin.server.serving import run_worker, serve
 
 
 def main() -> int:

@@ -30,8 +30,9 @@ from tocsin.admission.markings.acs import (
 from tocsin.admission.model import Consent, Tlp
 from tocsin.config.loading import policy_text
 from tocsin.config.settings import HubSettings
-from tocsin.server.app import build_services, create_app
+from tocsin.server.app import create_app
 from tocsin.server.model import Partner
+from tocsin.server.services import build_services
 from tocsin.server.store import Store
 
 

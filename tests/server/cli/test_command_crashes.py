@@ -10,13 +10,13 @@ from support.hub import HUB_SECRETS, HubInProcess, default_admission
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Consent
 from tocsin.config.settings import HubSettings
-from tocsin.server.app import build_services
 from tocsin.server.bootstrap import create_operator
 from tocsin.server.cli.key import issue_key, revoke_key
 from tocsin.server.cli.partner import add_partner, change_partner
 from tocsin.server.model import Partner
 from tocsin.server.partners.administration import PartnerChange
 from tocsin.server.runtime import Runtime
+from tocsin.server.services import build_services
 from tocsin.server.store import Store
 
 EAST = Partner("east", "East Limited")

@@ -16,7 +16,7 @@ from tocsin.config.conversion import ConfigError
 from tocsin.config.settings import HubSettings
 from tocsin.server.intake.intake import Intake
 from tocsin.server.model import Partner
-from tocsin.server.runtime import serve
+from tocsin.server.serving import serve
 from tocsin.server.urls import find_url
 
 HUB = Path(sys.executable).with_name("tocsin-hub")

@@ -9,9 +9,9 @@ from support.processes import HubProcess, indicators
 from support.warning_lists import write_misp_lists
 
 from tocsin.config.settings import HubSettings
-from tocsin.server.app import warning_lists_file
 from tocsin.server.cli.main import main
 from tocsin.server.runtime import open_runtime
+from tocsin.server.services import warning_lists_file
 
 
 @pytest.fixture(scope="module")

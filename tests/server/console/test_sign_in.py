@@ -18,7 +18,7 @@ from support.hub import HubInProcess
 from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 
 from tocsin.config.settings import HubSettings
-from tocsin.server.console import Crowded, limit_crowds
+from tocsin.server.console.middleware import Crowded, limit_crowds
 from tocsin.server.partners.attempts import DEVICE_SECONDS, SECOND
 from tocsin.server.partners.people import IDLE_SECONDS, SESSION_SECONDS, People
 from tocsin.server.person import Invitation, Role

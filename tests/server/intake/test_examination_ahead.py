@@ -14,7 +14,6 @@ from support.warning_lists import warning_lists
 from tocsin.admission import parse_policy
 from tocsin.config.loading import policy_text
 from tocsin.config.settings import HubSettings
-from tocsin.server.app import build_services
 from tocsin.server.examination.examiner import (
     Examination,
     ExaminationTask,
@@ -22,6 +21,7 @@ from tocsin.server.examination.examiner import (
     WorkerEnded,
 )
 from tocsin.server.intake import admission, evaluate, queue
+from tocsin.server.services import build_services
 from tocsin.server.store import Store
 
 

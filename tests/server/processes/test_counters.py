@@ -200,10 +200,12 @@ class TestFolders:
     def test_without_room_are_not_used(self) -> None:
         """A process that may write no long files finds no room either."""
         code = (
-            "import resource, tocsin.server.runtime as runtime, tocsin.config.settings as config\n"
+            "import resource\n"
+            "from tocsin.config.settings import HubSettings\n"
+            "from tocsin.server import runtime, serving\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-            "with runtime._shared_folder(1) as folder:\n"
-            "    counters = runtime._make_counters(config.HubSettings(), folder)\n"
+            "with serving._shared_folder(1) as folder:\n"
+            "    counters = runtime._make_counters(HubSettings(), folder)\n"
             "    counters.count_page('green', 7)\n"
             "    print(*(each.name for each in counters.collect()))\n"
         )
