@@ -19,8 +19,9 @@ from tocsin.server.intake.evaluate import Evaluation, Evaluator, Sent
 from tocsin.server.intake.review import DECIDED, Reviewer
 from tocsin.server.intake.verbatim import NO_AGREEMENT, Depositor, deposited
 from tocsin.server.model import Account, Collection, OutboxTask, Record, Submission
+from tocsin.server.publishing.batch import Batch, StalePreconditions
 from tocsin.server.publishing.public_ids import sort_by_references
-from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
+from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.store import Store, Transaction, TransactionTooLarge
 
 _DISABLED = Finding(

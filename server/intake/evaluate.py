@@ -46,7 +46,8 @@ from tocsin.server.examination.examiner import (
 )
 from tocsin.server.intake.queue import Limits
 from tocsin.server.model import OPERATOR_SLUG, Account, Agreement, Collection, Partner, Submission
-from tocsin.server.publishing.publisher import Batch, Preconditions, Publisher, StalePreconditions
+from tocsin.server.publishing.batch import Batch, Preconditions, StalePreconditions
+from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.publishing.references import (
     find_definitions,
     find_replaced_authors,

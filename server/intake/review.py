@@ -62,7 +62,8 @@ from tocsin.server.model import (
     Submission,
 )
 from tocsin.server.publishing.attribution import choose_end_of_authors
-from tocsin.server.publishing.publisher import Batch, Publisher, Settlement, StalePreconditions
+from tocsin.server.publishing.batch import Batch, StalePreconditions
+from tocsin.server.publishing.publisher import Publisher, Settlement
 from tocsin.server.publishing.references import find_definitions
 from tocsin.server.publishing.verdicts import (
     merge_held_records,

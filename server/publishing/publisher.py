@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.markings.granular import layers_of, stricter_properties
 from tocsin.admission.markings.revoked_definitions import is_ended_definition
 from tocsin.admission.markings.tlp import marking_ids, tlp_definition
@@ -41,8 +40,6 @@ from tocsin.admission.timestamps import micros
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.model import (
     ArrivedIds,
-    Collection,
-    Partner,
     PendingReferences,
     PublicObject,
     Record,
@@ -50,10 +47,14 @@ from tocsin.server.model import (
     ReviewKind,
     RevocationReason,
 )
-from tocsin.server.publishing.attribution import (
-    can_be_shared,
-    find_subject,
-    translates_version,
+from tocsin.server.publishing.attribution import can_be_shared, find_subject, translates_version
+from tocsin.server.publishing.batch import (
+    Batch,
+    ReviewRoom,
+    SettledCandidate,
+    SettlementTask,
+    SourceIds,
+    conclude,
 )
 from tocsin.server.publishing.earlier_reviews import EarlierReviews, Question, SentBy
 from tocsin.server.publishing.public_ids import (
@@ -133,86 +134,6 @@ _IDENTIFYING = (
 
 
 @dataclass(frozen=True, slots=True)
-class Preconditions:
-    """The facts that a batch was evaluated by, which may change before it settles."""
-
-    partners: int
-    """The revision of the partners."""
-    exclusions: int
-    """The revision of the exclusion list."""
-
-
-class StalePreconditions(Exception):
-    """Something was decided since the batch was evaluated: evaluate it again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A slice of one submission, evaluated."""
-
-    submission: str
-    partner: Partner
-    """The partner, with the consent that holds for this submission."""
-    account: str
-    collection: str
-    """Collection id."""
-    candidates: tuple[Candidate, ...]
-    refs: Mapping[str, PublicRef]
-    """The public meaning of each source id of the whole submission."""
-    authors: frozenset[str]
-    """Identities in whose place the hub's own stands."""
-    received: int
-    now: int
-    preconditions: Preconditions
-    feeds: Sequence[Collection] | None = None
-    """The hub's feeds, if they were looked up."""
-    waived: frozenset[str] = frozenset()
-    """Rules that a reviewer has overruled."""
-    is_review: bool = False
-    """Its object waits already: if it must wait on, it takes no further room."""
-    refused: frozenset[str] = frozenset()
-    """Source ids of the whole submission that were refused."""
-    unmarked: frozenset[str] = frozenset()
-    """Source ids of marking definitions without a level of their own."""
-    sees: Tlp = Tlp.CLEAR
-    """The strictest level that the submitter may read; what is stricter does not exist for it."""
-    audience: Audience = EVERYBODY
-    """The partners to which it may go."""
-    defined: frozenset[str] = frozenset()
-    """Marking definitions that the partner sent before, or reads, and that were at hand."""
-    places: Mapping[str, int] = field(default_factory=dict)
-    """The place of the last object under each source id among those of a submission of several
-    batches, in the order in which they are settled."""
-    first: int = 0
-    """The place of the first of the candidates: the number of those that were settled before."""
-
-    def settled_before(self, sources: Set[str]) -> frozenset[str]:
-        """Those of these ids that earlier batches of the submission have settled.
-
-        The database has the objects that they stand for; in `refs` are those that were foreseen.
-        """
-        settled = {each for each in sources if self.places.get(each, self.first) < self.first}
-        return frozenset(settled - self.authors)
-
-    def contribution(self, candidate: Candidate, version: str) -> Contribution:
-        """A candidate as its partner's contribution."""
-        return Contribution(
-            partner=self.partner.slug,
-            source_id=str(candidate.source_id),
-            version=version,
-            received=self.received,
-            tlp=candidate.effective_tlp,
-            scope=candidate.scope,
-            object=candidate.published or candidate.object or {},
-            raw=candidate.raw,
-            reliability=self.partner.reliability,
-            group=self.partner.group,
-            may_be_named=self.partner.consent in CONSENTS_TO_NAME,
-            unmarked=candidate.source_id in self.unmarked,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Settlement:
     """The outcome of a batch."""
 
@@ -258,9 +179,9 @@ class Publisher:
         """Publish a batch and write all of it but the submission's own state."""
         work = UnitOfWork.begin(txn, self.config, batch.now, batch.feeds)
         limit = 0 if batch.is_review else self.config.max_waiting_reviews
-        room = _ReviewRoom(txn, batch.partner.slug, limit)
+        room = ReviewRoom(txn, batch.partner.slug, limit)
         reviews = _find_reviews_of(txn, batch)
-        task = _Task(batch, work, self.ids, _load(work, batch), room, reviews)
+        task = SettlementTask(batch, work, self.ids, _load(work, batch), room, reviews)
         authors = _replace_authors(task)
         ordered = sort_by_references(batch.candidates)
         outcomes = [_admit_to_reviews(task, _settle_candidate(task, c)) for c in ordered]
@@ -319,138 +240,7 @@ class Publisher:
             self.complete(txn, arrivals, "", now)
 
 
-@dataclass(slots=True)
-class _SourceIds:
-    """The meaning of ids while a batch is settled: the partner's own and those it references."""
-
-    stored: Mapping[str, str]
-    """Public ids of the partner's own ids before this batch; empty: refused."""
-    refs: dict[str, PublicRef]
-    """The public id of each id that may be referenced now; unknown ids are missing."""
-    revoked: set[str]
-    """Own ids that the partner revoked, in this batch or before; they cannot be used again."""
-    waiting: dict[str, int]
-    """The newest version held for its references, by own id, in µs since 1970 UTC."""
-    held: set[str]
-    """Own ids that the batch revokes and under which something waits for a reviewer."""
-    assigned: dict[str, str] = field(default_factory=dict)
-    """Own ids that stand for something else since this batch."""
-    withdrawn: dict[str, str] = field(default_factory=dict)
-    """Own ids that the batch revokes, with what they stood for."""
-    revoked_again: set[str] = field(default_factory=set)
-    """Those that were revoked before, and under which something waited since."""
-
-    def public_id(self, source: str) -> str:
-        """The public id that an own id has now; empty if it has none."""
-        return self.assigned.get(source) or self.stored.get(source, "")
-
-    def assign(self, source: str, public: str) -> None:
-        """Let an own id stand for a public object from now on."""
-        if source and (source in self.assigned or self.stored.get(source) != public):
-            self.assigned[source] = public
-
-    def give_up(self, source: str) -> None:
-        """Let nothing wait for an id under which nothing was ever published."""
-        if source not in self.stored and source not in self.assigned:
-            self.assign(source, "")
-
-    def note_waiting(self, candidate: Candidate) -> None:
-        """Note that a candidate waits: nothing refers to its id meanwhile."""
-        source, version = str(candidate.source_id), candidate.source_version
-        self.refs.pop(source, None)
-        if version:
-            self.waiting[source] = max(micros(version), self.waiting.get(source, 0))
-
-    def revoke(self, source: str, public: str) -> None:
-        """Note that the batch revokes an own id."""
-        if source not in self.revoked:
-            self.revoked.add(source)
-            self.withdrawn[source] = public
-        elif source in self.held:
-            self.revoked_again.add(source)
-
-
-@dataclass(slots=True)
-class _ReviewRoom:
-    """The number of reviews of one partner that may wait beside those that do."""
-
-    txn: Transaction
-    partner: str
-    limit: int
-    """0: no limit."""
-    left: int | None = None
-    """None until it is asked for: most batches leave no review."""
-
-    def take(self) -> bool:
-        """Take room for one more review; False if there is none left."""
-        if not self.limit:
-            return True
-        if self.left is None:
-            self.left = self.limit - self.txn.reviews.count_waiting_of(self.partner, self.limit)
-        self.left -= 1
-        return self.left >= 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A batch with what is needed to settle it."""
-
-    batch: Batch
-    work: UnitOfWork
-    ids: PublicIds
-    source_ids: _SourceIds
-    room: _ReviewRoom
-    reviews: EarlierReviews
-
-    @property
-    def hub(self) -> str:
-        return self.work.merge.config.hub
-
-    def find_own(self, public_id: str, source: str) -> Contribution | None:
-        """The partner's contribution under its id, if it is published there.
-
-        Where the partner may not read, one that has ended counts as gone, also if others
-        keep the object in force.
-        """
-        copy = self.work.find(public_id)
-        mine = copy.contribution(self.batch.partner.slug, source)
-        if mine is None or copy.public is None or copy.public.tlp <= self.batch.sees:
-            return mine
-        return mine if is_valid(mine, self.batch.now) else None
-
-    def is_hidden(self, new: Contribution, old: Contribution) -> bool:
-        """True if the submitter must not learn to what the references of its objects lead.
-
-        Which of the ids of one thing is in force tells if others reported it.
-        """
-        levels = (level for each in (new, old) for level, _ in layers_of(each))
-        return bool(new.sent and old.sent) and max(levels) > self.batch.sees
-
-    def is_same(self, new: Contribution, old: Contribution) -> bool:
-        """True if the submitter says the same again, as far as it may know."""
-        return new.sent == old.sent if self.is_hidden(new, old) else is_repeat(new, old)
-
-    def is_visible(self, public: PublicObject | None) -> bool:
-        """True if the submitter may read it.
-
-        An object for some partners only exists just for those that send the same.
-        """
-        if public is None or public.audience not in (EVERYBODY, self.batch.audience):
-            return False
-        return public.tlp <= self.batch.sees
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """A decision with what follows of it for other objects."""
-
-    decision: Decision
-    waits: PendingReferences | None = None
-    is_wider: bool = False
-    """The object may be seen more widely than before."""
-
-
-def _explain_precedence(task: _Task, decision: Decision) -> Decision:
+def _explain_precedence(task: SettlementTask, decision: Decision) -> Decision:
     """With a finding if the partner says something else under another id, and that counts.
 
     Only the whole batch tells: what comes later in it may take precedence.
@@ -465,7 +255,7 @@ def _explain_precedence(task: _Task, decision: Decision) -> Decision:
     return replace(decision, candidate=decision.candidate.with_findings(*findings))
 
 
-def _without_hidden_id(task: _Task, decision: Decision) -> Decision:
+def _without_hidden_id(task: SettlementTask, decision: Decision) -> Decision:
     """The decision without the id of an object that no feed shows to the submitter.
 
     Which of the ids of one thing is in force tells if others reported it.
@@ -475,7 +265,7 @@ def _without_hidden_id(task: _Task, decision: Decision) -> Decision:
     return replace(decision, public_id="") if hidden else decision
 
 
-def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
+def _load(work: UnitOfWork, batch: Batch) -> SourceIds:
     """Read the partner's ids, those that it references, and their objects, in one find each.
 
     Among its own ids are those of the definitions with which the candidates are marked.
@@ -498,7 +288,7 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     refs = dict.fromkeys(batch.refused, GONE) | foreseen
     refs |= resolve_references(work, partner, batch.sees, outside, found)
     waiting, held = _find_waiting_versions(work, batch), _find_held(work, batch)
-    return _SourceIds(stored, refs, revoked & own, waiting, held)
+    return SourceIds(stored, refs, revoked & own, waiting, held)
 
 
 def _find_targets(candidates: Iterable[Candidate]) -> set[str]:
@@ -533,7 +323,7 @@ def _is_revocation(candidate: Candidate) -> bool:
     return (candidate.object or {}).get("revoked") is True
 
 
-def _replace_authors(task: _Task) -> ArrivedIds | None:
+def _replace_authors(task: SettlementTask) -> ArrivedIds | None:
     """Put the hub in the place of identities that turned out to be the sender's.
 
     Returns those that are published; None if there are none.  If they ended now, readers would
@@ -552,7 +342,7 @@ def _replace_authors(task: _Task) -> ArrivedIds | None:
     return ArrivedIds(task.batch.partner.slug, names, ids) if published else None
 
 
-def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
+def _settle_candidate(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     source = candidate.source_id or ""
     if withdrawn := _withdraw(task, candidate):
         return withdrawn
@@ -561,12 +351,12 @@ def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
         if source not in task.batch.authors:
             public_id = task.source_ids.refs.get(source, GONE).id
             task.source_ids.assign(source, public_id)
-        return _Outcome(Decision(candidate, Verdict.DUPLICATE, public_id))
+        return SettledCandidate(Decision(candidate, Verdict.DUPLICATE, public_id))
     if candidate.verdict is Verdict.HELD and source in task.source_ids.revoked:
         return _refuse(task, candidate, PublicState.REVOKED)  # a reviewer could not release it
     if not candidate.is_open:
-        return _Outcome(_keep_admission_verdict(task, candidate))
-    if _is_hubs_own(task, candidate):
+        return SettledCandidate(_keep_admission_verdict(task, candidate))
+    if task.is_hubs_own(candidate):
         return _settle_own(task, candidate)
     if _says_that_it_has_ended(candidate):
         return _refuse(task, candidate, PublicState.ENDED_DEFINITION)
@@ -578,7 +368,7 @@ def _says_that_it_has_ended(candidate: Candidate) -> bool:
     return is_ended_definition(candidate.object or {})
 
 
-def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:
+def _settle_own(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     """The hub's own object comes back; what came with it may refer to it.
 
     A marking definition that has ended stays what it was: see `_has_ended_marking`.
@@ -587,10 +377,10 @@ def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:
     public = task.work.find_public(source)
     if public is not None and (not public.revoked or kind == "marking-definition"):
         task.source_ids.refs[source] = refer_to(public, task.batch.partner.slug)
-    return _conclude(candidate, find_row(PublicState.HUBS_OWN), source)
+    return conclude(candidate, find_row(PublicState.HUBS_OWN), source)
 
 
-def _admit_to_reviews(task: _Task, outcome: _Outcome) -> _Outcome:
+def _admit_to_reviews(task: SettlementTask, outcome: SettledCandidate) -> SettledCandidate:
     """The outcome, if it asks nothing or something new for which there is room; else without it."""
     decision = outcome.decision
     if not decision.asks:
@@ -607,7 +397,7 @@ def _admit_to_reviews(task: _Task, outcome: _Outcome) -> _Outcome:
     return outcome
 
 
-def _without_review(task: _Task, outcome: _Outcome) -> _Outcome:
+def _without_review(task: SettlementTask, outcome: SettledCandidate) -> SettledCandidate:
     """Refuse what would be held; leave what is published with texts removed as it is."""
     decision = outcome.decision
     source, own = decision.candidate.source_id or "", task.source_ids
@@ -632,7 +422,9 @@ def _find_reviews_of(txn: Transaction, batch: Batch) -> EarlierReviews:
     return EarlierReviews(txn, sent_by, ids)
 
 
-def _conclude_as_before(task: _Task, outcome: _Outcome, question: Question) -> _Outcome | None:
+def _conclude_as_before(
+    task: SettlementTask, outcome: SettledCandidate, question: Question
+) -> SettledCandidate | None:
     """The outcome of what was asked about before; None if it is a new question."""
     held = outcome.decision
     if held.verdict is not Verdict.HELD:
@@ -641,14 +433,14 @@ def _conclude_as_before(task: _Task, outcome: _Outcome, question: Question) -> _
     source, own = question.source_id, task.source_ids
     if submission := task.reviews.find_waiting(question):
         own.held.add(source)
-        return _conclude(held.candidate, _name_submission(OwnState.WAITING, submission))
+        return conclude(held.candidate, _name_submission(OwnState.WAITING, submission))
     mine = task.find_own(own.public_id(source), source)
     state, submission = task.reviews.find_decision(question, mine)
     if state is OwnState.REJECTED:
         own.give_up(source)
         if not own.public_id(source):
             own.refs[source] = GONE
-        return _conclude(held.candidate, _name_submission(state, submission))
+        return conclude(held.candidate, _name_submission(state, submission))
     return (
         None
         if mine is None or state is OwnState.NONE
@@ -656,7 +448,9 @@ def _conclude_as_before(task: _Task, outcome: _Outcome, question: Question) -> _
     )
 
 
-def _stay(task: _Task, candidate: Candidate, said: Candidate, mine: Contribution) -> _Outcome:
+def _stay(
+    task: SettlementTask, candidate: Candidate, said: Candidate, mine: Contribution
+) -> SettledCandidate:
     """Leave what a reviewer released as it is published; its references lead where they do now.
 
     `said` is the candidate as it was sent.
@@ -676,10 +470,10 @@ def _stay(task: _Task, candidate: Candidate, said: Candidate, mine: Contribution
         work.put(add_contribution(copy, moved, work.merge))
     own.refs[mine.source_id] = refer_to_own(copy, mine)
     row = find_row(PublicState.OWN, OwnState.RELEASED)
-    return _conclude(_without_questions(candidate), row, public_id)
+    return conclude(_without_questions(candidate), row, public_id)
 
 
-def _times_of_receipt(task: _Task, sources: Set[str]) -> dict[str, int]:
+def _times_of_receipt(task: SettlementTask, sources: Set[str]) -> dict[str, int]:
     found = ((s, task.find_own(task.source_ids.public_id(s), s)) for s in sources)
     return {source: each.received for source, each in found if each is not None}
 
@@ -699,7 +493,7 @@ def _without_questions(candidate: Candidate) -> Candidate:
     return replace(candidate, findings=tuple(each for each in left if each.message != STAYS))
 
 
-def _keep_admission_verdict(task: _Task, candidate: Candidate) -> Decision:
+def _keep_admission_verdict(task: SettlementTask, candidate: Candidate) -> Decision:
     """Held or refused by admission; what was published under the id before stays."""
     source, own = candidate.source_id or "", task.source_ids
     if candidate.verdict is Verdict.REFUSED:
@@ -710,10 +504,10 @@ def _keep_admission_verdict(task: _Task, candidate: Candidate) -> Decision:
     return Decision(candidate, candidate.verdict, waits_for=waits_for)
 
 
-def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
+def _withdraw(task: SettlementTask, candidate: Candidate) -> SettledCandidate | None:
     """Carry a revocation out, which needs no reviewer whatever else it says; None if it is none."""
     source = candidate.source_id or ""
-    if not _is_revocation(candidate) or candidate.from_hub or _is_hubs_own(task, candidate):
+    if not _is_revocation(candidate) or candidate.from_hub or task.is_hubs_own(candidate):
         return None
     own, work = task.source_ids, task.work
     name = own.public_id(source)
@@ -721,7 +515,7 @@ def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
     if sent is None and (identity := _end_author(task, source)):
         own.revoke(source, identity)
         candidate = replace(candidate, verdict=Verdict.OPEN, findings=())
-        return _conclude(candidate, find_row(PublicState.OWN, OwnState.WITHDRAWN), identity)
+        return conclude(candidate, find_row(PublicState.OWN, OwnState.WITHDRAWN), identity)
     if sent is None:
         if candidate.verdict is Verdict.DUPLICATE or not source or _has_no_valid_id(candidate):
             return None
@@ -738,7 +532,7 @@ def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
     else:
         work.put(remove_contribution(work.find(name), sent, work.merge))
         state = OwnState.WITHDRAWN
-    return _conclude(candidate, find_row(PublicState.OWN, state), name)
+    return conclude(candidate, find_row(PublicState.OWN, state), name)
 
 
 def _has_no_valid_id(candidate: Candidate) -> bool:
@@ -747,7 +541,7 @@ def _has_no_valid_id(candidate: Candidate) -> bool:
     return any(each.path == "id" for each in refused)
 
 
-def _end_author(task: _Task, source: str) -> str:
+def _end_author(task: SettlementTask, source: str) -> str:
     """End an identity that would end later, because its partner revokes it; its id, or empty."""
     if source not in task.batch.authors:
         return ""
@@ -770,17 +564,7 @@ def _find_authors(work: UnitOfWork, authors: ArrivedIds) -> list[tuple[str, Cont
     ]
 
 
-def _is_hubs_own(task: _Task, candidate: Candidate) -> bool:
-    """True if the hub's own object comes back; not of an SCO, whose id follows from its value."""
-    subject = candidate.object or {}
-    public = task.work.find_public(candidate.source_id or "")
-    own = candidate.source_id == task.hub or task.is_visible(public)
-    return own and not (
-        is_observable_type(str(subject.get("type"))) and has_contributing_properties(subject)
-    )
-
-
-def _publish(task: _Task, candidate: Candidate) -> _Outcome:
+def _publish(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     """Resolve an open candidate's references and its public id, then merge it."""
     refs = task.source_ids.refs
     resolved = _resolve(task, candidate)
@@ -819,8 +603,8 @@ def _as_it_waits(candidate: Candidate, known: Mapping[str, PublicRef]) -> Candid
 
 
 def _conclude_if_blocked(
-    task: _Task, held: Candidate, resolved: ResolvedCandidate
-) -> _Outcome | None:
+    task: SettlementTask, held: Candidate, resolved: ResolvedCandidate
+) -> SettledCandidate | None:
     """The outcome of a candidate that cannot be merged now; None if it can.
 
     `held` is the candidate as it was sent.  Duplicate if a newer version is held; held if
@@ -838,7 +622,7 @@ def _conclude_if_blocked(
         return _wait(task, held, PublicState.INCOMPLETE, missing)
     if _is_older_than_what_waits(task, candidate):
         task.source_ids.refs.pop(str(candidate.source_id), None)
-        return _conclude(candidate, find_row(PublicState.ABSENT, OwnState.NEWER_HELD))
+        return conclude(candidate, find_row(PublicState.ABSENT, OwnState.NEWER_HELD))
     if missing:
         return _wait(task, held, PublicState.INCOMPLETE, missing)
     if stricter := _find_stricter_targets(task, held, candidate):
@@ -848,7 +632,7 @@ def _conclude_if_blocked(
     return None
 
 
-def _has_ended_marking(task: _Task, sent: Candidate) -> bool:
+def _has_ended_marking(task: SettlementTask, sent: Candidate) -> bool:
     """True if it is marked with a definition that was refused or has ended.
 
     Published with it, its readers would see it without its terms.  A reviewer may decide so.
@@ -861,7 +645,7 @@ def _has_ended_marking(task: _Task, sent: Candidate) -> bool:
     return any(_has_ended(task, id_) for layer in layers for id_ in _other_markings(layer))
 
 
-def _is_published_version(task: _Task, sent: Candidate) -> bool:
+def _is_published_version(task: SettlementTask, sent: Candidate) -> bool:
     """True if this version is published, without what a reviewer was asked about."""
     source = str(sent.source_id)
     stays = task.find_own(task.source_ids.public_id(source), source)
@@ -873,7 +657,7 @@ def _other_markings(subject: StixObject) -> Set[str]:
     return set(marking_ids(subject)) - TLP_DEFINITIONS
 
 
-def _has_ended(task: _Task, definition: str) -> bool:
+def _has_ended(task: SettlementTask, definition: str) -> bool:
     """True if a definition was refused, or the submitter's own part in it has ended.
 
     The parts of others do not count: the answer must not show them.
@@ -891,7 +675,9 @@ def _has_ended(task: _Task, definition: str) -> bool:
     return copy.public.revoked if task.is_visible(copy.public) else is_own
 
 
-def _hold_unresolved(task: _Task, held: Candidate, resolved: ResolvedCandidate) -> _Outcome:
+def _hold_unresolved(
+    task: SettlementTask, held: Candidate, resolved: ResolvedCandidate
+) -> SettledCandidate:
     """Hold what is marked with a definition that has ended and leads nowhere for its sender.
 
     A duplicate if it is published as it was sent.
@@ -905,18 +691,18 @@ def _hold_unresolved(task: _Task, held: Candidate, resolved: ResolvedCandidate) 
     work, again = task.work, replace(stays, received=task.batch.received)
     work.put(confirm_contribution(work.find(public_id), stays, again, work.merge))
     task.source_ids.refs[source] = refer_to_own(work.find(public_id), stays)
-    return _conclude(candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
+    return conclude(candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
 
 
 def _wait(
-    task: _Task, candidate: Candidate, state: PublicState, waits_for: tuple[str, ...]
-) -> _Outcome:
+    task: SettlementTask, candidate: Candidate, state: PublicState, waits_for: tuple[str, ...]
+) -> SettledCandidate:
     """Hold a candidate until others have arrived."""
     task.source_ids.note_waiting(candidate)
-    return _conclude(candidate, find_row(state), waits_for=waits_for)
+    return conclude(candidate, find_row(state), waits_for=waits_for)
 
 
-def _is_older_than_what_waits(task: _Task, candidate: Candidate) -> bool:
+def _is_older_than_what_waits(task: SettlementTask, candidate: Candidate) -> bool:
     """True if a newer version waits under the same id.
 
     The newer version may wait for objects of a stricter level.  If the older one were published
@@ -927,7 +713,9 @@ def _is_older_than_what_waits(task: _Task, candidate: Candidate) -> bool:
     return waiting is not None and bool(version) and micros(str(version)) < waiting
 
 
-def _find_stricter_targets(task: _Task, sent: Candidate, raised: Candidate) -> tuple[str, ...]:
+def _find_stricter_targets(
+    task: SettlementTask, sent: Candidate, raised: Candidate
+) -> tuple[str, ...]:
     """The references that raise a candidate above the partner's earlier version of it.
 
     Withdrawing the earlier version would show its readers that something stricter exists.
@@ -941,7 +729,9 @@ def _find_stricter_targets(task: _Task, sent: Candidate, raised: Candidate) -> t
     return _names(_stricter_references(task, sent, stays.tlp))
 
 
-def _find_stricter_observables(task: _Task, sent: Candidate, raised: Candidate) -> tuple[str, ...]:
+def _find_stricter_observables(
+    task: SettlementTask, sent: Candidate, raised: Candidate
+) -> tuple[str, ...]:
     """The observables that raise a candidate, under all ids by which they may arrive.
 
     An observable is one object at all levels, and a less strict report of it may still come.  If
@@ -960,7 +750,7 @@ def _names(references: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in references.items() for name in names))
 
 
-def _stricter_references(task: _Task, sent: Candidate, level: Tlp) -> dict[str, str]:
+def _stricter_references(task: SettlementTask, sent: Candidate, level: Tlp) -> dict[str, str]:
     """The required references to objects above a level, with the objects' public ids.
 
     Those to objects of the same submission are left out.
@@ -975,7 +765,9 @@ def _stricter_references(task: _Task, sent: Candidate, level: Tlp) -> dict[str, 
     return found
 
 
-def _subject_state(task: _Task, resolved: ResolvedCandidate, subject: str) -> PublicState | None:
+def _subject_state(
+    task: SettlementTask, resolved: ResolvedCandidate, subject: str
+) -> PublicState | None:
     """The state that forbids a statement about an object; None if its partner may make it.
 
     Where the partner may not read, others that it does not know of may lead; so no statement
@@ -997,7 +789,7 @@ def _subject_state(task: _Task, resolved: ResolvedCandidate, subject: str) -> Pu
 
 
 def _name_leading_id(
-    task: _Task, candidate: Candidate, subject: str, state: PublicState
+    task: SettlementTask, candidate: Candidate, subject: str, state: PublicState
 ) -> Candidate:
     """With a finding that names the own id that leads, if it translates a version of another."""
     leading = find_leading(task.work.find_public(subject), task.work.merge, candidate.effective_tlp)
@@ -1008,7 +800,9 @@ def _name_leading_id(
     return candidate.with_findings(explain_leading_id(leading.source_id))
 
 
-def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contribution) -> bool:
+def _is_current(
+    task: SettlementTask, candidate: Candidate, subject: str, leading: Contribution
+) -> bool:
     """True unless it translates another version of the partner's object than the published one.
 
     It stays current after a version with the same texts, so sending it again then is not an error.
@@ -1029,17 +823,17 @@ def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contri
     return mine is not None and mine.version == candidate.source_version
 
 
-def _refuse(task: _Task, candidate: Candidate, state: PublicState) -> _Outcome:
+def _refuse(task: SettlementTask, candidate: Candidate, state: PublicState) -> SettledCandidate:
     """Refuse what cannot be published; nothing waits for it."""
     source, own = str(candidate.source_id), task.source_ids
     stays = task.find_own(own.public_id(source), source)
     own.refs[source] = GONE
     own.give_up(source)
     candidate = candidate.with_findings(*explain_what_stays(stays))
-    return _conclude(candidate, find_row(state))
+    return conclude(candidate, find_row(state))
 
 
-def _resolve(task: _Task, candidate: Candidate) -> ResolvedCandidate:
+def _resolve(task: SettlementTask, candidate: Candidate) -> ResolvedCandidate:
     """The candidate with public ids; marking definitions that it misses are widened for it."""
     own, partner = task.source_ids, task.batch.partner.slug
     resolved = task.ids.resolve(candidate, own.refs)
@@ -1052,19 +846,21 @@ def _resolve(task: _Task, candidate: Candidate) -> ResolvedCandidate:
     return task.ids.resolve(candidate, own.refs)
 
 
-def _settle_copy(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
+def _settle_copy(task: SettlementTask, resolved: ResolvedCandidate) -> SettledCandidate:
     """Settle what says that the hub made it, under an id that the hub does not know."""
     candidate, own = resolved.candidate, task.source_ids
     task.work.load([resolved.id])
     known = task.work.find_public(_find_newest(task, resolved).id)
     if known is None or not task.is_visible(known):
-        return _conclude(candidate, find_row(PublicState.NOT_THE_HUBS))
+        return conclude(candidate, find_row(PublicState.NOT_THE_HUBS))
     own.refs[str(candidate.source_id)] = refer_to(known, task.batch.partner.slug)
     own.assign(str(candidate.source_id), known.id)
-    return _conclude(candidate, find_row(PublicState.HUBS_COPY), known.id)
+    return conclude(candidate, find_row(PublicState.HUBS_COPY), known.id)
 
 
-def _keep_published_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate | None:
+def _keep_published_id(
+    task: SettlementTask, resolved: ResolvedCandidate
+) -> ResolvedCandidate | None:
     """Under the id of what a reviewer was asked about, if its marking definition has ended since.
 
     The content of the definition, which is a part of its scope, is gone.  None if none has ended.
@@ -1081,7 +877,7 @@ def _keep_published_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCand
     return replace(resolved, candidate=candidate, id=name)
 
 
-def _find_living_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate:
+def _find_living_id(task: SettlementTask, resolved: ResolvedCandidate) -> ResolvedCandidate:
     """Under the first id that is not revoked, or that is this partner's own and was withdrawn.
 
     An expired object is published again, under the next id, if the new report is still valid.
@@ -1118,7 +914,7 @@ def _keeps_its_id(resolved: ResolvedCandidate) -> bool:
     return is_observable_type(str(subject["type"])) and has_contributing_properties(subject)
 
 
-def _find_newest(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate:
+def _find_newest(task: SettlementTask, resolved: ResolvedCandidate) -> ResolvedCandidate:
     """Under the newest id that was published; all before it are revoked."""
     work, newest = task.work, resolved
     first = work.find_public(resolved.id)
@@ -1139,7 +935,7 @@ def _has_expired(public: PublicObject) -> bool:
     return public.revocation_reason == RevocationReason.EXPIRED
 
 
-def _waits_since_restore(task: _Task, public: PublicObject) -> bool:
+def _waits_since_restore(task: SettlementTask, public: PublicObject) -> bool:
     """True if it ended after the backup that was restored, and no reviewer released it since.
 
     Which partners had it then is not known, so a report of it may be one that ended.  For who may
@@ -1166,7 +962,7 @@ class _Proposal:
     """The number of the id of `copy`."""
 
 
-def _merge(task: _Task, resolved: ResolvedCandidate, held: Candidate) -> _Outcome:
+def _merge(task: SettlementTask, resolved: ResolvedCandidate, held: Candidate) -> SettledCandidate:
     """Decide by the table, and carry the decision out; `held` is the candidate as it was sent."""
     if (released := _find_released(task, resolved.candidate)) is not None:
         return _stay(task, resolved.candidate, resolved.said, released)
@@ -1182,10 +978,10 @@ def _merge(task: _Task, resolved: ResolvedCandidate, held: Candidate) -> _Outcom
     task.work.note_report(copy.id)
     if row.effect is Effect.JOIN:
         return _join(task, proposal, public, own)
-    return _conclude(resolved.candidate, row, _keep(task, proposal, row, own))
+    return conclude(resolved.candidate, row, _keep(task, proposal, row, own))
 
 
-def _hold_marked(task: _Task, proposal: _Proposal, held: Candidate) -> _Outcome:
+def _hold_marked(task: SettlementTask, proposal: _Proposal, held: Candidate) -> SettledCandidate:
     """Hold what is marked with a definition that has ended; a duplicate if it is published so.
 
     It may seem to be another object than that, since the content of the definition is gone.
@@ -1198,10 +994,10 @@ def _hold_marked(task: _Task, proposal: _Proposal, held: Candidate) -> _Outcome:
         return _wait(task, held, PublicState.ENDED_MARKING, ())
     work.put(confirm_contribution(work.find(public_id), stays, new, work.merge))
     task.source_ids.refs[new.source_id] = refer_to_own(work.find(public_id), stays)
-    return _conclude(proposal.candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
+    return conclude(proposal.candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
 
 
-def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:
+def _keep(task: SettlementTask, proposal: _Proposal, row: Row, own: OwnState) -> str:
     """Carry out a decision by which nothing joins; the public id that is in force instead."""
     work, ids, copy, new = task.work, task.source_ids, proposal.copy, proposal.new
     before, mine = ids.public_id(new.source_id), task.find_own(copy.id, new.source_id)
@@ -1225,7 +1021,7 @@ def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:
     return copy.id
 
 
-def _propose(task: _Task, resolved: ResolvedCandidate) -> _Proposal:
+def _propose(task: SettlementTask, resolved: ResolvedCandidate) -> _Proposal:
     candidate, copy = resolved.candidate, task.work.find(resolved.id)
     if resolved.generation and copy.public is None:
         former = task.ids.generation(resolved, resolved.generation - 1)
@@ -1242,7 +1038,7 @@ def _propose(task: _Task, resolved: ResolvedCandidate) -> _Proposal:
     return _Proposal(candidate, copy, new, awaited, first_id, resolved.generation)
 
 
-def _public_state(task: _Task, copy: WorkingCopy, new: Contribution) -> PublicState:
+def _public_state(task: SettlementTask, copy: WorkingCopy, new: Contribution) -> PublicState:
     """The state of the object that a contribution would join."""
     public = copy.public
     if public is None:
@@ -1263,7 +1059,7 @@ def _public_state(task: _Task, copy: WorkingCopy, new: Contribution) -> PublicSt
     return PublicState.OWN if alone else PublicState.SHARED
 
 
-def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
+def _own_state(task: SettlementTask, proposal: _Proposal) -> OwnState:
     """Compare with the partner's earlier contribution: to another object, then to this one."""
     new, copy = proposal.new, proposal.copy
     if new.source_id in task.source_ids.revoked:
@@ -1289,7 +1085,7 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
     return state
 
 
-def _state_by_words(task: _Task, proposal: _Proposal) -> OwnState | None:
+def _state_by_words(task: SettlementTask, proposal: _Proposal) -> OwnState | None:
     """Compare by the partner's own words where what they refer to is hidden from it.
 
     None if the objects decide, or if it says something new.
@@ -1310,7 +1106,7 @@ def _state_by_words(task: _Task, proposal: _Proposal) -> OwnState | None:
     return OwnState.REPEATED if asks and state is OwnState.CONFLICTING else state
 
 
-def _as_said_before(task: _Task, proposal: _Proposal) -> _Proposal:
+def _as_said_before(task: SettlementTask, proposal: _Proposal) -> _Proposal:
     """With the version and times of the same words before: only their references have moved.
 
     The partner must not learn whether they have moved, so nothing else may depend on it.
@@ -1342,7 +1138,7 @@ def _compare_words(new: Contribution, said: Contribution, *, released: bool) -> 
     return OwnState.REPEATED if said.received == new.received else OwnState.CONFLICTING
 
 
-def _find_released(task: _Task, candidate: Candidate) -> Contribution | None:
+def _find_released(task: SettlementTask, candidate: Candidate) -> Contribution | None:
     """The contribution that a reviewer released in full, if rules would shorten it now."""
     rules = {each.rule for each in candidate.findings if each.action is Action.ASKED}
     if not rules or task.batch.is_review:
@@ -1355,7 +1151,7 @@ def _find_released(task: _Task, candidate: Candidate) -> Contribution | None:
     return mine if state is OwnState.RELEASED else None
 
 
-def _find_less_strict(task: _Task, new: Contribution) -> list[str]:
+def _find_less_strict(task: SettlementTask, new: Contribution) -> list[str]:
     """The ids under which the partner's definition is published less strictly than it is now."""
     if new.object["type"] != "marking-definition" or new.unmarked:
         return []
@@ -1370,7 +1166,7 @@ def _is_superseded(new: Contribution, there: Contribution) -> bool:
     return gap < 0 or (gap == 0 and there.received > new.received)
 
 
-def _is_withdrawn_often(task: _Task, copy: WorkingCopy) -> bool:
+def _is_withdrawn_often(task: SettlementTask, copy: WorkingCopy) -> bool:
     """True if the partner, of which nothing is published here, withdrew it several times."""
     if not copy.withdrawals:
         return False
@@ -1402,7 +1198,9 @@ def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: boo
     return OwnState.REPEATED if just_sent or asks else OwnState.CONFLICTING
 
 
-def _join(task: _Task, proposal: _Proposal, public: PublicState, before: OwnState) -> _Outcome:
+def _join(
+    task: SettlementTask, proposal: _Proposal, public: PublicState, before: OwnState
+) -> SettledCandidate:
     """Let the contribution join, and decide by what that adds to the object."""
     work, partner, copy, new = task.work, task.batch.partner.slug, proposal.copy, proposal.new
     mine = task.find_own(copy.id, new.source_id)
@@ -1428,16 +1226,16 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState, before: OwnStat
     if left and own is OwnState.SYNONYM and not task.is_hidden(new, new):
         candidate = candidate.with_findings(explain_joined_id(others))
     candidate = candidate.with_findings(*explain_narrowed_level(earlier, reports()))
-    decision = _conclude(candidate, find_row(public, own), copy.id).decision
+    decision = conclude(candidate, find_row(public, own), copy.id).decision
     waits: PendingReferences | None = None
     if proposal.awaited or (mine is not None and mine.unresolved_layers):
         sees, awaited = task.batch.sees, proposal.awaited
         waits = PendingReferences(copy.id, partner, sees, awaited, new.source_id)
     is_wider = copy.public is None or copy.public.revoked or copy.public.tlp > new.tlp
-    return _Outcome(replace(decision, joined=True), waits, is_wider)
+    return SettledCandidate(replace(decision, joined=True), waits, is_wider)
 
 
-def _find_reports(task: _Task, public_ids: Sequence[str]) -> list[Contribution]:
+def _find_reports(task: SettlementTask, public_ids: Sequence[str]) -> list[Contribution]:
     """The partner's own contributions to these objects that are published now."""
     found: list[Contribution] = []
     for name in dict.fromkeys(public_ids):
@@ -1446,7 +1244,7 @@ def _find_reports(task: _Task, public_ids: Sequence[str]) -> list[Contribution]:
     return [each for each in found if is_valid(each, task.batch.now)]
 
 
-def _note_generation(task: _Task, proposal: _Proposal) -> None:
+def _note_generation(task: SettlementTask, proposal: _Proposal) -> None:
     """Let the first id lead to the newest one, however many there are between them."""
     first = task.work.find(proposal.first_id)
     if first.public is None or first.public.generation >= proposal.generation:
@@ -1465,7 +1263,7 @@ def _joined_state(*, again: bool, others: bool, adds: bool) -> OwnState:
     return OwnState.OLDER if adds else OwnState.UNCHANGED
 
 
-def _leave_former_object(task: _Task, public_id: str, new: Contribution) -> bool:
+def _leave_former_object(task: SettlementTask, public_id: str, new: Contribution) -> bool:
     """Remove what the partner published about something else under the id; False if nothing.
 
     A definition with other content stays for the objects that carry it, and so does one that is
@@ -1487,22 +1285,3 @@ def _follows(new: Contribution, sent: Contribution) -> bool:
     if new.object["type"] != "marking-definition":
         return True
     return new.tlp >= sent.tlp and not is_another_definition(new, sent)
-
-
-def _conclude(
-    candidate: Candidate, row: Row, public_id: str = "", *, waits_for: tuple[str, ...] = ()
-) -> _Outcome:
-    """The decision that a row of the table makes."""
-    finding = row.finding
-    if finding is not None and waits_for:
-        finding = finding._replace(message=finding.message + ", ".join(waits_for[:5]))
-    findings = () if finding is None else (finding,)
-    if row.verdict is Verdict.HELD:
-        candidate, public_id = candidate.hold(*findings), ""
-    elif row.verdict is Verdict.REFUSED:
-        candidate, public_id = candidate.refuse(*findings), ""
-    else:
-        candidate = candidate.with_findings(*findings)
-    known = row.effect is Effect.CONFIRM
-    decision = Decision(candidate, row.verdict, public_id, waits_for[:MOST_AWAITED], is_known=known)
-    return _Outcome(decision)

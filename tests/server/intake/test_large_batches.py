@@ -14,8 +14,9 @@ from tocsin.admission.model import Candidate
 from tocsin.server.intake import admission
 from tocsin.server.model import Partner
 from tocsin.server.publishing import references
+from tocsin.server.publishing.batch import Batch
 from tocsin.server.publishing.public_ids import sort_by_references
-from tocsin.server.publishing.publisher import Batch, Publisher, Settlement
+from tocsin.server.publishing.publisher import Publisher, Settlement
 from tocsin.server.store import Store, Transaction, TransactionTooLarge
 
 

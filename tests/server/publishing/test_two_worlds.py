@@ -37,7 +37,7 @@ from tocsin.server.intake import review
 from tocsin.server.intake.evaluate import Evaluator
 from tocsin.server.model import Partner
 from tocsin.server.partners.partner_data import PartnerData
-from tocsin.server.publishing import public_objects, publisher, references
+from tocsin.server.publishing import batch, public_objects, publisher, references
 from tocsin.server.reports import object_report, search
 from tocsin.server.store.feeds.clock import MILLISECOND, HubClock, Windows
 
@@ -692,7 +692,7 @@ MUTATIONS: dict[str, Mutation] = {
         "post the names of members",
     ),
     "hidden reports keep an expired one alive": Mutation(
-        publisher,
+        batch,
         "is_valid",
         always(always(True)),
         "wait for what others extend",
