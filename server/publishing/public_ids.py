@@ -18,7 +18,7 @@ from tocsin.admission.markings.granular import (
     stricter_properties,
     withhold_parts,
 )
-from tocsin.admission.markings.tlp import TLP_2_IDS, defined_level
+from tocsin.admission.markings.tlp import TLP_2_IDS, defined_level, marking_ids
 from tocsin.admission.merge.identity import (
     contributing_properties,
     has_contributing_properties,
@@ -359,6 +359,12 @@ def objects_by_level(candidate: Candidate) -> list[StixObject]:
     """The candidate's object as each level sees it, the least strict first."""
     base = [candidate.object] if candidate.object is not None else []
     return base + [layer for _, layer in candidate.stricter_layers]
+
+
+def further_markings(candidate: Candidate) -> set[str]:
+    """The definitions with which a candidate is marked at any level, but for those of TLP."""
+    layers = objects_by_level(candidate)
+    return {id_ for layer in layers for id_ in marking_ids(layer)} - TLP_DEFINITIONS
 
 
 def _is_public(target: str, known: Mapping[str, PublicRef]) -> bool:

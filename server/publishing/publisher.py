@@ -12,7 +12,7 @@ from functools import partial
 
 from tocsin.admission.markings.granular import layers_of, stricter_properties
 from tocsin.admission.markings.revoked_definitions import is_ended_definition
-from tocsin.admission.markings.tlp import marking_ids, tlp_definition
+from tocsin.admission.markings.tlp import tlp_definition
 from tocsin.admission.merge.content import (
     as_known_at,
     has_same_words,
@@ -20,7 +20,7 @@ from tocsin.admission.merge.content import (
     version_gap,
     with_references_of,
 )
-from tocsin.admission.merge.identity import has_contributing_properties, is_observable_type
+from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,
     Action,
@@ -38,15 +38,7 @@ from tocsin.admission.stix.references import (
 )
 from tocsin.admission.timestamps import micros
 from tocsin.server.examination.examiner import parse_candidate
-from tocsin.server.model import (
-    ArrivedIds,
-    PendingReferences,
-    PublicObject,
-    Record,
-    Review,
-    ReviewKind,
-    RevocationReason,
-)
+from tocsin.server.model import ArrivedIds, PendingReferences, Record, Review, ReviewKind
 from tocsin.server.publishing.attribution import can_be_shared, find_subject, translates_version
 from tocsin.server.publishing.batch import (
     Batch,
@@ -58,12 +50,12 @@ from tocsin.server.publishing.batch import (
 )
 from tocsin.server.publishing.earlier_reviews import EarlierReviews, Question, SentBy
 from tocsin.server.publishing.public_ids import (
-    GENERATIONS,
     GONE,
     TLP_DEFINITIONS,
     PublicIds,
     PublicRef,
     ResolvedCandidate,
+    further_markings,
     leave_out_authors,
     lists_only_authors,
     objects_by_level,
@@ -100,10 +92,19 @@ from tocsin.server.publishing.references import (
     widen_definitions,
     without_waiting_layers,
 )
+from tocsin.server.publishing.revocations import (
+    choose_public_id,
+    definition_has_ended,
+    find_authors,
+    find_newest_id,
+    has_expired,
+    is_revocation,
+    waits_since_restore,
+    withdraw,
+)
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.publishing.verdicts import (
     MOST_TRANSLATIONS,
-    RESTORED,
     STAYS,
     TEXT_NOT_QUEUED,
     TOO_MANY_WAITING,
@@ -125,12 +126,6 @@ from tocsin.server.publishing.verdicts import (
 )
 from tocsin.server.publishing.withdrawals import is_withdrawn_often
 from tocsin.server.store import Transaction
-
-_IDENTIFYING = (
-    *("type", "pattern", "pattern_type", "relationship_type", "source_ref", "target_ref"),
-    "object_marking_refs",
-)
-"""Properties that, with its source id, say which thing a contribution is about, and its scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +218,7 @@ class Publisher:
         """
         partner = txn.accounts.find_partner(authors.partner)
         work = UnitOfWork.begin(txn, self.config, now)
-        left = _find_authors(work, authors)
+        left = find_authors(work, authors)
         if partner is not None and partner.consent in CONSENTS_TO_NAME:
             ids = {each.source_id: name for name, each in left}
             txn.add_public_ids(authors.partner, "named", ids)
@@ -274,8 +269,7 @@ def _load(work: UnitOfWork, batch: Batch) -> SourceIds:
     own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
     targets = _find_targets(opened)
     before = batch.settled_before(targets)
-    for layer in (layer for c in opened for layer in objects_by_level(c)):
-        own.update(_other_markings(layer))
+    own.update(id_ for c in opened for id_ in further_markings(c))
     outside = (targets - batch.refs.keys()) | before
     partner = batch.partner.slug
     names = own | outside
@@ -314,13 +308,9 @@ def _find_waiting_versions(work: UnitOfWork, batch: Batch) -> dict[str, int]:
 
 def _find_held(work: UnitOfWork, batch: Batch) -> set[str]:
     """The ids that the batch revokes while something waits under them for a reviewer."""
-    ids = {c.source_id for c in batch.candidates if c.source_id and _is_revocation(c)}
+    ids = {c.source_id for c in batch.candidates if c.source_id and is_revocation(c)}
     reviews = work.txn.reviews.list_waiting_under(batch.partner.slug, ids) if ids else ()
     return {each.source_id for each in reviews if each.kind is ReviewKind.HELD}
-
-
-def _is_revocation(candidate: Candidate) -> bool:
-    return (candidate.object or {}).get("revoked") is True
 
 
 def _replace_authors(task: SettlementTask) -> ArrivedIds | None:
@@ -344,7 +334,7 @@ def _replace_authors(task: SettlementTask) -> ArrivedIds | None:
 
 def _settle_candidate(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     source = candidate.source_id or ""
-    if withdrawn := _withdraw(task, candidate):
+    if withdrawn := withdraw(task, candidate):
         return withdrawn
     if candidate.verdict is Verdict.DUPLICATE:
         public_id = task.hub
@@ -504,66 +494,6 @@ def _keep_admission_verdict(task: SettlementTask, candidate: Candidate) -> Decis
     return Decision(candidate, candidate.verdict, waits_for=waits_for)
 
 
-def _withdraw(task: SettlementTask, candidate: Candidate) -> SettledCandidate | None:
-    """Carry a revocation out, which needs no reviewer whatever else it says; None if it is none."""
-    source = candidate.source_id or ""
-    if not _is_revocation(candidate) or candidate.from_hub or task.is_hubs_own(candidate):
-        return None
-    own, work = task.source_ids, task.work
-    name = own.public_id(source)
-    sent = task.find_own(name, source)
-    if sent is None and (identity := _end_author(task, source)):
-        own.revoke(source, identity)
-        candidate = replace(candidate, verdict=Verdict.OPEN, findings=())
-        return conclude(candidate, find_row(PublicState.OWN, OwnState.WITHDRAWN), identity)
-    if sent is None:
-        if candidate.verdict is Verdict.DUPLICATE or not source or _has_no_valid_id(candidate):
-            return None
-        if ended := work.find(name).contribution(task.batch.partner.slug, source):
-            work.put(remove_contribution(work.find(name), ended, work.merge))
-        name = ""
-        own.refs[source] = GONE
-    own.revoke(source, name)
-    candidate = replace(candidate, verdict=Verdict.OPEN, findings=())
-    if sent is None:
-        own.give_up(source)
-        held = source in own.held
-        state = OwnState.HELD_WITHDRAWN if held else OwnState.NOTHING_TO_WITHDRAW
-    else:
-        work.put(remove_contribution(work.find(name), sent, work.merge))
-        state = OwnState.WITHDRAWN
-    return conclude(candidate, find_row(PublicState.OWN, state), name)
-
-
-def _has_no_valid_id(candidate: Candidate) -> bool:
-    """True if its id is refused: nothing can have been published under it, and it is a mistake."""
-    refused = (each for each in candidate.findings if each.action is Action.REFUSED)
-    return any(each.path == "id" for each in refused)
-
-
-def _end_author(task: SettlementTask, source: str) -> str:
-    """End an identity that would end later, because its partner revokes it; its id, or empty."""
-    if source not in task.batch.authors:
-        return ""
-    for each in task.work.txn.outbox.find_of_authors(task.batch.partner.slug):
-        for name, sent in _find_authors(task.work, each.arrived):
-            if sent.source_id == source:
-                task.work.put(remove_identity(task.work.find(name), sent, task.work.merge))
-                return name
-    return ""
-
-
-def _find_authors(work: UnitOfWork, authors: ArrivedIds) -> list[tuple[str, Contribution]]:
-    """The identities that are published still, each with what the partner sent."""
-    work.load(authors.public_ids)
-    return [
-        (name, each)
-        for name in sorted(authors.public_ids)
-        for each in work.find(name).contributions
-        if each.partner == authors.partner and each.source_id in authors.source_ids
-    ]
-
-
 def _publish(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     """Resolve an open candidate's references and its public id, then merge it."""
     refs = task.source_ids.refs
@@ -584,7 +514,7 @@ def _publish(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     subject = find_subject(resolved.rewriting.object)
     if subject and (state := _subject_state(task, resolved, subject)) is not None:
         return _refuse(task, _name_leading_id(task, candidate, subject, state), state)
-    living = _keep_published_id(task, resolved) or _find_living_id(task, resolved)
+    living = choose_public_id(task, resolved)
     level = candidate.effective_tlp
     parts = stricter_properties(published_layers([(level, living.rewriting), *living.stricter]))
     refs[str(candidate.source_id)] = PublicRef(living.id, level, parts)
@@ -616,7 +546,10 @@ def _conclude_if_blocked(
     missing = tuple(t for t in missing if t not in refs or not refs[t].replaces_author)
     if "marking" in task.batch.waived:
         missing = tuple(each for each in missing if not each.startswith("marking-definition"))
-    elif any(each.startswith("marking-definition") and _has_ended(task, each) for each in missing):
+    elif any(
+        each.startswith("marking-definition") and definition_has_ended(task, each)
+        for each in missing
+    ):
         return _hold_unresolved(task, held, resolved)
     if missing and task.batch.is_review:  # what came is hidden from its partner: nothing happens
         return _wait(task, held, PublicState.INCOMPLETE, missing)
@@ -641,8 +574,7 @@ def _has_ended_marking(task: SettlementTask, sent: Candidate) -> bool:
         return False
     if task.batch.is_review and _is_published_version(task, sent):
         return False
-    layers = objects_by_level(sent)
-    return any(_has_ended(task, id_) for layer in layers for id_ in _other_markings(layer))
+    return any(definition_has_ended(task, each) for each in further_markings(sent))
 
 
 def _is_published_version(task: SettlementTask, sent: Candidate) -> bool:
@@ -650,29 +582,6 @@ def _is_published_version(task: SettlementTask, sent: Candidate) -> bool:
     source = str(sent.source_id)
     stays = task.find_own(task.source_ids.public_id(source), source)
     return stays is not None and stays.version == (sent.source_version or "")
-
-
-def _other_markings(subject: StixObject) -> Set[str]:
-    """The definitions with which an object is marked, but for those of TLP."""
-    return set(marking_ids(subject)) - TLP_DEFINITIONS
-
-
-def _has_ended(task: SettlementTask, definition: str) -> bool:
-    """True if a definition was refused, or the submitter's own part in it has ended.
-
-    The parts of others do not count: the answer must not show them.
-    """
-    own, work = task.source_ids, task.work
-    if own.refs.get(definition) == GONE or definition in own.revoked:
-        return True
-    is_own = definition in own.assigned or definition in own.stored
-    name = own.public_id(definition) if is_own else definition
-    copy = work.find(name)
-    if is_own and any(c.partner == task.batch.partner.slug for c in copy.contributions):
-        return False
-    if copy.public is None:
-        return is_own and not name
-    return copy.public.revoked if task.is_visible(copy.public) else is_own
 
 
 def _hold_unresolved(
@@ -850,100 +759,12 @@ def _settle_copy(task: SettlementTask, resolved: ResolvedCandidate) -> SettledCa
     """Settle what says that the hub made it, under an id that the hub does not know."""
     candidate, own = resolved.candidate, task.source_ids
     task.work.load([resolved.id])
-    known = task.work.find_public(_find_newest(task, resolved).id)
+    known = task.work.find_public(find_newest_id(task, resolved).id)
     if known is None or not task.is_visible(known):
         return conclude(candidate, find_row(PublicState.NOT_THE_HUBS))
     own.refs[str(candidate.source_id)] = refer_to(known, task.batch.partner.slug)
     own.assign(str(candidate.source_id), known.id)
     return conclude(candidate, find_row(PublicState.HUBS_COPY), known.id)
-
-
-def _keep_published_id(
-    task: SettlementTask, resolved: ResolvedCandidate
-) -> ResolvedCandidate | None:
-    """Under the id of what a reviewer was asked about, if its marking definition has ended since.
-
-    The content of the definition, which is a part of its scope, is gone.  None if none has ended.
-    """
-    source, new = str(resolved.candidate.source_id), resolved.rewriting.object
-    name = task.source_ids.public_id(source)
-    stays = task.find_own(name, source) if task.batch.is_review else None
-    if stays is None or any(new.get(each) != stays.object.get(each) for each in _IDENTIFYING):
-        return None
-    layers = objects_by_level(resolved.candidate)
-    if not any(_has_ended(task, id_) for layer in layers for id_ in _other_markings(layer)):
-        return None
-    candidate = replace(resolved.candidate, scope=stays.scope)
-    return replace(resolved, candidate=candidate, id=name)
-
-
-def _find_living_id(task: SettlementTask, resolved: ResolvedCandidate) -> ResolvedCandidate:
-    """Under the first id that is not revoked, or that is this partner's own and was withdrawn.
-
-    An expired object is published again, under the next id, if the new report is still valid.
-    """
-    work, batch, ids = task.work, task.batch, task.ids
-    work.load([resolved.id])
-    first = work.find_public(resolved.id)
-    if first is None or not first.revoked or _keeps_its_id(resolved):
-        return resolved
-    newest = _find_newest(task, resolved)
-    level = resolved.candidate.effective_tlp
-    valid = resolved.is_valid(batch.now) or level > batch.sees  # nobody says what expired there
-    own = work.find_public(task.source_ids.public_id(str(resolved.candidate.source_id)))
-    if own is not None and own.revoked and not (_has_expired(own) and valid):
-        former = (ids.generation(resolved, n) for n in range(newest.generation + 1))
-        if found := next((each for each in former if each.id == own.id), None):
-            return found
-    public = work.find_public(newest.id)
-    if public is None or not public.revoked:
-        return newest
-    if _has_expired(public) and not valid:
-        return newest
-    if _waits_since_restore(task, public):
-        return newest
-    return ids.generation(resolved, newest.generation + 1)
-
-
-def _keeps_its_id(resolved: ResolvedCandidate) -> bool:
-    """True for an observable whose id follows from its value, also after a revocation.
-
-    It is one object at all levels: if stricter reports of it are left, they keep it in force.
-    """
-    subject = resolved.rewriting.object
-    return is_observable_type(str(subject["type"])) and has_contributing_properties(subject)
-
-
-def _find_newest(task: SettlementTask, resolved: ResolvedCandidate) -> ResolvedCandidate:
-    """Under the newest id that was published; all before it are revoked."""
-    work, newest = task.work, resolved
-    first = work.find_public(resolved.id)
-    if first is None or not first.revoked:
-        return resolved
-    number = max(first.generation, 1)
-    while True:
-        every = [task.ids.generation(resolved, number + n) for n in range(GENERATIONS)]
-        work.load([each.id for each in every])
-        for each in every:
-            if work.find_public(each.id) is None:
-                return newest
-            newest = each
-        number += GENERATIONS
-
-
-def _has_expired(public: PublicObject) -> bool:
-    return public.revocation_reason == RevocationReason.EXPIRED
-
-
-def _waits_since_restore(task: SettlementTask, public: PublicObject) -> bool:
-    """True if it ended after the backup that was restored, and no reviewer released it since.
-
-    Which partners had it then is not known, so a report of it may be one that ended.  For who may
-    not see it, it does not exist; TLP:RED stands for a level that is not known.
-    """
-    is_seen = public.tlp is Tlp.RED or public.tlp <= task.batch.sees
-    is_left = RESTORED not in task.batch.waived
-    return public.revoked and public.from_journal and is_seen and is_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -1046,11 +867,11 @@ def _public_state(task: SettlementTask, copy: WorkingCopy, new: Contribution) ->
     if public.revoked:
         is_observable = is_observable_type(str(new.object["type"]))
         is_known = task.source_ids.public_id(new.source_id) == copy.id
-        if _waits_since_restore(task, public) and (is_observable or not is_known):
+        if waits_since_restore(task, public) and (is_observable or not is_known):
             return PublicState.FROM_JOURNAL
         if is_observable:
             return PublicState.ABSENT
-        return PublicState.EXPIRED if _has_expired(public) else PublicState.REVOKED
+        return PublicState.EXPIRED if has_expired(public) else PublicState.REVOKED
     if public.tlp > task.batch.sees:
         return PublicState.HIDDEN
     alone = all(
@@ -1067,7 +888,7 @@ def _own_state(task: SettlementTask, proposal: _Proposal) -> OwnState:
     before = task.source_ids.public_id(new.source_id)
     if before != copy.id:
         is_definition = new.object["type"] == "marking-definition"
-        if is_definition and before and _has_ended(task, new.source_id):
+        if is_definition and before and definition_has_ended(task, new.source_id):
             return OwnState.REVOKED
         there = task.find_own(before, new.source_id)
         if is_seen_as_widely(task.ids, new, there, before):

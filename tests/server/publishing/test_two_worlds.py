@@ -37,7 +37,7 @@ from tocsin.server.intake import review
 from tocsin.server.intake.evaluate import Evaluator
 from tocsin.server.model import Partner
 from tocsin.server.partners.partner_data import PartnerData
-from tocsin.server.publishing import batch, public_objects, publisher, references
+from tocsin.server.publishing import batch, public_objects, publisher, references, revocations
 from tocsin.server.reports import object_report, search
 from tocsin.server.store.feeds.clock import MILLISECOND, HubClock, Windows
 
@@ -638,7 +638,7 @@ MUTATIONS: dict[str, Mutation] = {
         "revoke and send again at a level that it cannot read",
     ),
     "an observable gets another id once it was revoked": Mutation(
-        publisher,
+        revocations,
         "_keeps_its_id",
         always(always(False)),
         "take an observable back and send it again",
