@@ -13,13 +13,7 @@ from functools import partial
 from tocsin.admission.markings.granular import layers_of, stricter_properties
 from tocsin.admission.markings.revoked_definitions import is_ended_definition
 from tocsin.admission.markings.tlp import tlp_definition
-from tocsin.admission.merge.content import (
-    as_known_at,
-    has_same_words,
-    is_repeat,
-    version_gap,
-    with_references_of,
-)
+from tocsin.admission.merge.content import with_references_of
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,
@@ -39,7 +33,7 @@ from tocsin.admission.stix.references import (
 from tocsin.admission.timestamps import micros
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.model import ArrivedIds, PendingReferences, Record, Review, ReviewKind
-from tocsin.server.publishing.attribution import can_be_shared, find_subject, translates_version
+from tocsin.server.publishing.attribution import find_subject
 from tocsin.server.publishing.batch import (
     Batch,
     ReviewRoom,
@@ -49,6 +43,17 @@ from tocsin.server.publishing.batch import (
     conclude,
 )
 from tocsin.server.publishing.earlier_reviews import EarlierReviews, Question, SentBy
+from tocsin.server.publishing.earlier_versions import (
+    Proposal,
+    as_said_before,
+    find_less_strict_definitions,
+    joined_state,
+    name_leading_id,
+    own_state,
+    propose,
+    public_state,
+    subject_state,
+)
 from tocsin.server.publishing.public_ids import (
     GONE,
     TLP_DEFINITIONS,
@@ -64,10 +69,8 @@ from tocsin.server.publishing.public_ids import (
 )
 from tocsin.server.publishing.public_objects import (
     PublishingConfig,
-    WorkingCopy,
     add_contribution,
     confirm_contribution,
-    find_leading,
     is_news,
     is_valid,
     new_entry,
@@ -80,8 +83,6 @@ from tocsin.server.publishing.references import (
     digest_words,
     is_another_definition,
     is_revoked,
-    is_seen_as_widely,
-    less_strict_ids,
     missing_definitions,
     refer_to,
     refer_to_own,
@@ -97,18 +98,14 @@ from tocsin.server.publishing.revocations import (
     definition_has_ended,
     find_authors,
     find_newest_id,
-    has_expired,
     is_revocation,
-    waits_since_restore,
     withdraw,
 )
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.publishing.verdicts import (
-    MOST_TRANSLATIONS,
     STAYS,
     TEXT_NOT_QUEUED,
     TOO_MANY_WAITING,
-    WITHDRAWALS,
     Decision,
     Effect,
     OwnState,
@@ -117,14 +114,12 @@ from tocsin.server.publishing.verdicts import (
     Sender,
     explain_dropped_references,
     explain_joined_id,
-    explain_leading_id,
     explain_leading_version,
     explain_narrowed_level,
     explain_raised_level,
     explain_what_stays,
     find_row,
 )
-from tocsin.server.publishing.withdrawals import is_withdrawn_often
 from tocsin.server.store import Transaction
 
 
@@ -512,8 +507,8 @@ def _publish(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     if candidate.from_hub:
         return _settle_copy(task, resolved)
     subject = find_subject(resolved.rewriting.object)
-    if subject and (state := _subject_state(task, resolved, subject)) is not None:
-        return _refuse(task, _name_leading_id(task, candidate, subject, state), state)
+    if subject and (state := subject_state(task, resolved, subject)) is not None:
+        return _refuse(task, name_leading_id(task, candidate, subject, state), state)
     living = choose_public_id(task, resolved)
     level = candidate.effective_tlp
     parts = stricter_properties(published_layers([(level, living.rewriting), *living.stricter]))
@@ -674,64 +669,6 @@ def _stricter_references(task: SettlementTask, sent: Candidate, level: Tlp) -> d
     return found
 
 
-def _subject_state(
-    task: SettlementTask, resolved: ResolvedCandidate, subject: str
-) -> PublicState | None:
-    """The state that forbids a statement about an object; None if its partner may make it.
-
-    Where the partner may not read, others that it does not know of may lead; so no statement
-    is taken there, whichever leads.
-    """
-    task.work.load([subject])
-    public = task.work.find_public(subject)
-    level = resolved.candidate.effective_tlp
-    hidden = not task.is_visible(public) and can_be_shared(subject)
-    if level > task.batch.sees and is_observable_type(subject.partition("--")[0]):
-        hidden = True  # others may report the same observable at that level
-    leading = find_leading(public, task.work.merge, level)
-    if hidden or leading is None or leading.partner != task.batch.partner.slug or public is None:
-        return PublicState.ANOTHERS
-    if not _is_current(task, resolved.candidate, subject, leading):
-        return PublicState.OTHER_VERSION
-    others = task.work.find_statements(public) - {resolved.id}
-    return PublicState.CROWDED if len(others) >= MOST_TRANSLATIONS else None
-
-
-def _name_leading_id(
-    task: SettlementTask, candidate: Candidate, subject: str, state: PublicState
-) -> Candidate:
-    """With a finding that names the own id that leads, if it translates a version of another."""
-    leading = find_leading(task.work.find_public(subject), task.work.merge, candidate.effective_tlp)
-    if leading is None or state is not PublicState.OTHER_VERSION:
-        return candidate
-    if find_subject(candidate.object or {}) in (leading.source_id, subject):
-        return candidate
-    return candidate.with_findings(explain_leading_id(leading.source_id))
-
-
-def _is_current(
-    task: SettlementTask, candidate: Candidate, subject: str, leading: Contribution
-) -> bool:
-    """True unless it translates another version of the partner's object than the published one.
-
-    It stays current after a version with the same texts, so sending it again then is not an error.
-    The versions of the public object are others, so one that refers to it by its public id is
-    taken, unless it has ended before.
-    """
-    translation, source = candidate.object or {}, str(candidate.source_id)
-    sent = find_subject(translation)
-    known = as_known_at(leading, candidate.effective_tlp)
-    if any(translates_version(translation, each.version) for each in (leading, known)):
-        return True
-    if sent == subject:
-        ended = task.work.find_public(task.source_ids.public_id(source))
-        if ended is None or not ended.revoked:
-            return True
-        return micros(translation["object_modified"]) > ended.created
-    mine = task.find_own(task.source_ids.public_id(source), source)
-    return mine is not None and mine.version == candidate.source_version
-
-
 def _refuse(task: SettlementTask, candidate: Candidate, state: PublicState) -> SettledCandidate:
     """Refuse what cannot be published; nothing waits for it."""
     source, own = str(candidate.source_id), task.source_ids
@@ -767,33 +704,17 @@ def _settle_copy(task: SettlementTask, resolved: ResolvedCandidate) -> SettledCa
     return conclude(candidate, find_row(PublicState.HUBS_COPY), known.id)
 
 
-@dataclass(frozen=True, slots=True)
-class _Proposal:
-    """A candidate with the public object that it would join."""
-
-    candidate: Candidate
-    copy: WorkingCopy
-    new: Contribution
-    """The contribution that it would make."""
-    awaited: frozenset[str]
-    """Ids of objects that it references and that have not arrived."""
-    first_id: str
-    """The first id of the same thing, which keeps the number of the newest one."""
-    generation: int
-    """The number of the id of `copy`."""
-
-
 def _merge(task: SettlementTask, resolved: ResolvedCandidate, held: Candidate) -> SettledCandidate:
     """Decide by the table, and carry the decision out; `held` is the candidate as it was sent."""
     if (released := _find_released(task, resolved.candidate)) is not None:
         return _stay(task, resolved.candidate, resolved.said, released)
-    proposal = _propose(task, resolved)
+    proposal = propose(task, resolved)
     copy, new = proposal.copy, proposal.new
-    public = _public_state(task, copy, new)
-    own = _state_by_words(task, proposal) or _own_state(task, proposal)
+    public = public_state(task, copy, new)
+    own = own_state(task, proposal)
     row = find_row(public, own)
     if own is OwnState.MOVED:
-        proposal = _as_said_before(task, proposal)
+        proposal = as_said_before(task, proposal)
     if row.effect is Effect.JOIN and _has_ended_marking(task, held):
         return _hold_marked(task, proposal, held)
     task.work.note_report(copy.id)
@@ -802,7 +723,7 @@ def _merge(task: SettlementTask, resolved: ResolvedCandidate, held: Candidate) -
     return conclude(resolved.candidate, row, _keep(task, proposal, row, own))
 
 
-def _hold_marked(task: SettlementTask, proposal: _Proposal, held: Candidate) -> SettledCandidate:
+def _hold_marked(task: SettlementTask, proposal: Proposal, held: Candidate) -> SettledCandidate:
     """Hold what is marked with a definition that has ended; a duplicate if it is published so.
 
     It may seem to be another object than that, since the content of the definition is gone.
@@ -818,7 +739,7 @@ def _hold_marked(task: SettlementTask, proposal: _Proposal, held: Candidate) -> 
     return conclude(proposal.candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
 
 
-def _keep(task: SettlementTask, proposal: _Proposal, row: Row, own: OwnState) -> str:
+def _keep(task: SettlementTask, proposal: Proposal, row: Row, own: OwnState) -> str:
     """Carry out a decision by which nothing joins; the public id that is in force instead."""
     work, ids, copy, new = task.work, task.source_ids, proposal.copy, proposal.new
     before, mine = ids.public_id(new.source_id), task.find_own(copy.id, new.source_id)
@@ -842,123 +763,6 @@ def _keep(task: SettlementTask, proposal: _Proposal, row: Row, own: OwnState) ->
     return copy.id
 
 
-def _propose(task: SettlementTask, resolved: ResolvedCandidate) -> _Proposal:
-    candidate, copy = resolved.candidate, task.work.find(resolved.id)
-    if resolved.generation and copy.public is None:
-        former = task.ids.generation(resolved, resolved.generation - 1)
-        copy = replace(copy, former=task.work.find(former.id).withdrawals)
-    is_observable = is_observable_type(str(resolved.rewriting.object["type"]))
-    version = "" if is_observable else candidate.source_version or ""
-    new, awaited = task.batch.contribution(candidate, version), frozenset[str]()
-    if not new.raw:
-        layers = [(new.tlp, new.object), *candidate.stricter_layers]
-        refs = task.source_ids.refs
-        new = replace(new, sent=digest_words(resolved.said, refs))
-        new, awaited = resolve_contribution(new, layers, refs)
-    first_id = resolved.first_id or resolved.id
-    return _Proposal(candidate, copy, new, awaited, first_id, resolved.generation)
-
-
-def _public_state(task: SettlementTask, copy: WorkingCopy, new: Contribution) -> PublicState:
-    """The state of the object that a contribution would join."""
-    public = copy.public
-    if public is None:
-        return PublicState.ABSENT
-    if public.revoked:
-        is_observable = is_observable_type(str(new.object["type"]))
-        is_known = task.source_ids.public_id(new.source_id) == copy.id
-        if waits_since_restore(task, public) and (is_observable or not is_known):
-            return PublicState.FROM_JOURNAL
-        if is_observable:
-            return PublicState.ABSENT
-        return PublicState.EXPIRED if has_expired(public) else PublicState.REVOKED
-    if public.tlp > task.batch.sees:
-        return PublicState.HIDDEN
-    alone = all(
-        each.partner == new.partner for each in public.contributions if each.tlp <= task.batch.sees
-    )
-    return PublicState.OWN if alone else PublicState.SHARED
-
-
-def _own_state(task: SettlementTask, proposal: _Proposal) -> OwnState:
-    """Compare with the partner's earlier contribution: to another object, then to this one."""
-    new, copy = proposal.new, proposal.copy
-    if new.source_id in task.source_ids.revoked:
-        return OwnState.REVOKED
-    before = task.source_ids.public_id(new.source_id)
-    if before != copy.id:
-        is_definition = new.object["type"] == "marking-definition"
-        if is_definition and before and definition_has_ended(task, new.source_id):
-            return OwnState.REVOKED
-        there = task.find_own(before, new.source_id)
-        if is_seen_as_widely(task.ids, new, there, before):
-            return OwnState.AS_WIDE
-        if there is not None and not new.unmarked and _is_superseded(new, there):
-            return OwnState.ELSEWHERE
-    mine = task.find_own(copy.id, new.source_id)
-    if mine is None:
-        held = WITHDRAWALS not in task.batch.waived and _is_withdrawn_often(task, copy)
-        return OwnState.WITHDRAWN_OFTEN if held else OwnState.NONE
-    asks = any(finding.action is Action.ASKED for finding in proposal.candidate.findings)
-    state = _compare(new, mine, released=bool(task.batch.waived), asks=asks)
-    if state is OwnState.SAME:  # if it is an older one somewhere, that ends: `_leave_former_object`
-        return OwnState.OLDER if _find_less_strict(task, new) else state
-    return state
-
-
-def _state_by_words(task: SettlementTask, proposal: _Proposal) -> OwnState | None:
-    """Compare by the partner's own words where what they refer to is hidden from it.
-
-    None if the objects decide, or if it says something new.
-    """
-    new, before = proposal.new, task.source_ids.public_id(proposal.new.source_id)
-    said = task.find_own(before, new.source_id)
-    if said is None or new.source_id in task.source_ids.revoked:
-        return None
-    if new.object["type"] == "marking-definition" or not task.is_hidden(new, said):
-        return None
-    is_there = before == proposal.copy.id
-    if new.sent == said.sent:
-        return OwnState.SAME if is_there and is_repeat(new, said) else OwnState.MOVED
-    state = _compare_words(new, said, released=bool(task.batch.waived))
-    if state is OwnState.OLDER and not is_there:
-        return None
-    asks = any(finding.action is Action.ASKED for finding in proposal.candidate.findings)
-    return OwnState.REPEATED if asks and state is OwnState.CONFLICTING else state
-
-
-def _as_said_before(task: SettlementTask, proposal: _Proposal) -> _Proposal:
-    """With the version and times of the same words before: only their references have moved.
-
-    The partner must not learn whether they have moved, so nothing else may depend on it.
-    """
-    new = proposal.new
-    said = task.find_own(task.source_ids.public_id(new.source_id), new.source_id)
-    if said is None:
-        return proposal
-    new = replace(
-        new,
-        version=said.version,
-        received=said.received,
-        first_reported=said.first_reported,
-        last_reported=said.last_reported,
-        unchanged=said.unchanged,
-    )
-    return replace(proposal, new=new)
-
-
-def _compare_words(new: Contribution, said: Contribution, *, released: bool) -> OwnState:
-    """Compare what a partner says now under an id with other words that it said before."""
-    later = version_gap(new, said)
-    if later < 0:
-        return OwnState.NEWER
-    if later > 0 or released or not new.version:
-        return OwnState.OLDER
-    if new.sent[16:] == said.sent[16:]:  # only its references differ: the last word counts
-        return OwnState.NEWER if said.received > new.received else OwnState.OLDER
-    return OwnState.REPEATED if said.received == new.received else OwnState.CONFLICTING
-
-
 def _find_released(task: SettlementTask, candidate: Candidate) -> Contribution | None:
     """The contribution that a reviewer released in full, if rules would shorten it now."""
     rules = {each.rule for each in candidate.findings if each.action is Action.ASKED}
@@ -972,55 +776,8 @@ def _find_released(task: SettlementTask, candidate: Candidate) -> Contribution |
     return mine if state is OwnState.RELEASED else None
 
 
-def _find_less_strict(task: SettlementTask, new: Contribution) -> list[str]:
-    """The ids under which the partner's definition is published less strictly than it is now."""
-    if new.object["type"] != "marking-definition" or new.unmarked:
-        return []
-    names = less_strict_ids(task.ids, new, new.tlp)
-    task.work.load(names)
-    return [name for name in names if task.find_own(name, new.source_id) is not None]
-
-
-def _is_superseded(new: Contribution, there: Contribution) -> bool:
-    """True if the partner has a later word under the same id: a newer version, or sent later."""
-    gap = version_gap(new, there)
-    return gap < 0 or (gap == 0 and there.received > new.received)
-
-
-def _is_withdrawn_often(task: SettlementTask, copy: WorkingCopy) -> bool:
-    """True if the partner, of which nothing is published here, withdrew it several times."""
-    if not copy.withdrawals:
-        return False
-    partner = task.batch.partner.slug
-    own = [each for each in copy.contributions if each.partner == partner]
-    if any(task.find_own(copy.id, each.source_id) for each in own):
-        return False
-    return is_withdrawn_often(copy.withdrawals, partner, task.batch.now)
-
-
-def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: bool) -> OwnState:
-    """Compare the existing contribution with the one that comes under the same id.
-
-    `released`: a reviewer overruled rules; `asks`: rules took parts out that a reviewer may
-    release.
-    """
-    if is_repeat(new, mine):
-        return OwnState.SAME
-    if not new.version:
-        return OwnState.OLDER
-    later = version_gap(new, mine)
-    if later < 0:
-        return OwnState.NEWER
-    if later > 0 or released:
-        return OwnState.OLDER
-    if has_same_words(new, mine):  # what was sent last says where their references lead
-        return OwnState.NEWER if mine.received > new.received else OwnState.OLDER
-    just_sent = mine.received == new.received
-    return OwnState.REPEATED if just_sent or asks else OwnState.CONFLICTING
-
-
 def _join(
-    task: SettlementTask, proposal: _Proposal, public: PublicState, before: OwnState
+    task: SettlementTask, proposal: Proposal, public: PublicState, before: OwnState
 ) -> SettledCandidate:
     """Let the contribution join, and decide by what that adds to the object."""
     work, partner, copy, new = task.work, task.batch.partner.slug, proposal.copy, proposal.new
@@ -1039,7 +796,7 @@ def _join(
     own = before
     if own is not OwnState.MOVED:
         adds = hidden or ends or is_news(copy, joined)
-        own = _joined_state(again=again, others=bool(others), adds=adds)
+        own = joined_state(again=again, others=bool(others), adds=adds)
     work.put(joined)
     _note_generation(task, proposal)
     task.source_ids.assign(new.source_id, copy.id)
@@ -1065,23 +822,13 @@ def _find_reports(task: SettlementTask, public_ids: Sequence[str]) -> list[Contr
     return [each for each in found if is_valid(each, task.batch.now)]
 
 
-def _note_generation(task: SettlementTask, proposal: _Proposal) -> None:
+def _note_generation(task: SettlementTask, proposal: Proposal) -> None:
     """Let the first id lead to the newest one, however many there are between them."""
     first = task.work.find(proposal.first_id)
     if first.public is None or first.public.generation >= proposal.generation:
         return
     public = replace(first.public, generation=proposal.generation)
     task.work.put(replace(first, public=public))
-
-
-def _joined_state(*, again: bool, others: bool, adds: bool) -> OwnState:
-    """Instead of NONE and OLDER.
-
-    `others`: the partner has it under other ids of its own; `again`: in the same words.
-    """
-    if again or (others and not adds):
-        return OwnState.SYNONYM
-    return OwnState.OLDER if adds else OwnState.UNCHANGED
 
 
 def _leave_former_object(task: SettlementTask, public_id: str, new: Contribution) -> bool:
@@ -1092,7 +839,7 @@ def _leave_former_object(task: SettlementTask, public_id: str, new: Contribution
     """
     before, work = task.source_ids.public_id(new.source_id), task.work
     sent = task.find_own(before, new.source_id)
-    names = set(_find_less_strict(task, new))
+    names = set(find_less_strict_definitions(task, new))
     if sent is not None and before != public_id and not new.unmarked and _follows(new, sent):
         names.add(before)
     for name in sorted(names):

@@ -2,8 +2,9 @@
 
 A row names the state of the public object that the candidate would join, and the
 state of what the partner itself published before under the candidate's id.  The
-first row that fits decides.  `publisher.py` finds the states and carries the
-action out.  Candidates that admission refused or held do not come here.
+first row that fits decides.  `earlier_versions.py` finds the states by comparison,
+`publisher.py` carries the action out.  Candidates that admission refused or held do
+not come here.
 
 Also what a verdict leaves: findings beyond those of the table, the record of
 an object in its submission's status, and the review, if it asks something.

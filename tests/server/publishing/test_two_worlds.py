@@ -633,7 +633,7 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     "verdicts count hidden reports": Mutation(
         publisher,
-        "_public_state",
+        "public_state",
         see_everything,
         "revoke and send again at a level that it cannot read",
     ),
