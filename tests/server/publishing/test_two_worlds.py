@@ -37,7 +37,14 @@ from tocsin.server.intake import review
 from tocsin.server.intake.evaluate import Evaluator
 from tocsin.server.model import Partner
 from tocsin.server.partners.partner_data import PartnerData
-from tocsin.server.publishing import batch, public_objects, publisher, references, revocations
+from tocsin.server.publishing import (
+    batch,
+    held_by_references,
+    public_objects,
+    publisher,
+    references,
+    revocations,
+)
 from tocsin.server.reports import object_report, search
 from tocsin.server.store.feeds.clock import MILLISECOND, HubClock, Windows
 
@@ -704,7 +711,7 @@ MUTATIONS: dict[str, Mutation] = {
         "outlive what others end",
     ),
     "what refers to a stricter observable is raised": Mutation(
-        publisher,
+        held_by_references,
         "_find_stricter_observables",
         always(always(())),
         "see that what a grouping lists was stricter before",
