@@ -670,7 +670,7 @@ class Review:
     version: str = field(default="", compare=False)
     """The submitter's version of the object; empty if it has none."""
     digest: bytes = field(default=b"", compare=False)
-    """Equal for what is sent again unchanged (`EarlierReviews.digest`).
+    """Equal for what is sent again unchanged (`EarlierReviews.question`).
 
     Empty for older ones, and once a decision does not hold for what is sent again.
     """

@@ -17,13 +17,11 @@ from tocsin.admission.merge.identity import has_contributing_properties, is_obse
 from tocsin.admission.model import CONSENTS_TO_NAME, Candidate, Contribution, Tlp, Verdict
 from tocsin.admission.timestamps import micros
 from tocsin.server.model import Collection, Partner, PendingReferences, PublicObject
-from tocsin.server.publishing.earlier_reviews import EarlierReviews
 from tocsin.server.publishing.public_ids import PublicIds, PublicRef
 from tocsin.server.publishing.public_objects import is_valid
 from tocsin.server.publishing.references import MOST_AWAITED
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.publishing.verdicts import Decision, Effect, Row
-from tocsin.server.store import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,27 +155,6 @@ class SourceIds:
             self.revoked_again.add(source)
 
 
-@dataclass(slots=True)
-class ReviewRoom:
-    """The number of reviews of one partner that may wait beside those that do."""
-
-    txn: Transaction
-    partner: str
-    limit: int
-    """0: no limit."""
-    left: int | None = None
-    """None until it is asked for: most batches leave no review."""
-
-    def take(self) -> bool:
-        """Take room for one more review; False if there is none left."""
-        if not self.limit:
-            return True
-        if self.left is None:
-            self.left = self.limit - self.txn.reviews.count_waiting_of(self.partner, self.limit)
-        self.left -= 1
-        return self.left >= 0
-
-
 @dataclass(frozen=True, slots=True)
 class SettlementTask:
     """A batch with what is needed to settle it, and the answers to what its submitter may know."""
@@ -186,8 +163,6 @@ class SettlementTask:
     work: UnitOfWork
     ids: PublicIds
     source_ids: SourceIds
-    room: ReviewRoom
-    reviews: EarlierReviews
 
     @property
     def hub(self) -> str:

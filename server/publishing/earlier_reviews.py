@@ -1,16 +1,18 @@
-"""Earlier reviews of what a partner sends again unchanged: no reviewer is asked twice.
+"""Questions for a reviewer, and earlier reviews that answer them: no reviewer is asked twice.
 
 Many tools send the same objects every hour.  While one waits, a repeat of it is a duplicate; once
-a reviewer has decided, the decision holds for repeats as well, as long as it is kept.
+a reviewer has decided, the decision holds for repeats as well, as long as it is kept.  A partner
+that has too much waiting is refused what would wait, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tocsin.admission.merge.content import object_digest
+from tocsin.admission.merge.content import object_digest, with_references_of
 from tocsin.admission.model import (
+    CONSENTS_TO_NAME,
     Action,
     Candidate,
     Contribution,
@@ -21,7 +23,25 @@ from tocsin.admission.model import (
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import micros
 from tocsin.server.model import ReviewKind, ReviewOutcome
-from tocsin.server.publishing.verdicts import OwnState
+from tocsin.server.publishing.batch import Batch, SettledCandidate, SettlementTask, conclude
+from tocsin.server.publishing.public_ids import GONE, ResolvedCandidate
+from tocsin.server.publishing.public_objects import add_contribution, confirm_contribution
+from tocsin.server.publishing.references import (
+    digest_words,
+    refer_to_own,
+    resolve_contribution,
+    waits_at,
+    without_waiting_layers,
+)
+from tocsin.server.publishing.verdicts import (
+    STAYS,
+    TEXT_NOT_QUEUED,
+    TOO_MANY_WAITING,
+    OwnState,
+    PublicState,
+    Row,
+    find_row,
+)
 from tocsin.server.store import Transaction
 
 _DATES = ("created", "modified", "valid_from")
@@ -54,6 +74,27 @@ class Question:
 
 
 @dataclass(slots=True)
+class ReviewRoom:
+    """The number of reviews of one partner that may wait beside those that do."""
+
+    txn: Transaction
+    partner: str
+    limit: int
+    """0: no limit."""
+    left: int | None = None
+    """None until it is asked for: most batches leave no review."""
+
+    def take(self) -> bool:
+        """Take room for one more review; False if there is none left."""
+        if not self.limit:
+            return True
+        if self.left is None:
+            self.left = self.limit - self.txn.reviews.count_waiting_of(self.partner, self.limit)
+        self.left -= 1
+        return self.left >= 0
+
+
+@dataclass(slots=True)
 class EarlierReviews:
     """The reviews of what a partner sent before; read when something has to be asked."""
 
@@ -61,6 +102,7 @@ class EarlierReviews:
     sent_by: SentBy
     ids: Set[str]
     """The partner's own ids that are asked about."""
+    room: ReviewRoom
     _found: dict[str, list[ReviewOutcome]] | None = None
 
     def question(self, candidate: Candidate, rules: Iterable[str]) -> Question:
@@ -169,6 +211,145 @@ class EarlierReviews:
                 found.setdefault(each.source_id, []).append(each)
             self._found = found
         return self._found.setdefault(source_id, [])
+
+
+def find_reviews_of(txn: Transaction, batch: Batch, most_waiting: int) -> EarlierReviews:
+    """The reviews of what the partner sent before under the ids of a batch.
+
+    `most_waiting`: the limit for each partner; 0: no limit.  One that waits already takes none.
+    """
+    anonymous = batch.partner.consent not in CONSENTS_TO_NAME
+    sent_by = SentBy(
+        batch.partner.slug, batch.account, batch.collection, anonymous, batch.submission
+    )
+    ids = frozenset(c.source_id for c in batch.candidates if c.source_id)
+    room = ReviewRoom(txn, batch.partner.slug, 0 if batch.is_review else most_waiting)
+    return EarlierReviews(txn, sent_by, ids, room)
+
+
+def admit_to_reviews(
+    task: SettlementTask, reviews: EarlierReviews, outcome: SettledCandidate
+) -> SettledCandidate:
+    """The outcome, if it asks nothing or something new for which there is room; else without it."""
+    decision = outcome.decision
+    if not decision.asks:
+        return outcome
+    question = reviews.question(decision.candidate, decision.asking_rules())
+    outcome = replace(outcome, decision=replace(decision, digest=question.digest))
+    if not task.batch.is_review and (
+        known := _conclude_as_before(task, reviews, outcome, question)
+    ):
+        return known
+    if not reviews.room.take():
+        return _without_review(task, outcome)
+    reviews.note(question)
+    if decision.verdict is Verdict.HELD:
+        task.source_ids.held.add(question.source_id)
+    return outcome
+
+
+def conclude_if_released(
+    task: SettlementTask, reviews: EarlierReviews, resolved: ResolvedCandidate
+) -> SettledCandidate | None:
+    """The outcome of what a reviewer released in full and rules would shorten now; else None."""
+    mine = _find_released(task, reviews, resolved.candidate)
+    return None if mine is None else _stay(task, resolved.candidate, resolved.said, mine)
+
+
+def _conclude_as_before(
+    task: SettlementTask, reviews: EarlierReviews, outcome: SettledCandidate, question: Question
+) -> SettledCandidate | None:
+    """The outcome of what was asked about before; None if it is a new question."""
+    held = outcome.decision
+    if held.verdict is not Verdict.HELD:
+        answered = reviews.is_answered(question)
+        return replace(outcome, decision=replace(held, is_answered=True)) if answered else None
+    source, own = question.source_id, task.source_ids
+    if submission := reviews.find_waiting(question):
+        own.held.add(source)
+        return conclude(held.candidate, _name_submission(OwnState.WAITING, submission))
+    mine = task.find_own(own.public_id(source), source)
+    state, submission = reviews.find_decision(question, mine)
+    if state is OwnState.REJECTED:
+        own.give_up(source)
+        if not own.public_id(source):
+            own.refs[source] = GONE
+        return conclude(held.candidate, _name_submission(state, submission))
+    return (
+        None
+        if mine is None or state is OwnState.NONE
+        else _stay(task, held.candidate, held.candidate, mine)
+    )
+
+
+def _name_submission(state: OwnState, submission: str) -> Row:
+    """The row for a state, whose message names the submission in which it came before."""
+    row = find_row(PublicState.ABSENT, state)
+    if row.finding is None:
+        return row
+    return row._replace(finding=row.finding._replace(message=row.finding.message + submission))
+
+
+def _without_review(task: SettlementTask, outcome: SettledCandidate) -> SettledCandidate:
+    """Refuse what would be held; leave what is published with texts removed as it is."""
+    decision = outcome.decision
+    source, own = decision.candidate.source_id or "", task.source_ids
+    if decision.verdict is not Verdict.HELD:
+        candidate = decision.candidate.without_questions(TEXT_NOT_QUEUED)
+        return replace(outcome, decision=replace(decision, candidate=candidate))
+    own.give_up(source)
+    if not own.public_id(source):
+        own.refs[source] = GONE
+    candidate = decision.candidate.refuse(TOO_MANY_WAITING)
+    refused = replace(decision, candidate=candidate, verdict=Verdict.REFUSED, waits_for=())
+    return replace(outcome, decision=refused)
+
+
+def _find_released(
+    task: SettlementTask, reviews: EarlierReviews, candidate: Candidate
+) -> Contribution | None:
+    """The contribution that a reviewer released in full, if rules would shorten it now."""
+    rules = {each.rule for each in candidate.findings if each.action is Action.ASKED}
+    if not rules or task.batch.is_review:
+        return None
+    source = candidate.source_id or ""
+    mine = task.find_own(task.source_ids.public_id(source), source)
+    if mine is None:
+        return None
+    state, _ = reviews.find_decision(reviews.question(candidate, rules), mine)
+    return mine if state is OwnState.RELEASED else None
+
+
+def _stay(
+    task: SettlementTask, candidate: Candidate, said: Candidate, mine: Contribution
+) -> SettledCandidate:
+    """Leave what a reviewer released as it is published; its references lead where they do now.
+
+    `said` is the candidate as it was sent.
+    """
+    work, own = task.work, task.source_ids
+    public_id = own.public_id(mine.source_id)
+    copy, new = work.find(public_id), task.batch.contribution(candidate, mine.version)
+    layers = [(new.tlp, new.object), *candidate.stricter_layers]
+    new = replace(new, sent=digest_words(said, own.refs))
+    resolved, _ = resolve_contribution(new, layers, own.refs)
+    moved = with_references_of(mine, without_waiting_layers(resolved))
+    stays = mine.raw or moved == mine or mine.object["type"] == "relationship"
+    if stays or waits_at(resolved, resolved.tlp):
+        again = replace(mine, received=task.batch.received)
+        work.put(confirm_contribution(copy, mine, again, work.merge))
+    else:
+        work.put(add_contribution(copy, moved, work.merge))
+    own.refs[mine.source_id] = refer_to_own(copy, mine)
+    row = find_row(PublicState.OWN, OwnState.RELEASED)
+    return conclude(_without_questions(candidate), row, public_id)
+
+
+def _without_questions(candidate: Candidate) -> Candidate:
+    """Without the findings by which a reviewer was asked, who has answered."""
+    asked = (Action.HELD, Action.ASKED)
+    left = (each for each in candidate.findings if each.action not in asked)
+    return replace(candidate, findings=tuple(each for each in left if each.message != STAYS))
 
 
 def _acts(finding: Finding) -> bool:

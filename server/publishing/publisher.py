@@ -2,6 +2,12 @@
 
 Load what the batch touches; decide on each candidate by the table of verdicts,
 those that others reference first; carry the decision out on values; write once.
+
+A candidate passes these in turn: a revocation takes its partner's report back
+(`revocations.py`); references that are missing or stricter hold it
+(`held_by_references.py`); comparison with what is published finds the row of the table
+(`earlier_versions.py`, `verdicts.py`); and if a reviewer is to be asked, the same is not
+asked twice (`earlier_reviews.py`).
 """
 
 from __future__ import annotations
@@ -13,10 +19,8 @@ from functools import partial
 from tocsin.admission.markings.granular import layers_of, stricter_properties
 from tocsin.admission.markings.revoked_definitions import is_ended_definition
 from tocsin.admission.markings.tlp import tlp_definition
-from tocsin.admission.merge.content import with_references_of
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,
-    Action,
     Candidate,
     Contribution,
     StixObject,
@@ -31,13 +35,17 @@ from tocsin.server.model import ArrivedIds, PendingReferences, Record, Review, R
 from tocsin.server.publishing.attribution import find_subject
 from tocsin.server.publishing.batch import (
     Batch,
-    ReviewRoom,
     SettledCandidate,
     SettlementTask,
     SourceIds,
     conclude,
 )
-from tocsin.server.publishing.earlier_reviews import EarlierReviews, Question, SentBy
+from tocsin.server.publishing.earlier_reviews import (
+    EarlierReviews,
+    admit_to_reviews,
+    conclude_if_released,
+    find_reviews_of,
+)
 from tocsin.server.publishing.earlier_versions import (
     Proposal,
     as_said_before,
@@ -80,18 +88,14 @@ from tocsin.server.publishing.public_objects import (
 from tocsin.server.publishing.references import (
     MOST_AWAITED,
     complete_waiting,
-    digest_words,
     is_another_definition,
     is_revoked,
     missing_definitions,
     refer_to,
     refer_to_own,
-    resolve_contribution,
     resolve_references,
     revocation_name,
-    waits_at,
     widen_definitions,
-    without_waiting_layers,
 )
 from tocsin.server.publishing.revocations import (
     choose_public_id,
@@ -102,9 +106,6 @@ from tocsin.server.publishing.revocations import (
 )
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.publishing.verdicts import (
-    STAYS,
-    TEXT_NOT_QUEUED,
-    TOO_MANY_WAITING,
     Decision,
     Effect,
     OwnState,
@@ -167,13 +168,13 @@ class Publisher:
     def settle(self, txn: Transaction, batch: Batch) -> Settlement:
         """Publish a batch and write all of it but the submission's own state."""
         work = UnitOfWork.begin(txn, self.config, batch.now, batch.feeds)
-        limit = 0 if batch.is_review else self.config.max_waiting_reviews
-        room = ReviewRoom(txn, batch.partner.slug, limit)
-        reviews = _find_reviews_of(txn, batch)
-        task = SettlementTask(batch, work, self.ids, _load(work, batch), room, reviews)
+        task = SettlementTask(batch, work, self.ids, _load(work, batch))
+        reviews = find_reviews_of(txn, batch, self.config.max_waiting_reviews)
         authors = _replace_authors(task)
         ordered = sort_by_references(batch.candidates)
-        outcomes = [_admit_to_reviews(task, _settle_candidate(task, c)) for c in ordered]
+        outcomes = [
+            admit_to_reviews(task, reviews, _settle_candidate(task, reviews, c)) for c in ordered
+        ]
         own = task.source_ids
         txn.put_pending_references([each.waits for each in outcomes if each.waits is not None])
         if changed := own.assigned | {revocation_name(s): p for s, p in own.withdrawn.items()}:
@@ -227,31 +228,6 @@ class Publisher:
             txn.add_public_ids(review.partner, review.submission, {review.source_id: ""})
             arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
             self.complete(txn, arrivals, "", now)
-
-
-def _explain_precedence(task: SettlementTask, decision: Decision) -> Decision:
-    """With a finding if the partner says something else under another id, and that counts.
-
-    Only the whole batch tells: what comes later in it may take precedence.
-    """
-    copy, source = task.work.find(decision.public_id), decision.candidate.source_id or ""
-    mine = task.find_own(copy.id, source) if decision.joined else None
-    if mine is None or task.is_hidden(mine, mine):
-        return decision
-    names = [c.source_id for c in copy.contributions if c.partner == mine.partner]
-    own = [each for name in names if (each := task.find_own(copy.id, name)) is not None]
-    findings = explain_leading_version(mine, own)
-    return replace(decision, candidate=decision.candidate.with_findings(*findings))
-
-
-def _without_hidden_id(task: SettlementTask, decision: Decision) -> Decision:
-    """The decision without the id of an object that no feed shows to the submitter.
-
-    Which of the ids of one thing is in force tells if others reported it.
-    """
-    public = task.work.find_public(decision.public_id)
-    hidden = public is not None and not task.is_visible(public)
-    return replace(decision, public_id="") if hidden else decision
 
 
 def _load(work: UnitOfWork, batch: Batch) -> SourceIds:
@@ -326,7 +302,10 @@ def _replace_authors(task: SettlementTask) -> ArrivedIds | None:
     return ArrivedIds(task.batch.partner.slug, names, ids) if published else None
 
 
-def _settle_candidate(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
+def _settle_candidate(
+    task: SettlementTask, reviews: EarlierReviews, candidate: Candidate
+) -> SettledCandidate:
+    """Settle one candidate, from beginning to end."""
     source = candidate.source_id or ""
     if withdrawn := withdraw(task, candidate):
         return withdrawn
@@ -344,12 +323,28 @@ def _settle_candidate(task: SettlementTask, candidate: Candidate) -> SettledCand
         return _settle_own(task, candidate)
     if _says_that_it_has_ended(candidate):
         return _refuse(task, candidate, PublicState.ENDED_DEFINITION)
-    return _publish(task, candidate)
+    return _publish(task, reviews, candidate)
 
 
-def _says_that_it_has_ended(candidate: Candidate) -> bool:
-    """True for a marking definition with the text of what is left of one that has ended."""
-    return is_ended_definition(candidate.object or {})
+def _refuse(task: SettlementTask, candidate: Candidate, state: PublicState) -> SettledCandidate:
+    """Refuse what cannot be published; nothing waits for it."""
+    source, own = str(candidate.source_id), task.source_ids
+    stays = task.find_own(own.public_id(source), source)
+    own.refs[source] = GONE
+    own.give_up(source)
+    candidate = candidate.with_findings(*explain_what_stays(stays))
+    return conclude(candidate, find_row(state))
+
+
+def _keep_admission_verdict(task: SettlementTask, candidate: Candidate) -> Decision:
+    """Held or refused by admission; what was published under the id before stays."""
+    source, own = candidate.source_id or "", task.source_ids
+    if candidate.verdict is Verdict.REFUSED:
+        own.give_up(source)
+    stays = task.find_own(own.public_id(source), source)
+    candidate = candidate.with_findings(*explain_what_stays(stays))
+    waits_for = missing_definitions(candidate)[:MOST_AWAITED]
+    return Decision(candidate, candidate.verdict, waits_for=waits_for)
 
 
 def _settle_own(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
@@ -364,131 +359,14 @@ def _settle_own(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     return conclude(candidate, find_row(PublicState.HUBS_OWN), source)
 
 
-def _admit_to_reviews(task: SettlementTask, outcome: SettledCandidate) -> SettledCandidate:
-    """The outcome, if it asks nothing or something new for which there is room; else without it."""
-    decision = outcome.decision
-    if not decision.asks:
-        return outcome
-    question = task.reviews.question(decision.candidate, decision.asking_rules())
-    outcome = replace(outcome, decision=replace(decision, digest=question.digest))
-    if not task.batch.is_review and (known := _conclude_as_before(task, outcome, question)):
-        return known
-    if not task.room.take():
-        return _without_review(task, outcome)
-    task.reviews.note(question)
-    if decision.verdict is Verdict.HELD:
-        task.source_ids.held.add(question.source_id)
-    return outcome
+def _says_that_it_has_ended(candidate: Candidate) -> bool:
+    """True for a marking definition with the text of what is left of one that has ended."""
+    return is_ended_definition(candidate.object or {})
 
 
-def _without_review(task: SettlementTask, outcome: SettledCandidate) -> SettledCandidate:
-    """Refuse what would be held; leave what is published with texts removed as it is."""
-    decision = outcome.decision
-    source, own = decision.candidate.source_id or "", task.source_ids
-    if decision.verdict is not Verdict.HELD:
-        candidate = decision.candidate.without_questions(TEXT_NOT_QUEUED)
-        return replace(outcome, decision=replace(decision, candidate=candidate))
-    own.give_up(source)
-    if not own.public_id(source):
-        own.refs[source] = GONE
-    candidate = decision.candidate.refuse(TOO_MANY_WAITING)
-    refused = replace(decision, candidate=candidate, verdict=Verdict.REFUSED, waits_for=())
-    return replace(outcome, decision=refused)
-
-
-def _find_reviews_of(txn: Transaction, batch: Batch) -> EarlierReviews:
-    """The reviews of what the partner sent before under the ids of a batch."""
-    anonymous = batch.partner.consent not in CONSENTS_TO_NAME
-    sent_by = SentBy(
-        batch.partner.slug, batch.account, batch.collection, anonymous, batch.submission
-    )
-    ids = frozenset(c.source_id for c in batch.candidates if c.source_id)
-    return EarlierReviews(txn, sent_by, ids)
-
-
-def _conclude_as_before(
-    task: SettlementTask, outcome: SettledCandidate, question: Question
-) -> SettledCandidate | None:
-    """The outcome of what was asked about before; None if it is a new question."""
-    held = outcome.decision
-    if held.verdict is not Verdict.HELD:
-        answered = task.reviews.is_answered(question)
-        return replace(outcome, decision=replace(held, is_answered=True)) if answered else None
-    source, own = question.source_id, task.source_ids
-    if submission := task.reviews.find_waiting(question):
-        own.held.add(source)
-        return conclude(held.candidate, _name_submission(OwnState.WAITING, submission))
-    mine = task.find_own(own.public_id(source), source)
-    state, submission = task.reviews.find_decision(question, mine)
-    if state is OwnState.REJECTED:
-        own.give_up(source)
-        if not own.public_id(source):
-            own.refs[source] = GONE
-        return conclude(held.candidate, _name_submission(state, submission))
-    return (
-        None
-        if mine is None or state is OwnState.NONE
-        else _stay(task, held.candidate, held.candidate, mine)
-    )
-
-
-def _stay(
-    task: SettlementTask, candidate: Candidate, said: Candidate, mine: Contribution
+def _publish(
+    task: SettlementTask, reviews: EarlierReviews, candidate: Candidate
 ) -> SettledCandidate:
-    """Leave what a reviewer released as it is published; its references lead where they do now.
-
-    `said` is the candidate as it was sent.
-    """
-    work, own = task.work, task.source_ids
-    public_id = own.public_id(mine.source_id)
-    copy, new = work.find(public_id), task.batch.contribution(candidate, mine.version)
-    layers = [(new.tlp, new.object), *candidate.stricter_layers]
-    new = replace(new, sent=digest_words(said, own.refs))
-    resolved, _ = resolve_contribution(new, layers, own.refs)
-    moved = with_references_of(mine, without_waiting_layers(resolved))
-    stays = mine.raw or moved == mine or mine.object["type"] == "relationship"
-    if stays or waits_at(resolved, resolved.tlp):
-        again = replace(mine, received=task.batch.received)
-        work.put(confirm_contribution(copy, mine, again, work.merge))
-    else:
-        work.put(add_contribution(copy, moved, work.merge))
-    own.refs[mine.source_id] = refer_to_own(copy, mine)
-    row = find_row(PublicState.OWN, OwnState.RELEASED)
-    return conclude(_without_questions(candidate), row, public_id)
-
-
-def _times_of_receipt(task: SettlementTask, sources: Set[str]) -> dict[str, int]:
-    found = ((s, task.find_own(task.source_ids.public_id(s), s)) for s in sources)
-    return {source: each.received for source, each in found if each is not None}
-
-
-def _name_submission(state: OwnState, submission: str) -> Row:
-    """The row for a state, whose message names the submission in which it came before."""
-    row = find_row(PublicState.ABSENT, state)
-    if row.finding is None:
-        return row
-    return row._replace(finding=row.finding._replace(message=row.finding.message + submission))
-
-
-def _without_questions(candidate: Candidate) -> Candidate:
-    """Without the findings by which a reviewer was asked, who has answered."""
-    asked = (Action.HELD, Action.ASKED)
-    left = (each for each in candidate.findings if each.action not in asked)
-    return replace(candidate, findings=tuple(each for each in left if each.message != STAYS))
-
-
-def _keep_admission_verdict(task: SettlementTask, candidate: Candidate) -> Decision:
-    """Held or refused by admission; what was published under the id before stays."""
-    source, own = candidate.source_id or "", task.source_ids
-    if candidate.verdict is Verdict.REFUSED:
-        own.give_up(source)
-    stays = task.find_own(own.public_id(source), source)
-    candidate = candidate.with_findings(*explain_what_stays(stays))
-    waits_for = missing_definitions(candidate)[:MOST_AWAITED]
-    return Decision(candidate, candidate.verdict, waits_for=waits_for)
-
-
-def _publish(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     """Resolve an open candidate's references and its public id, then merge it."""
     refs = task.source_ids.refs
     resolved = _resolve(task, candidate)
@@ -512,17 +390,7 @@ def _publish(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     level = candidate.effective_tlp
     parts = stricter_properties(published_layers([(level, living.rewriting), *living.stricter]))
     refs[str(candidate.source_id)] = PublicRef(living.id, level, parts)
-    return _merge(task, living, held)
-
-
-def _refuse(task: SettlementTask, candidate: Candidate, state: PublicState) -> SettledCandidate:
-    """Refuse what cannot be published; nothing waits for it."""
-    source, own = str(candidate.source_id), task.source_ids
-    stays = task.find_own(own.public_id(source), source)
-    own.refs[source] = GONE
-    own.give_up(source)
-    candidate = candidate.with_findings(*explain_what_stays(stays))
-    return conclude(candidate, find_row(state))
+    return conclude_if_released(task, reviews, living) or _merge(task, living, held)
 
 
 def _resolve(task: SettlementTask, candidate: Candidate) -> ResolvedCandidate:
@@ -552,8 +420,6 @@ def _settle_copy(task: SettlementTask, resolved: ResolvedCandidate) -> SettledCa
 
 def _merge(task: SettlementTask, resolved: ResolvedCandidate, held: Candidate) -> SettledCandidate:
     """Decide by the table, and carry the decision out; `held` is the candidate as it was sent."""
-    if (released := _find_released(task, resolved.candidate)) is not None:
-        return _stay(task, resolved.candidate, resolved.said, released)
     proposal = propose(task, resolved)
     copy, new = proposal.copy, proposal.new
     public = public_state(task, copy, new)
@@ -567,43 +433,6 @@ def _merge(task: SettlementTask, resolved: ResolvedCandidate, held: Candidate) -
     if row.effect is Effect.JOIN:
         return _join(task, proposal, public, own)
     return conclude(resolved.candidate, row, _keep(task, proposal, row, own))
-
-
-def _keep(task: SettlementTask, proposal: Proposal, row: Row, own: OwnState) -> str:
-    """Carry out a decision by which nothing joins; the public id that is in force instead."""
-    work, ids, copy, new = task.work, task.source_ids, proposal.copy, proposal.new
-    before, mine = ids.public_id(new.source_id), task.find_own(copy.id, new.source_id)
-    is_elsewhere = own in (OwnState.ELSEWHERE, OwnState.AS_WIDE) or (
-        mine is None and before != copy.id and task.find_own(before, new.source_id) is not None
-    )
-    if row.effect in (Effect.REMEMBER, Effect.CONFIRM) and not is_elsewhere:
-        ids.assign(new.source_id, copy.id)
-    if row.effect is Effect.CONFIRM and mine is not None:
-        work.put(confirm_contribution(copy, mine, new, work.merge))
-    if own is OwnState.REVOKED and copy.public is None:
-        ids.refs[new.source_id] = GONE
-    elif row.verdict is Verdict.HELD:  # even if something is published: it may be hidden
-        ids.refs.pop(new.source_id, None)
-    elif is_elsewhere:
-        if stays := work.find_public(before):
-            ids.refs[new.source_id] = refer_to(stays, new.partner)
-        return before
-    elif mine is not None:  # an older version may have other parts
-        ids.refs[new.source_id] = refer_to_own(copy, mine)
-    return copy.id
-
-
-def _find_released(task: SettlementTask, candidate: Candidate) -> Contribution | None:
-    """The contribution that a reviewer released in full, if rules would shorten it now."""
-    rules = {each.rule for each in candidate.findings if each.action is Action.ASKED}
-    if not rules or task.batch.is_review:
-        return None
-    source = candidate.source_id or ""
-    mine = task.find_own(task.source_ids.public_id(source), source)
-    if mine is None:
-        return None
-    state, _ = task.reviews.find_decision(task.reviews.question(candidate, rules), mine)
-    return mine if state is OwnState.RELEASED else None
 
 
 def _join(
@@ -652,15 +481,6 @@ def _find_reports(task: SettlementTask, public_ids: Sequence[str]) -> list[Contr
     return [each for each in found if is_valid(each, task.batch.now)]
 
 
-def _note_generation(task: SettlementTask, proposal: Proposal) -> None:
-    """Let the first id lead to the newest one, however many there are between them."""
-    first = task.work.find(proposal.first_id)
-    if first.public is None or first.public.generation >= proposal.generation:
-        return
-    public = replace(first.public, generation=proposal.generation)
-    task.work.put(replace(first, public=public))
-
-
 def _leave_former_object(task: SettlementTask, public_id: str, new: Contribution) -> bool:
     """Remove what the partner published about something else under the id; False if nothing.
 
@@ -683,3 +503,66 @@ def _follows(new: Contribution, sent: Contribution) -> bool:
     if new.object["type"] != "marking-definition":
         return True
     return new.tlp >= sent.tlp and not is_another_definition(new, sent)
+
+
+def _note_generation(task: SettlementTask, proposal: Proposal) -> None:
+    """Let the first id lead to the newest one, however many there are between them."""
+    first = task.work.find(proposal.first_id)
+    if first.public is None or first.public.generation >= proposal.generation:
+        return
+    public = replace(first.public, generation=proposal.generation)
+    task.work.put(replace(first, public=public))
+
+
+def _keep(task: SettlementTask, proposal: Proposal, row: Row, own: OwnState) -> str:
+    """Carry out a decision by which nothing joins; the public id that is in force instead."""
+    work, ids, copy, new = task.work, task.source_ids, proposal.copy, proposal.new
+    before, mine = ids.public_id(new.source_id), task.find_own(copy.id, new.source_id)
+    is_elsewhere = own in (OwnState.ELSEWHERE, OwnState.AS_WIDE) or (
+        mine is None and before != copy.id and task.find_own(before, new.source_id) is not None
+    )
+    if row.effect in (Effect.REMEMBER, Effect.CONFIRM) and not is_elsewhere:
+        ids.assign(new.source_id, copy.id)
+    if row.effect is Effect.CONFIRM and mine is not None:
+        work.put(confirm_contribution(copy, mine, new, work.merge))
+    if own is OwnState.REVOKED and copy.public is None:
+        ids.refs[new.source_id] = GONE
+    elif row.verdict is Verdict.HELD:  # even if something is published: it may be hidden
+        ids.refs.pop(new.source_id, None)
+    elif is_elsewhere:
+        if stays := work.find_public(before):
+            ids.refs[new.source_id] = refer_to(stays, new.partner)
+        return before
+    elif mine is not None:  # an older version may have other parts
+        ids.refs[new.source_id] = refer_to_own(copy, mine)
+    return copy.id
+
+
+def _explain_precedence(task: SettlementTask, decision: Decision) -> Decision:
+    """With a finding if the partner says something else under another id, and that counts.
+
+    Only the whole batch tells: what comes later in it may take precedence.
+    """
+    copy, source = task.work.find(decision.public_id), decision.candidate.source_id or ""
+    mine = task.find_own(copy.id, source) if decision.joined else None
+    if mine is None or task.is_hidden(mine, mine):
+        return decision
+    names = [c.source_id for c in copy.contributions if c.partner == mine.partner]
+    own = [each for name in names if (each := task.find_own(copy.id, name)) is not None]
+    findings = explain_leading_version(mine, own)
+    return replace(decision, candidate=decision.candidate.with_findings(*findings))
+
+
+def _without_hidden_id(task: SettlementTask, decision: Decision) -> Decision:
+    """The decision without the id of an object that no feed shows to the submitter.
+
+    Which of the ids of one thing is in force tells if others reported it.
+    """
+    public = task.work.find_public(decision.public_id)
+    hidden = public is not None and not task.is_visible(public)
+    return replace(decision, public_id="") if hidden else decision
+
+
+def _times_of_receipt(task: SettlementTask, sources: Set[str]) -> dict[str, int]:
+    found = ((s, task.find_own(task.source_ids.public_id(s), s)) for s in sources)
+    return {source: each.received for source, each in found if each is not None}
