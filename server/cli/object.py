@@ -11,7 +11,7 @@ from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import REASON, Answer, act_on_each, with_acting_hub, with_hub
-from tocsin.server.lifecycle.purge import is_object_id
+from tocsin.server.lifecycle.purge import PurgeReport, is_object_id
 from tocsin.server.reports.receivers import ReceivedBy, Receiver, split_receivers
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.feeds.block_cache import FORGOTTEN
@@ -110,6 +110,9 @@ def _purge(hub: Runtime, names: tuple[str, ...], reason: str) -> Iterator[Answer
     the partners' copies, the submissions and reviews. A last version stays in the feeds, which
     says only that the object is revoked.
 
+    The exit code is 1 if nothing was deleted for one of the values; the others are purged all
+    the same. With an unknown id or a value of no known kind, nothing is purged.
+
     It can be repeated, and a hub goes on with what was interrupted. docs/privacy.md says how long
     the database's own files keep what was deleted.
     """
@@ -127,29 +130,45 @@ def _accounts_that_received(hub: Runtime, name: str) -> ReceivedBy:
 def purge_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[Answer]:
     """Purge objects by id or value; an answer for each name.
 
-    Raises NotFound or Malformed before anything is purged if one of the names is of no use.
+    Raises NotFound or Malformed before anything is purged if one of the names is of no use.  Only
+    a search of everything that is kept says that a value is nowhere: such values are named once
+    all others are purged, as `act_on_each` does.
     """
+    for name in names:
+        hub.services.purger.check(name)
+    yield from act_on_each(names, lambda name: _purge_object(hub, name, reason))
+
+
+def _purge_object(hub: Runtime, name: str, reason: str) -> Iterator[Answer]:
+    """The answer about one name; then NotFound if it is a value that was nowhere."""
     purger = hub.services.purger
-    for name in names:
-        purger.check(name)
-    for name in names:
-        purge = purger.purge if is_object_id(name) else purger.purge_value
-        received = _accounts_that_received(hub, name)
-        report = purge(name, hub.actor, reason)
-        if report.versions:
-            hub.services.exports.refresh(at_once=True)
-            time.sleep(FORGOTTEN)  # until a running hub has it in memory no more
-            hub.services.exports.refresh(at_once=True)  # what it still wrote from memory
-        yield {
-            "purged": list(report.ids),
-            "versions": report.versions,
-            "submissions": report.submissions,
-            "reviews": report.reviews,
-            "in_progress": report.in_progress,
-            "received_by": received.certain,
-            "possibly_received_by": received.possible,
-            "also_in": list(report.also_in),
-        }
+    purge = purger.purge if is_object_id(name) else purger.purge_value
+    received = _accounts_that_received(hub, name)
+    report = purge(name, hub.actor, reason)
+    if report.versions:
+        hub.services.exports.refresh(at_once=True)
+        time.sleep(FORGOTTEN)  # until a running hub has it in memory no more
+        hub.services.exports.refresh(at_once=True)  # what it still wrote from memory
+    yield {
+        "purged": list(report.ids),
+        "versions": report.versions,
+        "submissions": report.submissions,
+        "reviews": report.reviews,
+        "in_progress": report.in_progress,
+        "received_by": received.certain,
+        "possibly_received_by": received.possible,
+        "also_in": list(report.also_in),
+    }
+    if not report.found_anything and not is_object_id(name):
+        raise NotFound(_describe_nothing(name, report))
+
+
+def _describe_nothing(value: str, report: PurgeReport) -> str:
+    if report.also_in:
+        why = "only other objects name it, see also_in; purge them by their ids if they should go"
+    else:
+        why = "the hub keeps nothing with this value; check how it is written"
+    return f"nothing was purged for {value!r}: {why}"
 
 
 def revoke_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[Answer]:

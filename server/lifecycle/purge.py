@@ -76,6 +76,13 @@ class PurgeReport:
     also_in: tuple[str, ...] = ()
     """Other objects that name the value in a text or pattern; they were left alone."""
 
+    @property
+    def found_anything(self) -> bool:
+        """True if something was purged, or a worker has a submission of it in hand."""
+        return bool(
+            self.ids or self.versions or self.submissions or self.reviews or self.in_progress
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Order:

@@ -5,13 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-from support.hub import HubInProcess, indicator
+from support.hub import HubInProcess, indicator, sdo
 from support.processes import run_command
 
 from tocsin.admission.errors import NotFound, Unavailable
 from tocsin.config.settings import HubSettings
 from tocsin.server.cli.command import Answer, act_on_each
+from tocsin.server.cli.object import purge_objects
+from tocsin.server.runtime import Runtime
 from tocsin.server.secrets import load_secrets
 from tocsin.server.store import Store
 
@@ -119,3 +122,67 @@ def test_submissions_are_put_back_into_the_queue(
 def test_submissions_are_dropped(hub: HubInProcess, act: Callable[..., Any]) -> None:
     id = set_aside(hub)
     assert act("submission drop", (id,)) == [{"submission": id, "refused": 2}]
+
+
+class TestPurgedValues:
+    """A legal deletion that a script runs must not seem done if nothing was found."""
+
+    @pytest.fixture
+    def purge(
+        self, hub: HubInProcess, capsys: pytest.CaptureFixture[str]
+    ) -> Callable[..., tuple[int, list[Answer], str]]:
+        """A function that purges names: the exit code, the answers and the errors."""
+        absent: Any = None
+        opened = Runtime(HubSettings(), absent, hub.services)
+
+        def purge(*names: str) -> tuple[int, list[Answer], str]:
+            answers: list[Answer] = []
+            code = 0
+            try:
+                answers.extend(purge_objects(opened, names, "asked to"))
+            except click.exceptions.Exit as end:
+                code = end.exit_code
+            return code, answers, capsys.readouterr().err
+
+        return purge
+
+    def test_a_value_that_is_nowhere_ends_the_command_with_1(self, run: Callable[..., Any]) -> None:
+        code, out, err = run("object purge", "unknown.top", "--reason", "asked to")
+        assert code == 1 and "nothing was purged for 'unknown.top'" in err
+        assert json.loads(out)[0]["purged"] == []
+
+    def test_a_value_that_is_nowhere_is_named_and_the_others_are_purged(
+        self, hub: HubInProcess, purge: Callable[..., Any]
+    ) -> None:
+        hub.push(indicator("one.top"))
+        hub.push(indicator("two.top"))
+        code, answers, err = purge("unknown.top", "two.top")
+        assert code == 1 and err.count("'unknown.top'") == 1 and "two.top" not in err
+        assert [len(each["purged"]) for each in answers] == [0, 1]
+        assert [each.get("revoked", False) for each in hub.feed("green")] == [False, True]
+
+    def test_to_repeat_the_purge_of_a_published_value_is_a_success(
+        self, hub: HubInProcess, purge: Callable[..., Any]
+    ) -> None:
+        hub.push(indicator("one.top"))
+        code, [answer], err = purge("one.top")
+        assert (code, err) == (0, "")
+        code, [again], err = purge("one.top")
+        assert (code, again["purged"], err) == (0, answer["purged"], "")
+
+    def test_a_value_that_only_waits_for_review_is_found(
+        self, hub: HubInProcess, purge: Callable[..., Any]
+    ) -> None:
+        unknown = "marking-definition--00000000-0000-4000-8000-000000000009"
+        hub.push(indicator("one.top", object_marking_refs=[unknown]))
+        code, [answer], _ = purge("one.top")
+        assert (code, answer["purged"], answer["reviews"]) == (0, [], 1)
+        assert purge("one.top")[0] == 1  # nothing of it is left that says that it was purged
+
+    def test_the_error_about_a_value_that_another_object_names_says_where_to_look(
+        self, hub: HubInProcess, purge: Callable[..., Any]
+    ) -> None:
+        hub.push(sdo("malware", name="m", is_family=False, description="see one.top"))
+        assert purge("one.top")[0] == 0  # the body of the submission is deleted
+        code, [answer], err = purge("one.top")
+        assert code == 1 and len(answer["also_in"]) == 1 and "see also_in" in err
