@@ -20,6 +20,7 @@ from tocsin.admission.extraction.references_and_contacts import (
     is_recipient_heading,
     labels_people,
 )
+from tocsin.admission.word_lists import load_alternation
 
 _ROLES = (None, LineRole.VICTIMS, LineRole.RECIPIENTS)
 _CODES = {role: code for code, role in enumerate(_ROLES)}
@@ -33,7 +34,13 @@ _NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,2})?[.)]?\s+")
 """The number of a heading: `4. Contact`."""
 _LABELLED = re.compile(r"([^:：=|@<>\t\"./]{2,40})[:：]\s*\S")
 _SIGNS = " \t\ufeff#;/*=-[]!"
-_COMMENTS = ("#", ";")
+_COMMENTS = ("#", ";", "//", "!")
+_CONTACTS = re.compile(load_alternation(__package__, "contact_headings"), re.IGNORECASE)
+"""A heading that ends with these words names nobody, so that the mailboxes below it do.
+
+`Reported by CERT Bank` names somebody, and may stand above a list of senders.
+"""
+_ENDS_OF_HEADINGS = ":：?!. "
 _ATTACKING = re.compile(r"compromi|kompromit|infec|infi[cz]", re.IGNORECASE)
 
 
@@ -76,11 +83,12 @@ class _Section:
         plain = line.strip()
         if len(line) > _LONGEST or _is_value(plain):
             return self._role_inside() or self._role_in_signature()
-        if not plain:
-            self._role = self._role if self._is_empty else None
-            return None
         if closes_text(line):
             self._signature = LONGEST_SIGNATURE
+            return None
+        if not plain.strip(_SIGNS):  # a blank line, an empty comment, the line below a heading
+            self._role = self._role if self._is_empty else None
+            self._signature = 0 if plain and _ends_signature(plain) else self._signature
             return None
         leads = introduces_people(line, heading=False)
         if leads or _begins_section(plain):
@@ -120,7 +128,7 @@ def _ends_signature(line: str) -> bool:
 
 
 def _words_of_heading(line: str) -> str:
-    return _NUMBER.sub("", line.strip(_SIGNS), count=1).rstrip(":：")
+    return _NUMBER.sub("", line.strip(_SIGNS), count=1).rstrip(_ENDS_OF_HEADINGS)
 
 
 def _role_of_line(line: str) -> LineRole | None:
@@ -139,6 +147,8 @@ def _role_of(words: str) -> LineRole | None:
     """The role of what a heading, a label or a comment introduces."""
     if names_victims(words) and not _ATTACKING.search(words):
         return LineRole.VICTIMS
-    heading = "-".join(words.lower().split())
+    parts = words.lower().split()
+    heading = "-".join(parts)
     known = heading in mailboxes.PEOPLE_HEADINGS or is_recipient_heading(heading)
+    known = known or _CONTACTS.fullmatch(" ".join(parts)) is not None
     return LineRole.RECIPIENTS if known else None

@@ -81,3 +81,68 @@ class TestLists:
         began = time.process_time()
         find_people_in_list([piece * (400_000 // len(piece)), *[piece * 90] * 1_000])
         assert time.process_time() - began < 2
+
+
+SENDERS = "".join(f"invoice@evil-{word}.top\n" for word in ("one", "two", "three", "four"))
+
+
+class TestContacts:
+    """A mailbox below a heading such as `# Contact` is one of a person to ask."""
+
+    @pytest.mark.parametrize(
+        "heading",
+        [
+            *("# Contact", "# Contact:", "## Contacts", "# Contact person", "# Contact us at"),
+            *("# Provided by", "# Shared by:", "# Questions to", "# Questions?", "Questions to:"),
+            *("# For questions and feedback", "# Please report false positives to", "! Contact"),
+            *(
+                "# Questions or corrections to the team",
+                "# Please contact",
+                "// Contact",
+                "; Author",
+            ),
+            *("# Maintained by", "Maintainer", "# List owner", "# Abuse contact", "# Thanks to"),
+            *("# Rückfragen an", "# Kontaktdaten", "# Pour toute question", "# Preguntas a"),
+            *("# Per informazioni", "# Vragen aan", "# Dúvidas", "#\n# Contact\n#"),
+            *("// Contact", "##############\n#  Contact   #\n##############"),
+        ],
+    )
+    @pytest.mark.parametrize("order", ["{senders}\n{part}\n", "{part}\n\n{senders}"])
+    def test_the_mailbox_below_it_is_left_out_and_the_list_stays_whole(
+        self, order: str, heading: str
+    ) -> None:
+        found = patterns_in(order.format(senders=SENDERS, part=f"{heading}\n{MAILBOX}"))
+        assert MAILBOX not in found
+        assert all(each in found for each in SENDERS.split())
+
+    @pytest.mark.parametrize("heading", ["# Reported by", "# Submitted by:", "# Reporter"])
+    def test_the_mailbox_of_who_reported_the_list_is_left_out_below_it(self, heading: str) -> None:
+        found = patterns_in(f"{SENDERS}\n{heading}\n{MAILBOX}\n")
+        assert MAILBOX not in found and all(each in found for each in SENDERS.split())
+
+    def test_a_note_says_in_which_line_it_was_left_out(self) -> None:
+        text = f"{SENDERS}\n# Questions to\n{MAILBOX}\n".encode()
+        *_, last = read("list.txt", text, ReadOptions(now=1_790_000_000_000_000, tlp=Tlp.GREEN))
+        assert [each.message for each in last.findings if "people" in each.message] == [
+            "victims and people are never shared: values are left out, line 7"
+        ]
+
+    @pytest.mark.parametrize(
+        "heading",
+        [
+            *("# Phishing senders", "# Senders reported by customers", "# Reported senders"),
+            *("# Reported as spam", "# Mails reported by users", "# Reported by CERT Bank"),
+            *("# Contact: soc@cert.test", "# Maintainer: CERT Bank", "# Contact\n# Senders"),
+            *("# Questions to\n# soc@cert.test", "# Contact addresses in ransom notes"),
+            *("# Contact of the extortionist", "# Ransom contact", "# C2 contact", "# Source"),
+            *("# Authors of the malware", "# Registrants", "# Mailboxes", "# Contact form spam"),
+            *("# Support scam", "Contact: soc@cert.test", "# Contact\n\nsoc@cert.test\n"),
+            "# Questions to\nsoc@cert.test\n#",
+        ],
+    )
+    def test_a_list_of_senders_below_other_headings_stays_whole(self, heading: str) -> None:
+        found = patterns_in(f"{heading}\n{SENDERS}")
+        assert all(each in found for each in SENDERS.split())
+
+    def test_hosts_below_such_a_heading_stay(self) -> None:
+        assert "evil-seven.top" in patterns_in(f"{SENDERS}\n# Questions to\nevil-seven.top\n")
