@@ -1,7 +1,8 @@
-r"""User names in paths: `C:\Users\jane\…`, `/home/jane`, `\\fs01\home$\jane`.
+r"""User names in paths: `C:\Users\jane\…`, `/home/jane`, `\\fs01\home$\jane`, `/home/CORP/jane`.
 
 Paths are found as in a log, in JSON or in a regular expression, so several
-backslashes count as one.  Folders of Windows stand in `words/windows_home_roots.txt`.
+backslashes count as one.  Folders of Windows stand in `words/windows_home_roots.txt`, those that
+are named after nobody in `words/folders_in_homes.txt`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,24 @@ _UNIX = re.compile(
         /(?:(?:export|usr|var|nfs|data|srv|(?:mnt/|cygdrive/|host_mnt/)?\w)/)?(?:home|Users)/{_NAME}""",
     re.VERBOSE,
 )
+_DOMAIN = re.compile(
+    r"""(?-i:[A-Z][A-Z\d-]{1,14}|[A-Z\d-]{1,63}(?:\.[A-Z\d-]{1,63}){1,6})  # CORP, CORP.EXAMPLE
+      |(?:ad|corp|hq|intern|internal|intra|office)(?:\.[\w-]{1,63}){1,6}
+      |[\w-]{1,63}(?:\.[\w-]{1,63}){0,6}
+        \.(?:ad|corp|domain|example|home|internal|intra|intranet|lan|local|localdomain|test)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A folder between `/home` and people's folders, of a domain: `/home/CORP/jane`."""
+_BELOW = re.compile(r"(?:\\{1,8}|/)(?P<name>[^\W_][\w.@+$-]{0,63})(?=[\\/]|[^\w%*\[({]|$)")
+"""The next folder; no variable and no wildcard."""
+_NAMED_AFTER_NOBODY = re.compile(
+    rf"""{load_alternation(__package__, "folders_in_homes")}
+      |.*\.(?:7z|apk|app|bak|bat|bin|bz2|c|cfg|cmd|conf|cpp|csv|dat|db|deb|dll|dmg|docx?|elf|exe|gz
+        |h|html?|img|ini|iso|jar|jpe?g|js|json|key|lnk|log|md|msi|out|pdf|pem|php|pkg|pl|png|pptx?
+        |ps1|py|pyc|rar|rb|rpm|rs|run|sh|so|sql|sys|tar|tgz|tmp|txt|vbs|xlsx?|xml|xz|ya?ml|zip)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A usual folder, or a file."""
 _MAIL_AND_TILDE = re.compile(
     r"""(?<![\w.\-~/@])(?:/var/(?:spool/)?mail/(?P<mail>[a-z][\w.-]{1,40}\w)(?![\w/])
       |~(?P<tilde>[a-z][\w.-]{1,40})/(?=\.\w|(?:bin|Desktop|Documents|Downloads|mail|public_html|tmp)\b))""",
@@ -54,6 +73,7 @@ _DEBUG_FILE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 """The rest of a path to a `.pdb` file; folders may have blanks, the file has none."""
+_MAY_HAVE_DOMAINS = (_SHARE, _UNIX)
 _may_hold_path = contains_any(
     *("home", "profile", "redirect", "user", "documents", "docume~", "dokumente", "benutzer"),
     *("utili", "usuari", "utenti", "gebruikers", "bruk", "brug", "notendur", "korisnici"),
@@ -73,9 +93,33 @@ def find_user_names_in_paths(text: str) -> Iterator[Span]:
         return
     for pattern in (_WINDOWS, _SHARE, _UNIX, _SHAREPOINT):
         for found in pattern.finditer(text):
-            name = found["name"].partition(_MASK_START)[0].rstrip(" ._-")
-            if is_personal_account(name) and not _DEBUG_FILE.match(text, found.end()):
-                yield Span(found.start("name"), found.start("name") + len(name), USER_IN_PATH)
+            yield from _find_in_path(text, found)
     for found in _MAIL_AND_TILDE.finditer(text):
         if is_personal_account(found[found.lastgroup or 0]):
             yield Span(*found.span(found.lastgroup or 0), USER_IN_PATH)
+
+
+def _find_in_path(text: str, found: re.Match[str]) -> Iterator[Span]:
+    """The names in one path, of which the match of a pattern is the beginning."""
+    if found.re is _UNIX and found["name"] == "local":  # `/home/local/CORP/jane`
+        yield from _find_below(text, found, in_domain=True)
+        return
+    name = found["name"].partition(_MASK_START)[0].rstrip(" ._-")
+    if not is_personal_account(name) or _DEBUG_FILE.match(text, found.end()):
+        return
+    yield Span(found.start("name"), found.start("name") + len(name), USER_IN_PATH)
+    if found.re in _MAY_HAVE_DOMAINS and _DOMAIN.fullmatch(name):
+        yield from _find_below(text, found, in_domain=False)
+
+
+def _find_below(text: str, above: re.Match[str], *, in_domain: bool) -> Iterator[Span]:
+    """The folder of a person below another one; below `local`, that of a domain comes first."""
+    found = _BELOW.match(text, above.end())
+    if found is None or _DEBUG_FILE.match(text, found.end()):
+        return
+    name = found["name"].rstrip("._-")
+    if not is_personal_account(name) or _NAMED_AFTER_NOBODY.fullmatch(name):
+        return
+    yield Span(found.start("name"), found.start("name") + len(name), USER_IN_PATH)
+    if in_domain:
+        yield from _find_below(text, found, in_domain=False)

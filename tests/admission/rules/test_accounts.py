@@ -52,6 +52,57 @@ class TestFolders:
     def test_folders_that_belong_to_nobody_stay(self, path: str) -> None:
         assert sanitise_description(RULE, path) == path
 
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("/home/CORP/jdoe/.ssh/id_rsa", "/home/{}/{}/.ssh/id_rsa"),
+            ("/home/CORP.EXAMPLE/jdoe", "/home/{}/{}"),
+            ("/home/corp.example/jdoe/x.sh", "/home/{}/{}/x.sh"),
+            ("/home/ad.bank.com/j.doe", "/home/{}/{}"),
+            ("/home/local/CORP/jdoe/a", "/home/local/{}/{}/a"),
+            ("/home/local/corp/jdoe/x.py", "/home/local/{}/{}/x.py"),
+            ("/home/local/jdoe/x.py", "/home/local/{}/x.py"),
+            (r"/home/CORP\jdoe/x", r"/home/{}\{}/x"),
+            ("/Users/DOMAIN.LOCAL/jdoe/Library", "/Users/{}/{}/Library"),
+            (r"\\fs01\home$\CORP\jdoe\a.docx", r"\\fs01\home$\{}\{}\a.docx"),
+            (r"D:\\Profiles\\CORP\\jdoe\\Desktop", r"D:\\Profiles\\{}\\{}\\Desktop"),
+            ("/home/JDOE/malware.sh", "/home/{}/malware.sh"),
+            ("/home/JDOE/Downloads/x.exe", "/home/{}/Downloads/x.exe"),
+            ("/home/jane.doe/campaign/x", "/home/{}/campaign/x"),
+            ("/home/jane/CORP/x", "/home/{}/CORP/x"),
+            ("/home/evil.com/shop/x.php", "/home/{}/shop/x.php"),
+            ("/home/CORP/root/x", "/home/{}/root/x"),
+            ("/home/CORP/$USER/x", "/home/{}/$USER/x"),
+        ],
+    )
+    def test_the_user_name_below_the_folder_of_a_domain_is_masked_too(
+        self, before: str, after: str
+    ) -> None:
+        masked = after.replace("{}", "[removed: user name in a path]")
+        assert sanitise_description(RULE, f"seen in {before}, then") == f"seen in {masked}, then"
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            *("/home/www/html/x.php", "/home/user/malware.sh", "/home/user/CORP/x"),
+            *("/home/local/bin/x", "/home/local/x.sh", "https://evil.test/home/CORP/jdoe/x"),
+            *("/home/CORP/viktor/src/loader.pdb", "/home/%D/%U/x", "/home/USER/setup.py"),
+        ],
+    )
+    def test_folders_that_only_look_like_those_of_a_domain_stay(self, path: str) -> None:
+        assert sanitise_description(RULE, path) == path
+        assert apply_rule(RULE, indicator(f"[file:name = '{path}']")).is_open
+
+    def test_a_pattern_on_a_path_behind_a_domain_is_held_or_widened_for_both_names(self) -> None:
+        subject = indicator("[file:name = '/home/local/CORP/jdoe/x.sh']")
+        assert apply_rule(RULE, subject, secrets=["jdoe"]).verdict is Verdict.HELD
+        widened = apply_rule(RULE, subject, {"value_users": "generalise"}).object["pattern"]
+        assert widened == "[file:name LIKE '/home/local/%/%/x.sh']"
+
+    @pytest.mark.parametrize("piece", ["/home/CORP", "/home/local/", "/home/A.B.C.D", "/CORP"])
+    def test_searching_paths_with_many_domains_takes_linear_time(self, piece: str) -> None:
+        apply_rule(RULE, indicator(description=f"/home/CORP/{piece * 20_000}"))
+
     def test_a_mask_behind_a_user_name_hides_it_from_no_rule(self) -> None:
         before = r"C:\Users\jdoe.[removed: submitter's name]\x.exe"
         masked = before.replace("jdoe", "[removed: user name in a path]")
