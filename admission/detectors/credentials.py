@@ -1,8 +1,8 @@
 """Credentials in a text: passwords, session ids and keys in URLs and requests, keys of services.
 
 Passwords behind the word for them are not looked for: those in texts about attacks
-nearly all belong to attackers, for their archives and programs.  Parameters of URLs
-stand in `words/secret_parameters.txt`.
+nearly all belong to attackers, for their archives and programs.  Those on command lines are found
+by `command_passwords`.  Parameters of URLs stand in `words/secret_parameters.txt`.
 """
 
 from __future__ import annotations
@@ -63,18 +63,14 @@ _REQUEST_HEADER = re.compile(
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
-_COMMAND_LOGIN = re.compile(
-    r"""\bcurl(?:\.exe)?\b[^\r\n|;]{0,200}?\s(?:-u|--user)[ =]["']?
-        (?P<login>[^\s:"']{1,64}:[^\s"']{1,128})
-      | \bpsexec\w{0,3}(?:\.exe)?\b[^\r\n|;]{0,200}?\s[-/]u\s["']?[^\s"']{1,64}["']?\s[-/]p\s
-        ["']?(?P<password>[^\s"']{1,128})
-      | \b(?:uid|user\ ?id|username)\s?=\s?[^\s;"']{1,64};\s?(?:pwd|password)\s?=\s?
+_CONNECTION_LOGIN = re.compile(
+    r"""\b(?:uid|user\ ?id|username)\s?=\s?[^\s;"']{1,64};\s?(?:pwd|password)\s?=\s?
         (?P<pwd>[^;\s"']{1,128})
       | \baws_secret_access_key["']?\s?[:=]\s?["']?(?P<aws>[\w/+]{40})(?![\w/+])""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""Logins in commands, and in strings by which a program connects to a database."""
-_may_hold_command_login = contains_any("curl", "psexec", "pwd=", "password", "aws_secret")
+"""Logins in strings by which a program connects to a database, and in files of settings."""
+_may_hold_connection_login = contains_any("pwd", "password", "aws_secret")
 _may_hold_request_header = contains_any("authorization", "x-api-", "x-auth-")
 
 
@@ -116,8 +112,8 @@ def _find_keys(text: str) -> Iterator[tuple[int, int]]:
         yield from (found.span(1) for found in _SLACK_WEBHOOK.finditer(text))
     if "PRIVATE KEY" in text:
         yield from (found.span() for found in _PRIVATE_KEY.finditer(text))
-    if _may_hold_command_login(text):
-        for found in _COMMAND_LOGIN.finditer(text):
+    if _may_hold_connection_login(text):
+        for found in _CONNECTION_LOGIN.finditer(text):
             yield found.span(found.lastgroup or 0)
     if _may_hold_request_header(text):
         for found in _REQUEST_HEADER.finditer(text):

@@ -1,4 +1,4 @@
-r"""Mask user names, account names and secrets in paths, URLs and texts.
+r"""Mask user names, account names and secrets in paths, URLs, commands and texts.
 
 `C:\Users\jane\…` names a person, `?email=` nearly always the victim, and a session id lets
 its holder in.  In texts they are masked.  The value that an indicator matches on is never changed
@@ -11,12 +11,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from tocsin.admission.detectors.accounts import (
     ACCOUNT,
     find_account_names,
     find_security_identifiers,
+)
+from tocsin.admission.detectors.command_passwords import (
+    COMMAND_PASSWORD,
+    find_command_passwords,
+    may_hold_command_password,
 )
 from tocsin.admission.detectors.credentials import (
     TOKEN,
@@ -95,6 +100,8 @@ _KINDS: Mapping[str, tuple[str, Find]] = {
     "emails": (EMAIL_IN_URL, find_email_addresses_in_urls),
 }
 """By setting: the kind of span and its detector, in texts and in values."""
+_FURTHER: Mapping[str, Find] = {"credentials": find_command_passwords}
+"""By setting: a further detector for texts and values."""
 _ONLY_IN_TEXTS: Mapping[str, Find] = {"users": find_account_names, "tokens": find_keys}
 """By setting: a further detector for texts."""
 _ONLY_IN_VALUES: Mapping[str, Find] = {"users": find_security_identifiers}
@@ -121,6 +128,7 @@ def build_rule(context: RuleContext) -> Rule:
     settings = {**DEFAULTS, **context.settings}
     modes = {what: str(settings[name]) for name, (what, _) in _KINDS.items()}
     modes[ACCOUNT] = modes[USER_IN_PATH]
+    modes[COMMAND_PASSWORD] = modes[URL_CREDENTIALS]
     value_modes = [(name, str(settings[f"value_{name}"])) for name in _KINDS]
     kinds = tuple(name for name in _KINDS if settings[name] != "keep")
     anonymous = context.submitter.consent not in CONSENTS_TO_NAME
@@ -129,7 +137,7 @@ def build_rule(context: RuleContext) -> Rule:
     def apply(candidate: Candidate) -> Candidate:
         if candidate.object is None:
             return candidate
-        if any(_may_match(value) for _, value in matched_values(candidate.object)):
+        if any(_may_match_value(value) for _, value in matched_values(candidate.object)):
             if settings["value_emails"] in (CUT, CUT_OR_KEEP):
                 candidate = _cut_emails(candidate)
             for name, mode in value_modes:
@@ -146,7 +154,7 @@ def build_rule(context: RuleContext) -> Rule:
 
 @lru_cache(maxsize=64)
 def _text_search(kinds: tuple[str, ...], own_names: tuple[str, ...]) -> TextSearch:
-    further = [_ONLY_IN_TEXTS[kind] for kind in kinds if kind in _ONLY_IN_TEXTS]
+    further = [each[kind] for kind in kinds for each in (_ONLY_IN_TEXTS, _FURTHER) if kind in each]
     matcher = term_matcher(own_names)
 
     def find(text: str) -> list[Span]:
@@ -171,6 +179,11 @@ def _may_match(text: str) -> bool:
     if "/" in text or "\\" in text or "eyJ" in text or "-1-5-21-" in text:
         return True
     return "earer" in text.lower()
+
+
+def _may_match_value(text: str) -> bool:
+    """True if there may be one of these, or a password in a command."""
+    return _may_match(text) or may_hold_command_password(text)
 
 
 def _check_by_property(candidate: Candidate, settings: Mapping[str, object]) -> Candidate:
@@ -220,15 +233,25 @@ def _cut_emails(candidate: Candidate) -> Candidate:
     )
 
 
+@cache
+def _value_search(name: str) -> Callable[[str], list[Span]]:
+    """Finds one kind of thing in a pattern or an observable, by its setting."""
+    further = (each[name] for each in (_ONLY_IN_VALUES, _FURTHER) if name in each)
+    finders = [_KINDS[name][1], *further]
+
+    def search(value: str) -> list[Span]:
+        if not _may_match_value(value):
+            return []
+        return [span for find in finders for span in find(value)]
+
+    return search
+
+
 def _check_values(candidate: Candidate, name: str, mode: str) -> Candidate:
     """Hold, refuse or generalise what matches on one kind of thing."""
     if candidate.object is None or mode == "keep":
         return candidate
-    finders = [_KINDS[name][1], *filter(None, [_ONLY_IN_VALUES.get(name)])]
-
-    def search(value: str) -> list[Span]:
-        return [span for find in finders for span in find(value)] if _may_match(value) else []
-
+    search = _value_search(name)
     for path, value in matched_values(candidate.object):
         spans = search(value) or ([] if value.isascii() else search(_HIDDEN.sub("", value)))
         if not spans:

@@ -189,9 +189,9 @@ class TestUserPaths:
         [
             ("logged on as jane.roe", "jane.roe", "account name"),
             ("signed in to vpn01 as user jane_roe, then", "jane_roe", "account name"),
-            ("curl -u jane:pw1 https://a.test", "jane:pw1", "token"),
-            ("curl -s --user 'jane:pw1' x", "jane:pw1", "token"),
-            (r"psexec \\srv -u CORP\x -p pw1 cmd", "pw1", "token"),
+            ("curl -u jane:pw1 https://a.test", "jane:pw1", "password in a command"),
+            ("curl -s --user 'jane:pw1' x", "jane:pw1", "password in a command"),
+            (r"psexec \\srv -u CORP\x -p pw1 cmd", "pw1", "password in a command"),
             ("aws_secret_access_key=" + "a1B2" * 10, "a1B2" * 10, "token"),
             ("spool in /var/mail/janeroe", "janeroe", "user name in a path"),
             ("read ~janeroe/.ssh/id_rsa", "janeroe", "user name in a path"),

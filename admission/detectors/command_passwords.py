@@ -1,0 +1,162 @@
+r"""Passwords on the command lines of programs that log in: `net use … S3cret /user:CORP\jane`.
+
+Other programs are not known here: those that pack archives, and malware with switches of its own,
+have passwords that belong to attackers.  Commands are found as in a log, in JSON or in a pattern,
+so several backslashes count as one, and those before a quotation mark belong to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import NamedTuple
+
+from tocsin.admission.detectors.placeholders import PLACEHOLDER
+from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.word_lists import load_alternation
+
+COMMAND_PASSWORD = "password in a command"  # noqa: S105  the words for it, no secret
+
+_LONGEST_COMMAND = 600
+"""Characters behind the name of a program that belong to its command."""
+_END = re.compile(r"[\r\n]|;\s|\s(?:\|\|?|&&?)\s")
+"""The end of a command in a text or a script."""
+_NOT_PASSWORD = re.compile(load_alternation(__package__, "not_passwords"), re.IGNORECASE)
+_AROUND = "`.,;:)]"
+"""Characters of the text around a command, behind its last argument."""
+_QUOTE = r"""(?:\\{0,4}["'\u2018\u2019\u201c\u201d])"""
+_ENDS = rf"(?={_QUOTE}|\s|$)"
+_PASSWORD = rf"""(?:
+    \\{{0,4}}"(?P<quoted>(?![\s,;)\]}}/-])[^"\r\n]{{1,128}}?)\\{{0,4}}"
+  | {_QUOTE}?(?P<bare>(?![,;)\]}}/-])[^\s"'\u2018\u2019\u201c\u201d]{{1,128}}?){_ENDS}
+)"""
+_LOGIN = rf"""{_QUOTE}?(?P<login>[^\s:"']{{1,64}}:(?P<bare>(?!//)[^\s"']{{1,128}}?)){_ENDS}"""
+"""`user:password`, which is masked as a whole."""
+_USER = r"""(?:\\{0,4}"[^"\r\n]{1,80}"|[^\s"]{1,80})"""
+_SHARE = r"""(?:\\{0,4}"\\{2,8}[^"\r\n]{1,200}"|'?\\{2,8}[^\s"']{1,200}'?)"""
+
+
+class _Program(NamedTuple):
+    """A program that logs in somewhere."""
+
+    word: str
+    """A part of its name, in lower-case ASCII: a quick test."""
+    name: re.Pattern[str]
+    arguments: tuple[re.Pattern[str], ...]
+    """The places of a password in its command; those of several may be the same."""
+
+
+def _program(word: str, name: str, *arguments: str) -> _Program:
+    return _Program(
+        word,
+        re.compile(rf"(?<![\w.@-])(?:{name})(?![\w.-])", re.IGNORECASE),
+        tuple(re.compile(each, re.VERBOSE) for each in arguments),
+    )
+
+
+_BEFORE_USER = rf"{_SHARE}\s+{_PASSWORD}{_QUOTE}?(?:\s+/\w+:\w+){{0,3}}\s+/(?i:u(?:ser)?):"
+_BEHIND_USER = rf"/(?i:u(?:ser)?):{_USER}\s+(?![a-zA-Z]:\s){_PASSWORD}"
+_IS_LAST = rf"(?=`?{_QUOTE}?\s*(?:$|/\w|[\"'\])]))"
+_LOOKS_RANDOM = r"(?=[^\s\\]{0,128}[\d!@\#$&*?])"
+"""So that no further word of a sentence is a password: `/user:CORP\\jane and then …`."""
+_USER_THEN_PASSWORD = rf"\s[-/](?i:u)\s+{_USER}\s+[-/](?i:p)\s+{_PASSWORD}"
+_PROGRAMS = (
+    _program(
+        " use",
+        r"net1?(?:\.exe)?[\"']?\s+use",
+        _BEFORE_USER,
+        _BEHIND_USER + _IS_LAST,
+        rf"/(?i:u(?:ser)?):{_USER}\s+{_LOOKS_RANDOM}{_PASSWORD}",
+    ),
+    *(
+        _program(
+            word,
+            rf"{word}(?:-?(?:dump|admin|import|check|show|slap|binlog)|sh)?(?:\.exe)?",
+            rf"\s-p(?!\s){_PASSWORD}",
+            rf"\s--password={_PASSWORD}",
+        )
+        for word in ("mysql", "mariadb")
+    ),
+    _program("sshpass", "sshpass", rf"\s-p\s?{_PASSWORD}"),
+    _program("wget", r"wget2?(?:\.exe)?", rf"\s--(?:http-|ftp-|proxy-)?password[=\s]{_PASSWORD}"),
+    _program("curl", r"curl(?:\.exe)?", rf"\s(?:-\w{{0,5}}[uU]\s?|--(?:proxy-)?user[=\s]){_LOGIN}"),
+    *(
+        _program(
+            word,
+            rf"{word}\w{{0,3}}(?:\.exe)?",
+            _USER_THEN_PASSWORD,
+            rf"\s[-/](?i:p)\s+{_PASSWORD}{_QUOTE}?\s+[-/](?i:u)\s",
+        )
+        for word in ("psexec", "paexec")
+    ),
+    _program("schtasks", r"schtasks(?:\.exe)?", rf"\s/(?i:rp)\s+{_PASSWORD}", _USER_THEN_PASSWORD),
+    _program(
+        "wmic",
+        r"wmic(?:\.exe)?",
+        rf"\s/(?i:user):{_USER}(?:\s+/\w+:\S{{1,80}}){{0,3}}\s+/(?i:password):{_PASSWORD}",
+        rf"\s/(?i:password):{_PASSWORD}{_QUOTE}?(?:\s+/\w+:\S{{1,80}}){{0,3}}\s+/(?i:user):",
+    ),
+    _program("cmdkey", r"cmdkey(?:\.exe)?", rf"/(?i:pass(?:word)?):{_PASSWORD}"),
+    _program(
+        "password=",
+        r"sc(?:\.exe)?\s+(?:\\{2,8}\S{1,64}\s+)?(?:create|config)",
+        rf"\s(?i:password)=\s*{_PASSWORD}",
+    ),
+    _program(" -pw", r"(?:plink|pscp|psftp|putty|kitty)(?:\.exe)?", rf"\s-pw\s+{_PASSWORD}"),
+    *(
+        _program(word, word, rf"\s-U\s?{_QUOTE}?[^\s\"'%]{{1,64}}%{_PASSWORD}")
+        for word in ("smbclient", "rpcclient", "winexe")
+    ),
+)
+_VARIABLE = re.compile(
+    rf"(?<!\w)(?i:PGPASSWORD|MYSQL_PWD|SSHPASS|RSYNC_PASSWORD){_QUOTE}?\s?[=:]\s?{_PASSWORD}",
+    re.VERBOSE,
+)
+"""Variables of the environment from which programs take a password, set before their command."""
+_VARIABLES = ("pgpassword", "mysql_pwd", "sshpass", "rsync_password")
+_may_hold_variable = contains_any(*_VARIABLES)
+may_hold_command_password = contains_any(*{each.word for each in _PROGRAMS}, *_VARIABLES)
+"""A cheap question whether a text may have such a password."""
+
+
+def find_command_passwords(text: str) -> Iterator[Span]:
+    """Passwords in commands, with the user if both are one argument (`curl -u jane:S3cret`)."""
+    if not may_hold_command_password(text):
+        return
+    lower, is_ascii = text.lower(), text.isascii()
+    for program in _PROGRAMS:
+        if is_ascii and program.word not in lower:
+            continue
+        commands = [*program.name.finditer(text)]
+        for command, following in zip_longest(commands, commands[1:]):
+            end = following.start() if following else len(text)  # so that no part is read twice
+            yield from _find_in_command(text, command.end(), end, program)
+    if _may_hold_variable(text):
+        yield from filter(None, map(_span, _VARIABLE.finditer(text)))
+
+
+def _find_in_command(text: str, start: int, end: int, program: _Program) -> Iterator[Span]:
+    end = min(end, start + _LONGEST_COMMAND)
+    found = _END.search(text, start, end)
+    end = found.start() if found else end
+    for arguments in program.arguments:
+        yield from filter(None, map(_span, arguments.finditer(text, start, end)))
+
+
+def _span(found: re.Match[str]) -> Span | None:
+    """The span of a password; None if it is a placeholder or a word of a sentence."""
+    groups = found.re.groupindex
+    if "quoted" in groups and found["quoted"]:
+        name, password = "quoted", found["quoted"]
+    else:
+        name, password = "bare", found["bare"].rstrip(_AROUND)
+    if not password or PLACEHOLDER.match(password) or _NOT_PASSWORD.fullmatch(password):
+        return None
+    start, end = found.start(name), found.start(name) + len(password)
+    if "login" in groups:
+        start = found.start("login")
+        if PLACEHOLDER.match(found["login"]):
+            return None
+    return Span(start, end, COMMAND_PASSWORD)
