@@ -246,6 +246,8 @@ class HubInProcess:
         answer = self.ask(f"collections/{to}/objects/", who, "POST", data=body)
         assert answer.status_code == 202, answer.text
         work_off(self.services.intake.work)
+        if answer.json["status"] == "complete":  # it does not change any more
+            return dict(answer.json)
         return dict(self.ask(f"status/{answer.json['id']}/", who).json)
 
     def sweep(self) -> None:
