@@ -85,7 +85,7 @@ def test_a_report_is_examined_in_a_process_of_its_own(store: Store, tmp_path: Pa
 
 
 def test_a_report_that_ends_its_process_says_what_to_do(store: Store, tmp_path: Path) -> None:
-    processes = ExaminerProcesses(1, policy_text(), ExaminerLimits(seconds=0.3))
+    processes = ExaminerProcesses(1, policy_text(), ExaminerLimits(seconds=1.0))
     try:
         client = sign_in(open_hub(store, tmp_path, processes), ANALYST)
         path = begin(client, "a.b.c.evil.top x@y.example " * 100_000)

@@ -82,7 +82,7 @@ def test_the_result_is_that_of_this_process(examiner: ExaminerProcesses) -> None
 
 @pytest.mark.slow
 def test_an_endless_submission_ends_its_process_and_no_other(store: Store) -> None:
-    limits = ExaminerLimits(seconds=0.3)
+    limits = ExaminerLimits(seconds=1.0)
     examiner = ExaminerProcesses(1, policy_text(), limits)
     try:
         many = task(

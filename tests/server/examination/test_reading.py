@@ -33,7 +33,7 @@ def test_a_file_is_read_in_another_process_as_it_is_here(
 
 
 def test_a_file_that_exceeds_the_limits_ends_its_process_and_no_other_file() -> None:
-    limits = ExaminerLimits(seconds=0.3)
+    limits = ExaminerLimits(seconds=1.0)
     processes = ExaminerProcesses(1, policy_text(), limits)
     hard = replace(TASK, content=b"a.b.c.evil.top x@y.example " * 100_000, most=1_000_000)
     try:
