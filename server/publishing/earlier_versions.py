@@ -135,10 +135,11 @@ def own_state(task: SettlementTask, proposal: Proposal) -> OwnState:
     return _state_by_words(task, proposal) or _state_by_objects(task, proposal)
 
 
-def as_said_before(task: SettlementTask, proposal: Proposal) -> Proposal:
-    """With the version and times of the same words before: only their references have moved.
+def with_earlier_version(task: SettlementTask, proposal: Proposal) -> Proposal:
+    """The proposal with the version and times of the same words before.
 
-    The partner must not learn whether they have moved, so nothing else may depend on it.
+    Only their references have moved.  The partner must not learn whether they have, so nothing
+    else may depend on it.
     """
     new = proposal.new
     said = task.find_own(task.source_ids.public_id(new.source_id), new.source_id)

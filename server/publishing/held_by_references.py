@@ -29,8 +29,11 @@ from tocsin.server.publishing.revocations import definition_has_ended
 from tocsin.server.publishing.verdicts import OwnState, PublicState, explain_what_stays, find_row
 
 
-def as_it_waits(candidate: Candidate, known: Mapping[str, PublicRef]) -> Candidate:
-    """As it was sent, since its level is decided when it goes on; but as anonymous as it is now."""
+def without_authors(candidate: Candidate, known: Mapping[str, PublicRef]) -> Candidate:
+    """The candidate as it may wait: as it was sent, but without identities of its authors.
+
+    Its level is decided when it goes on.
+    """
 
     def leave_out(subject: StixObject | None) -> StixObject | None:
         return subject and leave_out_authors(subject, known)
@@ -85,7 +88,9 @@ def has_ended_marking(task: SettlementTask, sent: Candidate) -> bool:
     return any(definition_has_ended(task, each) for each in further_markings(sent))
 
 
-def hold_marked(task: SettlementTask, proposal: Proposal, held: Candidate) -> SettledCandidate:
+def hold_for_ended_marking(
+    task: SettlementTask, proposal: Proposal, held: Candidate
+) -> SettledCandidate:
     """Hold what is marked with a definition that has ended; a duplicate if it is published so.
 
     It may seem to be another object than that, since the content of the definition is gone.

@@ -48,7 +48,6 @@ from tocsin.server.publishing.earlier_reviews import (
 )
 from tocsin.server.publishing.earlier_versions import (
     Proposal,
-    as_said_before,
     find_less_strict_definitions,
     joined_state,
     name_leading_id,
@@ -56,12 +55,13 @@ from tocsin.server.publishing.earlier_versions import (
     propose,
     public_state,
     subject_state,
+    with_earlier_version,
 )
 from tocsin.server.publishing.held_by_references import (
-    as_it_waits,
     conclude_if_blocked,
     has_ended_marking,
-    hold_marked,
+    hold_for_ended_marking,
+    without_authors,
 )
 from tocsin.server.publishing.public_ids import (
     GONE,
@@ -99,8 +99,8 @@ from tocsin.server.publishing.references import (
 )
 from tocsin.server.publishing.revocations import (
     choose_public_id,
-    find_authors,
     find_newest_id,
+    find_published_authors,
     is_revocation,
     withdraw,
 )
@@ -213,7 +213,7 @@ class Publisher:
         """
         partner = txn.accounts.find_partner(authors.partner)
         work = UnitOfWork.begin(txn, self.config, now)
-        left = find_authors(work, authors)
+        left = find_published_authors(work, authors)
         if partner is not None and partner.consent in CONSENTS_TO_NAME:
             ids = {each.source_id: name for name, each in left}
             txn.add_public_ids(authors.partner, "named", ids)
@@ -372,7 +372,7 @@ def _publish(
     resolved = _resolve(task, candidate)
     raised = explain_raised_level(candidate, resolved.candidate)
     dropped = explain_dropped_references(resolved.rewriting, resolved.stricter)
-    held = as_it_waits(candidate, refs).with_findings(*dropped)
+    held = without_authors(candidate, refs).with_findings(*dropped)
     candidate = resolved.candidate.with_findings(*raised, *dropped)
     resolved = replace(resolved, candidate=candidate)
     if candidate.effective_tlp > task.work.strictest_feed(task.batch.audience):
@@ -426,9 +426,9 @@ def _merge(task: SettlementTask, resolved: ResolvedCandidate, held: Candidate) -
     own = own_state(task, proposal)
     row = find_row(public, own)
     if own is OwnState.MOVED:
-        proposal = as_said_before(task, proposal)
+        proposal = with_earlier_version(task, proposal)
     if row.effect is Effect.JOIN and has_ended_marking(task, held):
-        return hold_marked(task, proposal, held)
+        return hold_for_ended_marking(task, proposal, held)
     task.work.note_report(copy.id)
     if row.effect is Effect.JOIN:
         return _join(task, proposal, public, own)

@@ -67,7 +67,7 @@ def withdraw(task: SettlementTask, candidate: Candidate) -> SettledCandidate | N
     return conclude(candidate, find_row(PublicState.OWN, state), name)
 
 
-def find_authors(work: UnitOfWork, authors: ArrivedIds) -> list[tuple[str, Contribution]]:
+def find_published_authors(work: UnitOfWork, authors: ArrivedIds) -> list[tuple[str, Contribution]]:
     """The identities that are published still, each with what the partner sent."""
     work.load(authors.public_ids)
     return [
@@ -145,7 +145,7 @@ def _end_author(task: SettlementTask, source: str) -> str:
     if source not in task.batch.authors:
         return ""
     for each in task.work.txn.outbox.find_of_authors(task.batch.partner.slug):
-        for name, sent in find_authors(task.work, each.arrived):
+        for name, sent in find_published_authors(task.work, each.arrived):
             if sent.source_id == source:
                 task.work.put(remove_identity(task.work.find(name), sent, task.work.merge))
                 return name
