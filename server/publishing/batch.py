@@ -35,7 +35,10 @@ class Preconditions:
 
 
 class StalePreconditions(Exception):
-    """Something was decided since the batch was evaluated: evaluate it again."""
+    """Something was decided since the batch was evaluated: the intake evaluates it again.
+
+    Raised in the batch's transaction, before anything of it is published.
+    """
 
 
 @dataclass(frozen=True, slots=True)

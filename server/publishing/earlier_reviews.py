@@ -230,7 +230,11 @@ def find_reviews_of(txn: Transaction, batch: Batch, most_waiting: int) -> Earlie
 def admit_to_reviews(
     task: SettlementTask, reviews: EarlierReviews, outcome: SettledCandidate
 ) -> SettledCandidate:
-    """The outcome, if it asks nothing or something new for which there is room; else without it."""
+    """The outcome; it leaves a review only if it asks something new, and there is room for it.
+
+    A question that was asked before is answered as then.  Without room, an object that would be
+    held is refused, and one that is published with texts removed asks nothing.
+    """
     decision = outcome.decision
     if not decision.asks:
         return outcome

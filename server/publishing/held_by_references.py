@@ -50,7 +50,7 @@ def conclude_if_blocked(
 
     `held` is the candidate as it was sent.  Duplicate if a newer version is held; held if
     a reference is missing, would raise it above its earlier version, or is to an observable that
-    is stricter so far.
+    is stricter so far, and if one of its marking definitions has ended.
     """
     refs, candidate = task.source_ids.refs, resolved.candidate
     missing = resolved.rewriting.missing

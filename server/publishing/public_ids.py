@@ -1,7 +1,8 @@
 """From the ids of one submission to public ids.
 
 Computed for the whole submission before any of it is published, so that the
-order of its objects does not matter.  Values only: the store is not known here.
+order of its objects does not matter.  Values only: the store is not known here, so
+`revocations.py` looks which id follows a revoked one.
 """
 
 from __future__ import annotations

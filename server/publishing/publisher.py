@@ -5,9 +5,13 @@ those that others reference first; carry the decision out on values; write once.
 
 A candidate passes these in turn: a revocation takes its partner's report back
 (`revocations.py`); references that are missing or stricter hold it
-(`held_by_references.py`); comparison with what is published finds the row of the table
-(`earlier_versions.py`, `verdicts.py`); and if a reviewer is to be asked, the same is not
-asked twice (`earlier_reviews.py`).
+(`held_by_references.py`); it joins the public object under its id, or under the id that
+follows a revoked one (`public_ids.py`, `revocations.py`); comparison with what is
+published finds the row of the table (`earlier_versions.py`, `verdicts.py`); and if a
+reviewer is to be asked, the same is not asked twice (`earlier_reviews.py`).
+
+Decisions of others since the batch was evaluated are not seen here: `intake/admission.py`
+and `intake/review.py` look for them first, and evaluate it again.
 """
 
 from __future__ import annotations
@@ -350,7 +354,8 @@ def _keep_admission_verdict(task: SettlementTask, candidate: Candidate) -> Decis
 def _settle_own(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     """The hub's own object comes back; what came with it may refer to it.
 
-    A marking definition that has ended stays what it was: see `has_ended_marking`.
+    A marking definition that has ended stays what it was: see
+    `held_by_references.has_ended_marking`.
     """
     source, kind = candidate.source_id or "", (candidate.object or {}).get("type")
     public = task.work.find_public(source)

@@ -1,7 +1,8 @@
 """A partner that withdraws its reports of one thing and reports it again, several times.
 
 Each time has a price for all readers (a new version, and often a new id), so it waits for a
-reviewer after some times; others' reports are not concerned.
+reviewer after some times; others' reports are not concerned.  Here they are only counted:
+`revocations.py` takes a report back.
 """
 
 from collections.abc import Iterable
