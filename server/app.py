@@ -164,6 +164,14 @@ def create_console_app(
     return create_console(_console_services(services, settings, secrets.page_token_key)).wsgi_app
 
 
+def create_monitoring_app(monitor: Monitor) -> flask.Flask:
+    """Build the WSGI application of an address of its own, where no credential is asked for."""
+    app = flask.Flask(__name__, static_folder=None)
+    app.register_blueprint(monitoring.blueprint(monitor))
+    app.register_error_handler(HTTPException, monitoring.answer_http_error)
+    return app
+
+
 class _Mounts(DispatcherMiddleware):
     """The console below its root; who opens the hub with a browser is sent there.
 
@@ -255,14 +263,6 @@ def _identity_provider(settings: HubSettings, key: bytes, origin: str) -> Provid
     site = origin or f"http://localhost:{settings.port}"
     provider: Provider = oidc.Provider(about, key, f"{site}{CONSOLE_ROOT}/oidc/return")
     return provider
-
-
-def create_monitoring_app(monitor: Monitor) -> flask.Flask:
-    """Build the WSGI application of an address of its own, where no credential is asked for."""
-    app = flask.Flask(__name__, static_folder=None)
-    app.register_blueprint(monitoring.blueprint(monitor))
-    app.register_error_handler(HTTPException, monitoring.answer_http_error)
-    return app
 
 
 def _schemes(settings: HubSettings) -> frozenset[AuthScheme]:

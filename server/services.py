@@ -2,7 +2,8 @@
 
 The one place that knows the publisher, the intake and the reports at once.  It opens nothing:
 settings, secrets and the store are passed in (see `runtime.py`).  It loads no Flask, so that
-commands that answer no request begin sooner; `app.py` builds the applications.
+commands that answer no request begin sooner; `app.py` builds the applications, and `worker.py`
+the notices.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def build_services(  # noqa: PLR0913
     clock: Clock | None = None,
     processes: HubProcesses | None = None,
 ) -> HubServices:
-    """Build the services that admit and publish; `clock` defaults to the store's.
+    """Build the services of a hub process; `clock` defaults to the store's.
 
     `processes` are those of its hub; None: this one is alone.
     """

@@ -57,13 +57,6 @@ def is_secure(settings: HubSettings) -> bool:
     return settings.public_url.startswith("https:") or settings.tls_certificate is not None
 
 
-def _read_recorded(data: Path) -> str:
-    try:
-        return (data / _FILE).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
 def find_host(settings: HubSettings) -> str:
     """The host to name in the URL of the hub: one that its certificate names, if it has one."""
     host = format_host(settings.host)
@@ -90,3 +83,10 @@ def format_host(host: str) -> str:
 def is_loopback(host: str) -> bool:
     """True for a host that only this machine reaches."""
     return host == "localhost" or host.startswith("127.") or host == "::1"
+
+
+def _read_recorded(data: Path) -> str:
+    try:
+        return (data / _FILE).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

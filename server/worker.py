@@ -1,7 +1,8 @@
 """Background work of a hub process: evaluate submissions, sweep, pack, write deliveries, delete.
 
 Each task has a thread of its own, which survives a failure of one piece of work and waits while
-the database is unreachable.  Work that fills the disk rests while that is nearly full.
+the database is unreachable.  Work that fills the disk rests while that is nearly full.  Notices by
+mail and webhook are sent from here alone, so they are built here and not with the services.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from tocsin.server.console.services import ConsoleServices
 
 
 def create_console(services: ConsoleServices) -> flask.Flask:
-    """Build the console; it is mounted below `ROOT`."""
+    """Build the console; it is mounted below `CONSOLE_ROOT` of `urls.py`."""
     here = str(Path(__file__).parent)
     app = flask.Flask(__name__, static_folder=None, root_path=here, instance_path=here)
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_content_length

@@ -30,7 +30,7 @@ from tocsin.server.publishing.verdicts import OwnState, PublicState, explain_wha
 
 
 def without_authors(candidate: Candidate, known: Mapping[str, PublicRef]) -> Candidate:
-    """The candidate as it may wait: as it was sent, but without identities of its authors.
+    """The candidate as it may wait: as it was sent, but without its authors among what it lists.
 
     Its level is decided when it goes on.
     """
