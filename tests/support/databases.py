@@ -126,8 +126,8 @@ def _take_back(base: Base) -> None:
 class _WrittenCollections(CommandListener):
     """The collections that this process has written to, by database.
 
-    Only these need to be looked at when a database is used again.  What another process writes is
-    not seen: none writes to a database of `open_empty_store`.
+    Only these need to be looked at when a database is used again.  Writes of another process
+    are not seen: none writes to a database of `open_empty_store`.
     """
 
     def __init__(self) -> None:
