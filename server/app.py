@@ -92,7 +92,7 @@ class _ExportRequest:
 
 
 def _export_services(services: HubServices, hub: TaxiiServices) -> export.ExportServices:
-    """The services of the exports: who may read what is decided as for TAXII."""
+    """The services of the exports; rights to read are those of TAXII."""
 
     endpoints = Endpoints(hub)
 
@@ -173,7 +173,7 @@ def create_monitoring_app(monitor: Monitor) -> flask.Flask:
 
 
 class _Mounts(DispatcherMiddleware):
-    """The console below its root; who opens the hub with a browser is sent there.
+    """The console below its root; a browser that opens the hub is sent there.
 
     It leaves the environment of a request to the console as it was: where the body of a form
     has not arrived with its head, the server asks the application again later, with the same one.

@@ -350,7 +350,7 @@ def _stay(
 
 
 def _without_questions(candidate: Candidate) -> Candidate:
-    """Without the findings by which a reviewer was asked, who has answered."""
+    """The candidate without the findings that asked a reviewer, who has answered."""
     asked = (Action.HELD, Action.ASKED)
     left = (each for each in candidate.findings if each.action not in asked)
     return replace(candidate, findings=tuple(each for each in left if each.message != STAYS))

@@ -126,8 +126,8 @@ def has_expired(public: PublicObject) -> bool:
 def waits_since_restore(task: SettlementTask, public: PublicObject) -> bool:
     """True if it ended after the backup that was restored, and no reviewer released it since.
 
-    Which partners had it then is not known, so a report of it may be one that ended.  For who may
-    not see it, it does not exist; TLP:RED stands for a level that is not known.
+    Which partners had it then is not known, so a report of it may be one that ended.  It does
+    not exist for a submitter that may not see it; TLP:RED stands for a level that is not known.
     """
     is_seen = public.tlp is Tlp.RED or public.tlp <= task.batch.sees
     is_left = RESTORED not in task.batch.waived
