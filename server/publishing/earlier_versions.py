@@ -25,6 +25,7 @@ from tocsin.server.publishing.references import (
     less_strict_ids,
     resolve_contribution,
 )
+from tocsin.server.publishing.repeated_withdrawals import is_withdrawn_often
 from tocsin.server.publishing.revocations import (
     definition_has_ended,
     has_expired,
@@ -37,7 +38,6 @@ from tocsin.server.publishing.verdicts import (
     PublicState,
     explain_leading_id,
 )
-from tocsin.server.publishing.withdrawals import is_withdrawn_often
 
 
 @dataclass(frozen=True, slots=True)

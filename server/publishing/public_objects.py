@@ -46,6 +46,7 @@ from tocsin.admission.model import Assessment, Contribution, Layer, StixObject, 
 from tocsin.admission.timestamps import DAY, HOUR, micros, stix_time
 from tocsin.server.model import Collection, NewEntry, PublicObject, RevocationReason, Withdrawals
 from tocsin.server.publishing.attribution import Attribution
+from tocsin.server.publishing.repeated_withdrawals import count_withdrawal
 from tocsin.server.publishing.revoked_and_purged_versions import revoked_version
 from tocsin.server.publishing.versions_by_tlp import (
     MILLISECOND,
@@ -54,7 +55,6 @@ from tocsin.server.publishing.versions_by_tlp import (
     renew_versions,
     replace_pending,
 )
-from tocsin.server.publishing.withdrawals import count_withdrawal
 from tocsin.server.store.match_filters import index_terms, visibility
 
 MOST_CONTRIBUTIONS = 20

@@ -3,7 +3,7 @@
 import pytest
 
 from tocsin.server.model import Withdrawals
-from tocsin.server.publishing.withdrawals import (
+from tocsin.server.publishing.repeated_withdrawals import (
     MOST_WITHDRAWALS,
     WITHDRAWALS_KEPT,
     count_withdrawal,
