@@ -98,6 +98,8 @@ class TestContacts:
             *(
                 "# Questions or corrections to the team",
                 "# Please contact",
+                "# Any inquiry to the team",
+                "# Contact e-mail",
                 "// Contact",
                 "; Author",
             ),
@@ -137,6 +139,8 @@ class TestContacts:
             *("# Contact of the extortionist", "# Ransom contact", "# C2 contact", "# Source"),
             *("# Authors of the malware", "# Registrants", "# Mailboxes", "# Contact form spam"),
             *("# Support scam", "Contact: soc@cert.test", "# Contact\n\nsoc@cert.test\n"),
+            *("# Contact form phishing", "# Contacts used by the actor", "# Contact emails"),
+            *("# Contact email addresses", "# Inquiry", "# Your enquiry", "# Your questions"),
             "# Questions to\nsoc@cert.test\n#",
         ],
     )
