@@ -3,6 +3,9 @@ r"""Passwords on the command lines of programs that log in: `net use … S3cret 
 Other programs are not known here: those that pack archives, and malware with switches of its own,
 have passwords that belong to attackers.  Commands are found as in a log, in JSON or in a pattern,
 so several backslashes count as one, and those before a quotation mark belong to it.
+
+Possessive quantifiers (`++`) keep the patterns from trying the same stretch in several ways: a
+partner may send a megabyte of backslashes and blanks behind `net use`.
 """
 
 from __future__ import annotations
@@ -21,21 +24,26 @@ COMMAND_PASSWORD = "password in a command"  # noqa: S105  the words for it, no s
 
 _LONGEST_COMMAND = 600
 """Characters behind the name of a program that belong to its command."""
-_END = re.compile(r"[\r\n]|;\s|\s(?:\|\|?|&&?)\s")
-"""The end of a command in a text or a script."""
+_END = re.compile(r"(?<![\\^])\r|(?<![\\^\r])\n|;\s|\s(?:\|\|?|&&?)\s")
+"""The end of a command in a text or a script; a line may be continued (`\\`, `^`)."""
 _NOT_PASSWORD = re.compile(load_alternation(__package__, "not_passwords"), re.IGNORECASE)
 _AROUND = "`.,;:)]"
 """Characters of the text around a command, behind its last argument."""
-_QUOTE = r"""(?:\\{0,4}["'\u2018\u2019\u201c\u201d])"""
-_ENDS = rf"(?={_QUOTE}|\s|$)"
+_QUOTES = "\"'\u2018\u2019\u201c\u201d"
+_QUOTE = rf"(?:\\{{0,4}}[{_QUOTES}])"
+_BARE = rf"(?![`=,;)\]}}/-])[^\s{_QUOTES}]{{1,128}}+(?=[\s{_QUOTES}]|$)"
 _PASSWORD = rf"""(?:
-    \\{{0,4}}"(?P<quoted>(?![\s,;)\]}}/-])[^"\r\n]{{1,128}}?)\\{{0,4}}"
-  | {_QUOTE}?(?P<bare>(?![,;)\]}}/-])[^\s"'\u2018\u2019\u201c\u201d]{{1,128}}?){_ENDS}
+    \\{{0,4}}"(?P<quoted>(?![\s,;)\]}}/-])[^"\r\n]{{1,128}}+)"
+  | {_QUOTE}?(?P<bare>{_BARE})
 )"""
-_LOGIN = rf"""{_QUOTE}?(?P<login>[^\s:"']{{1,64}}:(?P<bare>(?!//)[^\s"']{{1,128}}?)){_ENDS}"""
+"""With the backslashes before a closing quotation mark, which `_span` leaves out."""
+_LOGIN = (
+    rf"""{_QUOTE}?(?P<login>(?!(?i:anonymous|ftp):)[^\s:"']{{1,64}}+:(?P<bare>(?!//){_BARE}))"""
+)
 """`user:password`, which is masked as a whole."""
-_USER = r"""(?:\\{0,4}"[^"\r\n]{1,80}"|[^\s"]{1,80})"""
-_SHARE = r"""(?:\\{0,4}"\\{2,8}[^"\r\n]{1,200}"|'?\\{2,8}[^\s"']{1,200}'?)"""
+_USER = r"""(?:\\{0,4}"[^"\r\n]{1,80}+"|(?!\w{1,8}://)[^\s"&|]{1,80}+(?<![,;]))"""
+_SHARE = r"""(?:\\{0,4}"\\{2,8}+[^"\r\n]{1,200}+"|'?(?:\\{2,8}+|https?://)[^\s"']{1,200}+'?)"""
+_ARGUMENT = rf"""(?:\\{{0,4}}"[^"\r\n]{{0,200}}+"|'[^'\r\n]{{0,200}}+'|[^\s{_QUOTES}])++"""
 
 
 class _Program(NamedTuple):
@@ -46,77 +54,105 @@ class _Program(NamedTuple):
     name: re.Pattern[str]
     arguments: tuple[re.Pattern[str], ...]
     """The places of a password in its command; those of several may be the same."""
+    directly: bool
+    """True if they match from its name on, so that options of others are not taken for its own."""
 
 
-def _program(word: str, name: str, *arguments: str) -> _Program:
+def _program(word: str, name: str, *arguments: str, directly: bool = False) -> _Program:
     return _Program(
         word,
         re.compile(rf"(?<![\w.@-])(?:{name})(?![\w.-])", re.IGNORECASE),
         tuple(re.compile(each, re.VERBOSE) for each in arguments),
+        directly,
     )
 
 
-_BEFORE_USER = rf"{_SHARE}\s+{_PASSWORD}{_QUOTE}?(?:\s+/\w+:\w+){{0,3}}\s+/(?i:u(?:ser)?):"
-_BEHIND_USER = rf"/(?i:u(?:ser)?):{_USER}\s+(?![a-zA-Z]:\s){_PASSWORD}"
-_IS_LAST = rf"(?=`?{_QUOTE}?\s*(?:$|/\w|[\"'\])]))"
-_LOOKS_RANDOM = r"(?=[^\s\\]{0,128}[\d!@\#$&*?])"
+_BEFORE_USER = rf"\s{_SHARE}\s++{_PASSWORD}{_QUOTE}?(?:\s++/\w++:\w++){{0,3}}\s++/(?i:u(?:ser)?):"
+_BEHIND_USER = rf"/(?i:u(?:ser)?):{_USER}\s++(?:{_SHARE}\s++)?+(?![a-zA-Z]:\s)"
+_IS_LAST = rf"(?=`?{_QUOTE}?\s*+(?:$|/\w|[\"'\])]))"
+_LOOKS_RANDOM = rf"(?=[^\s{_QUOTES}]{{0,128}}[\d!@\#$&*?])"
 """So that no further word of a sentence is a password: `/user:CORP\\jane and then …`."""
-_USER_THEN_PASSWORD = rf"\s[-/](?i:u)\s+{_USER}\s+[-/](?i:p)\s+{_PASSWORD}"
+_USER_THEN_PASSWORD = rf"""\s[-/](?i:u)\s++{_USER}(?:\s++[-/](?!(?i:p)\s)\w{{1,12}}+(?!\S)){{0,4}}
+    \s++[-/](?i:p)\s++{_PASSWORD}"""
+_RUN_BY_TASK = r"""\s/(?i:tr)\s++(?:\\{0,4}"[^"\r\n]*+"|'[^'\r\n]*+')"""
+"""The command that a task runs, which is passed over: `/tr "a.exe /u x /p 443"`."""
+_OPTIONS = rf"""{_QUOTE}?(?:\s++(?!-){_ARGUMENT})?+
+    (?:\s++(?!-p\S|--password=)-{_ARGUMENT}(?:\s++(?!-){_ARGUMENT})?+){{0,24}}+"""
+"""Options with their values, behind at most one argument; a sentence has more words."""
 _PROGRAMS = (
-    _program(
-        " use",
-        r"net1?(?:\.exe)?[\"']?\s+use",
-        _BEFORE_USER,
-        _BEHIND_USER + _IS_LAST,
-        rf"/(?i:u(?:ser)?):{_USER}\s+{_LOOKS_RANDOM}{_PASSWORD}",
+    *(
+        _program(
+            word,
+            r"net1?(?:\.exe)?(?:\\{0,4}[\"'])?\s+use",
+            _BEFORE_USER,
+            rf"{_BEHIND_USER}{_PASSWORD}{_IS_LAST}",
+            rf"{_BEHIND_USER}{_LOOKS_RANDOM}{_PASSWORD}",
+        )
+        for word in (" use", "\tuse")
     ),
     *(
         _program(
             word,
             rf"{word}(?:-?(?:dump|admin|import|check|show|slap|binlog)|sh)?(?:\.exe)?",
-            rf"\s-p(?!\s){_PASSWORD}",
-            rf"\s--password={_PASSWORD}",
+            rf"{_OPTIONS}\s++(?:-p|--password=)(?!\s){_PASSWORD}",
+            directly=True,
         )
         for word in ("mysql", "mariadb")
     ),
-    _program("sshpass", "sshpass", rf"\s-p\s?{_PASSWORD}"),
-    _program("wget", r"wget2?(?:\.exe)?", rf"\s--(?:http-|ftp-|proxy-)?password[=\s]{_PASSWORD}"),
+    _program(
+        "sshpass",
+        "sshpass",
+        rf"{_QUOTE}?(?:\s++-(?:[vhV]++(?!\S)|P\s?\S{{1,64}}+)){{0,3}}+\s++-p\s?{_PASSWORD}",
+        directly=True,
+    ),
+    _program(
+        "wget", r"wget2?(?:\.exe)?", rf"\s--(?:http-|ftp-|proxy-)?passw(?:or)?d[=\s]{_PASSWORD}"
+    ),
     _program("curl", r"curl(?:\.exe)?", rf"\s(?:-\w{{0,5}}[uU]\s?|--(?:proxy-)?user[=\s]){_LOGIN}"),
     *(
         _program(
             word,
             rf"{word}\w{{0,3}}(?:\.exe)?",
             _USER_THEN_PASSWORD,
-            rf"\s[-/](?i:p)\s+{_PASSWORD}{_QUOTE}?\s+[-/](?i:u)\s",
+            rf"\s[-/](?i:p)\s++{_PASSWORD}{_QUOTE}?\s++[-/](?i:u)\s",
         )
         for word in ("psexec", "paexec")
     ),
-    _program("schtasks", r"schtasks(?:\.exe)?", rf"\s/(?i:rp)\s+{_PASSWORD}", _USER_THEN_PASSWORD),
+    _program(
+        "schtasks",
+        r"schtasks(?:\.exe)?",
+        rf"{_RUN_BY_TASK}|\s/(?i:rp)\s++{_PASSWORD}",
+        rf"{_RUN_BY_TASK}|{_USER_THEN_PASSWORD}",
+        rf"{_RUN_BY_TASK}|\s/(?i:p)\s++{_PASSWORD}{_QUOTE}?\s++/(?i:u)\s",
+    ),
     _program(
         "wmic",
         r"wmic(?:\.exe)?",
-        rf"\s/(?i:user):{_USER}(?:\s+/\w+:\S{{1,80}}){{0,3}}\s+/(?i:password):{_PASSWORD}",
-        rf"\s/(?i:password):{_PASSWORD}{_QUOTE}?(?:\s+/\w+:\S{{1,80}}){{0,3}}\s+/(?i:user):",
+        rf"\s/(?i:user):{_USER}(?:\s++/\w++:\S{{1,80}}+){{0,3}}\s++/(?i:password):{_PASSWORD}",
+        rf"\s/(?i:password):{_PASSWORD}{_QUOTE}?(?:\s++/\w++:\S{{1,80}}+){{0,3}}\s++/(?i:user):",
     ),
-    _program("cmdkey", r"cmdkey(?:\.exe)?", rf"/(?i:pass(?:word)?):{_PASSWORD}"),
+    _program("cmdkey", r"cmdkey(?:\.exe)?", rf"\s[-/](?i:pass(?:word)?):{_PASSWORD}"),
     _program(
         "password=",
         r"sc(?:\.exe)?\s+(?:\\{2,8}\S{1,64}\s+)?(?:create|config)",
-        rf"\s(?i:password)=\s*{_PASSWORD}",
+        rf"\s(?i:password)=\s*+{_PASSWORD}",
     ),
-    _program(" -pw", r"(?:plink|pscp|psftp|putty|kitty)(?:\.exe)?", rf"\s-pw\s+{_PASSWORD}"),
+    _program(" -pw", r"(?:plink|pscp|psftp|putty|kitty)(?:\.exe)?", rf"\s-pw\s++{_PASSWORD}"),
     *(
-        _program(word, word, rf"\s-U\s?{_QUOTE}?[^\s\"'%]{{1,64}}%{_PASSWORD}")
+        _program(word, word, rf"\s(?:-U\s?|--user[=\s]){_QUOTE}?[^\s\"'%]{{1,64}}+%{_PASSWORD}")
         for word in ("smbclient", "rpcclient", "winexe")
     ),
 )
 _VARIABLE = re.compile(
-    rf"(?<!\w)(?i:PGPASSWORD|MYSQL_PWD|SSHPASS|RSYNC_PASSWORD){_QUOTE}?\s?[=:]\s?{_PASSWORD}",
+    rf"""(?<!\w)(?:(?i:PGPASSWORD|MYSQL_PWD|RSYNC_PASSWORD)|SSHPASS){_QUOTE}?\s?
+    (?:=|:(?=\s?(?:\\{{0,4}}["']|{_LOOKS_RANDOM})))\s?{_PASSWORD}""",
     re.VERBOSE,
 )
-"""Variables of the environment from which programs take a password, set before their command."""
+"""Variables of the environment from which programs take a password, set before their command.
+
+Behind a colon, a plain word may explain one: `PGPASSWORD: variable`.
+"""
 _VARIABLES = ("pgpassword", "mysql_pwd", "sshpass", "rsync_password")
-_may_hold_variable = contains_any(*_VARIABLES)
 may_hold_command_password = contains_any(*{each.word for each in _PROGRAMS}, *_VARIABLES)
 """A cheap question whether a text may have such a password."""
 
@@ -125,15 +161,15 @@ def find_command_passwords(text: str) -> Iterator[Span]:
     """Passwords in commands, with the user if both are one argument (`curl -u jane:S3cret`)."""
     if not may_hold_command_password(text):
         return
-    lower, is_ascii = text.lower(), text.isascii()
+    lower = text.lower()  # names of programs have ASCII letters only, also in other texts
     for program in _PROGRAMS:
-        if is_ascii and program.word not in lower:
+        if program.word not in lower:
             continue
         commands = [*program.name.finditer(text)]
         for command, following in zip_longest(commands, commands[1:]):
             end = following.start() if following else len(text)  # so that no part is read twice
             yield from _find_in_command(text, command.end(), end, program)
-    if _may_hold_variable(text):
+    if any(word in lower for word in _VARIABLES):
         yield from filter(None, map(_span, _VARIABLE.finditer(text)))
 
 
@@ -142,16 +178,23 @@ def _find_in_command(text: str, start: int, end: int, program: _Program) -> Iter
     found = _END.search(text, start, end)
     end = found.start() if found else end
     for arguments in program.arguments:
-        yield from filter(None, map(_span, arguments.finditer(text, start, end)))
+        find = _match if program.directly else re.Pattern.finditer
+        yield from filter(None, map(_span, find(arguments, text, start, end)))
+
+
+def _match(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[re.Match[str]]:
+    yield from filter(None, [pattern.match(text, start, end)])
 
 
 def _span(found: re.Match[str]) -> Span | None:
     """The span of a password; None if it is a placeholder or a word of a sentence."""
     groups = found.re.groupindex
-    if "quoted" in groups and found["quoted"]:
-        name, password = "quoted", found["quoted"]
-    else:
-        name, password = "bare", found["bare"].rstrip(_AROUND)
+    name = "quoted" if "quoted" in groups and found["quoted"] else "bare"
+    password = found[name] or ""
+    if name == "quoted" or found.string[found.end(name) : found.end(name) + 1] in _QUOTES:
+        password = password.rstrip("\\")
+    if name == "bare":
+        password = password.rstrip(_AROUND)
     if not password or PLACEHOLDER.match(password) or _NOT_PASSWORD.fullmatch(password):
         return None
     start, end = found.start(name), found.start(name) + len(password)

@@ -1,10 +1,12 @@
 """user_paths: passwords on command lines."""
 
+import time
 from typing import Any
 
 import pytest
 from support.rules import apply_rule, indicator, sanitise_description
 
+from tocsin.admission.detectors.command_passwords import find_command_passwords
 from tocsin.admission.model import Verdict
 
 RULE = "user_paths"
@@ -35,6 +37,17 @@ COMMANDS = [
     "plink.exe -ssh -pw Winter7 root@fs01",
     "smbclient -U CORP/x%Winter7 //fs01/c$",
     "wget --user=x --password=Winter7 ftp://fs01/a",
+    "net\tuse\t\\\\fs01\\c$\tWinter7\t/user:x",
+    r'"C:\Windows\net.exe" use \\fs01\c$ Winter7 /user:x',
+    "net use https://dav.test/a Winter7 /user:x",
+    r"net use /user:x \\fs01\c$ Winter7",
+    "psexec -u x -s -h -p Winter7 cmd",
+    "schtasks /create /s fs01 /p Winter7 /u x",
+    'schtasks /create /tr "a.exe /u x /p 443" /u x /p Winter7',
+    "sshpass -v -p Winter7 ssh -p 2222 root@fs01",
+    'mysql -u root -e "select a from b" -pWinter7',
+    "smbclient //fs01/c$ --user=x%Winter7",
+    "PGPASSWORD: Winter7",
 ]
 LOGINS = ["curl -u jdoe:Winter7 ftp://fs01/", "curl -sk --user='jdoe:Winter7' ftp://fs01/"]
 HARMLESS = [
@@ -77,6 +90,26 @@ HARMLESS = [
     "sc query svc",
     "putty.exe -ssh fs01",
     "smbclient -N //fs01/c$",
+    'schtasks /create /tr "a.exe -u x -p 443" /ru SYSTEM',
+    r"net use \\fs01\c$ /user:x T1021.002",
+    r"net use \\fs01\c$ /user:x, 192.0.2.7 and psexec64.exe",
+    r"net use \\fs01\c$ /user:x&copy a1.exe",
+    r"net use \\fs01\c$ /user:x 2>&1",
+    r"net use \\!host!\c$ !pw! /user:!u!",
+    r"net use \\fs01\c$ pass /user:x",
+    "MySQL servers were found with nmap -p3306",
+    "the mysql backup was made with tar -pczf",
+    "docker run --name mysql -p3306:3306 mysql:5",
+    "mysql -u root -p`cat /etc/pw` db",
+    "sshpass -e ssh -p 2222 root@fs01",
+    "sshpass, then ssh -p 2222 or docker run -p 80:80",
+    "apk add sshpass=1.09-r0",
+    '"sshpass": "1.06"',
+    "PGPASSWORD: variable of psql",
+    'PGPASSWORD=os.getenv("X1")',
+    "psexec -c a.exe -u http://192.0.2.7 -p 443",
+    "curl -u anonymous:a@b.test ftp://fs01/",
+    "curl -u user:pass ftp://fs01/",
 ]
 """Commands without a password, and with those of attackers' own programs."""
 
@@ -140,6 +173,20 @@ class TestTexts:
     def test_searching_hostile_commands_takes_linear_time(self, piece: str) -> None:
         text = f"net use {piece * (60_000 // len(piece))}"
         apply_rule(RULE, indicator(description=text), {"users": "keep", "tokens": "keep"})
+
+    def test_an_option_on_the_next_line_of_a_command_is_its_own(self) -> None:
+        text = "curl ftp://fs01/ \\\n  -u jdoe:{}"
+        masked = text.format(MASK).replace("jdoe:", "")
+        assert sanitise_description(RULE, text.format(SECRET)) == masked
+
+    @pytest.mark.parametrize("program", ["net use ", "curl ", "mysql ", "psexec ", "wmic "])
+    @pytest.mark.parametrize("end", ["\t", " ", "-p", "/u:", '"a" ', "/user:x/user:"])
+    def test_searching_one_hostile_command_is_quick(self, program: str, end: str) -> None:
+        backslashes = "\\" * 300
+        commands = f"{program}{backslashes}{end * (290 // len(end))}\n" * 100
+        began = time.process_time()
+        list(find_command_passwords(commands))
+        assert time.process_time() - began < 1
 
 
 class TestPatterns:
