@@ -7,13 +7,13 @@ of that.  So databases are used again.
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from pymongo import MongoClient, monitoring
+from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from tocsin.server.store import Store
@@ -28,16 +28,6 @@ class PreparedDatabase:
     documents: dict[str, list[dict[str, Any]]]
 
 
-_READS = frozenset(
-    (
-        *("find", "aggregate", "getMore", "count", "distinct", "explain", "killCursors"),
-        *("listCollections", "listIndexes", "listDatabases", "collStats", "dbStats", "hello"),
-        *("commitTransaction", "abortTransaction", "endSessions", "killSessions", "ping"),
-    )
-)
-"""Commands that change no document."""
-_WRITES = frozenset(("insert", "update", "delete", "findAndModify"))
-"""Commands that change documents of the collection that they name."""
 _WIRE_VERSION_8 = 25
 _WIRE_VERSIONS: dict[tuple[str, int | None] | None, int] = {}
 """By the address of the server."""
@@ -105,7 +95,6 @@ def keep_state(store: Store, state: str) -> None:
     loan = _LENT.get(store._base.name)
     if loan is not None:
         loan.prepared, loan.state = snapshot(store), state
-        _WRITTEN.take(store._base.name)
 
 
 def _lend(uri: str, state: str) -> _Loan:
@@ -121,45 +110,6 @@ def _take_back(base: Base) -> None:
         _FREE[loan.uri, loan.state].append(loan.prepared)
     elif "TOCSIN_TEST_MONGO" in os.environ:
         drop(loan.uri, base.name)
-
-
-class _WrittenCollections(CommandListener):
-    """The collections that this process has written to, by database.
-
-    Only these need to be looked at when a database is used again.  Writes of another process
-    are not seen: none writes to a database of `open_empty_store`.
-    """
-
-    def __init__(self) -> None:
-        self._names: defaultdict[str, set[str]] = defaultdict(set)
-
-    def started(self, event: Any) -> None:
-        name, command = event.command_name, event.command
-        if name in _READS:
-            return
-        if name in _WRITES:
-            self._names[event.database_name].add(command[name])
-        elif name == "bulkWrite":
-            for each in command["nsInfo"]:
-                database, _, collection = each["ns"].partition(".")
-                self._names[database].add(collection)
-        else:
-            self._names[event.database_name].add(_ANY)
-
-    def succeeded(self, event: Any) -> None:
-        """Nothing more to note."""
-
-    def failed(self, event: Any) -> None:
-        """Nothing more to note."""
-
-    def take(self, database: str) -> set[str]:
-        """Those since the last time; `_ANY` among them if they are not known."""
-        return self._names.pop(database, set())
-
-
-_ANY = ""
-_WRITTEN = _WrittenCollections()
-monitoring.register(_WRITTEN)
 
 
 class CommandNames(CommandListener):
@@ -213,7 +163,6 @@ def _prepare(uri: str) -> PreparedDatabase:
         store.prepare()
         return snapshot(store)
     finally:
-        _WRITTEN.take(name)
         store.close()
 
 
@@ -226,31 +175,18 @@ def snapshot(store: Store) -> PreparedDatabase:
 
 def restore(base: Base, prepared: PreparedDatabase) -> bool:
     """Restore the initial documents; False if a test created or dropped a collection."""
-    written = _WRITTEN.take(base.name)
-    if _ANY in written:
-        if set(base.list_collection_names()) != set(prepared.documents):
-            return False
-        written = set(prepared.documents)
-    if not written <= set(prepared.documents):
+    if set(base.list_collection_names()) != set(prepared.documents):
         return False
-    documents = {name: prepared.documents[name] for name in sorted(written)}
-    present = _read_all(base, [name for name, each in documents.items() if each])
-    ops: list[dict[str, Any]] = []
-    for number, (name, wanted) in enumerate(documents.items()):
-        if present is None or not wanted:
-            ops.append({"delete": number, "filter": {}, "multi": True})
-            ops.extend({"insert": number, "document": one} for one in wanted)
-        else:
-            ops.extend(_find_differences(number, wanted, present[name]))
-    _run(base, documents, ops)
-    _WRITTEN.take(base.name)
+    present = _read_all(base, list(prepared.documents))
+    if present is None:
+        _write(base, prepared.documents, empty=True)
+    else:
+        _write_differences(base, prepared.documents, present)
     return True
 
 
 def _read_all(base: Base, names: Sequence[str]) -> dict[str, list[dict[str, Any]]] | None:
     """The documents of some collections, in one query; None if they are many."""
-    if not names:
-        return {}
     first, *others = [_name_and_document(name) for name in names]
     unions = [
         {"$unionWith": {"coll": name, "pipeline": stages}}
@@ -269,29 +205,44 @@ def _name_and_document(name: str) -> list[dict[str, Any]]:
     return [{"$project": {"_id": 0, "name": {"$literal": name}, "document": "$$ROOT"}}]
 
 
-def _find_differences(
-    number: int, wanted: Sequence[dict[str, Any]], present: Sequence[dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    """The operations that change what is present in the collection of this number."""
-    before, after = ({repr(d["_id"]): d for d in each} for each in (present, wanted))
-    for key, one in before.items():
-        if key not in after:
-            yield {"delete": number, "filter": {"_id": one["_id"]}}
-        elif one != after[key]:
-            yield {"update": number, "filter": {"_id": one["_id"]}, "updateMods": after[key]}
-    for key, one in after.items():
-        if key not in before:
-            yield {"insert": number, "document": one}
+def _write_differences(
+    base: Base,
+    documents: Mapping[str, Sequence[dict[str, Any]]],
+    present: Mapping[str, Sequence[dict[str, Any]]],
+) -> None:
+    """Change what is present into these documents."""
+    ops: list[dict[str, Any]] = []
+    for number, (name, wanted) in enumerate(documents.items()):
+        before, after = ({repr(d["_id"]): d for d in each} for each in (present[name], wanted))
+        for key, one in before.items():
+            if key not in after:
+                ops.append({"delete": number, "filter": {"_id": one["_id"]}})
+            elif one != after[key]:
+                put = {"update": number, "filter": {"_id": one["_id"]}, "updateMods": after[key]}
+                ops.append(put)
+        missing = (one for key, one in after.items() if key not in before)
+        ops.extend({"insert": number, "document": one} for one in missing)
+    _run(base, documents, ops)
 
 
 def fill(base: Base, prepared: PreparedDatabase) -> None:
     """Bring an untouched database to another state than that of a new one."""
-    ops = [
-        {"update": number, "filter": {"_id": one["_id"]}, "updateMods": one, "upsert": True}
-        for number, each in enumerate(prepared.documents.values())
-        for one in each
-    ]
-    _run(base, prepared.documents, ops)
+    _write(base, prepared.documents)
+
+
+def _write(
+    base: Base, documents: Mapping[str, Sequence[dict[str, Any]]], *, empty: bool = False
+) -> None:
+    """Put documents into their collections, which are emptied first if `empty`."""
+    ops: list[dict[str, Any]] = []
+    for number, each in enumerate(documents.values()):
+        if empty:
+            ops.append({"delete": number, "filter": {}, "multi": True})
+        for one in each:
+            key = {"_id": one["_id"]}
+            put = {"update": number, "filter": key, "updateMods": one, "upsert": True}
+            ops.append({"insert": number, "document": one} if empty else put)
+    _run(base, documents, ops)
 
 
 def _run(base: Base, names: Iterable[str], ops: Sequence[dict[str, Any]]) -> None:
