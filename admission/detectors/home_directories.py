@@ -2,7 +2,8 @@ r"""User names in paths: `C:\Users\jane\…`, `/home/jane`, `\\fs01\home$\jane`,
 
 Paths are found as in a log, in JSON or in a regular expression, so several
 backslashes count as one.  Folders of Windows stand in `words/windows_home_roots.txt`, those that
-are named after nobody in `words/folders_in_homes.txt`.
+are named after nobody in `words/folders_in_homes.txt`.  Possessive quantifiers (`{1,8}+`) keep a
+run of backslashes from being tried in every length.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ USER_IN_PATH = "user name in a path"
 _NAME = r"""(?P<name>[^\\/:*?"<>|'`,;()\r\n\t ]{1,64}
     (?:(?:\ [^\\/:*?"<>|'`,;()\r\n\t ]{1,30}){1,2}(?=\\|(?<=\w)/))?)"""
 _WINDOWS = re.compile(
-    rf"""(?:\\{{1,8}}|(?<![a-z])[a-z]:[\\/]{{1,8}})
+    rf"""(?:\\{{1,8}}+|(?<![a-z])[a-z]:[\\/]{{1,8}}+)
     {load_alternation(__package__, "windows_home_roots")}
-    (?:\\{{1,8}}|(?<=\w)/(?!/)){_NAME}""",
+    (?:\\{{1,8}}+|(?<=\w)/(?!/)){_NAME}""",
     re.VERBOSE | re.IGNORECASE,
 )
 _SHARE = re.compile(
-    rf"""(?:(?<![a-z])[d-z]:|(?<![\w\\])\\{{2,8}}[\w.-]{{1,63}})[\\/]{{1,8}}
-        (?:homes?|profiles?|users?|userdata|home(?:dir|folder|drive)s?|redirect\w{{0,10}})\$?(?:\\{{1,8}}|/){_NAME}""",
+    rf"""(?:(?<![a-z])[d-z]:|(?<![\w\\])\\{{2,8}}[\w.-]{{1,63}})[\\/]{{1,8}}+
+        (?:homes?|profiles?|users?|userdata|home(?:dir|folder|drive)s?|redirect\w{{0,10}})\$?(?:\\{{1,8}}+|/){_NAME}""",
     re.VERBOSE | re.IGNORECASE,
 )
 """On another drive or machine, where people's folders are moved to."""
