@@ -170,7 +170,9 @@ class Store:
         if it is half restored, unless by the restore of this name.
         """
         if schema.prepare(self._base, restore):
-            self.expired.begin(self.clock() // DAY)
+            today = self.clock() // DAY
+            self.expired.begin(today)
+            self.statistics.begin(today)
 
     def is_prepared(self, restore: str = "") -> bool:
         """True if the database was prepared and has collections.

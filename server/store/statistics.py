@@ -101,6 +101,11 @@ class Statistics:
         """`clock` returns µs since 1970 UTC."""
         self._client, self._base, self._clock = client, base, clock
 
+    def begin(self, today: int) -> None:
+        """Record for a new database that no submission in it came before today."""
+        change = {"$setOnInsert": {"first": today, "day": today - BACKFILLED_DAYS}}
+        self._base.hub_state.update_one({"_id": _STATE}, change, upsert=True)
+
     def count_next(self) -> bool:
         """Count some batches, or the submissions of a former day; False if nothing was left."""
         return self._transaction(self._count_batches) or self._transaction(self._backfill)

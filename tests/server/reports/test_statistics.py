@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pymongo.errors import OperationFailure
 from support.clock import ManualClock
+from support.databases import open_watched_store
 from support.hub import HubInProcess, indicator
 
 from tocsin.admission.errors import NotAllowed
@@ -120,10 +121,19 @@ class TestCounts:
         base = hub.store._base
         base.submissions.update_many({}, {"$unset": {"tallied": ""}})
         base.verdicts.update_many({}, {"$unset": {"uncounted": "", "tally": "", "at": ""}})
+        base.hub_state.delete_one({"_id": "statistics"})
         hub.push(indicator("two.top"))
         found = today(hub)
         assert (found.published, found.submissions) == ((2,), (2,))
         assert today(hub) == found
+
+    def test_a_new_database_is_not_searched_for_what_an_earlier_version_settled(
+        self, engine_uri: str
+    ) -> None:
+        with open_watched_store(engine_uri) as (store, commands):
+            commands.names.clear()
+            assert not store.statistics.count_next()
+            assert commands.names.count("find") < 5
 
     def test_old_counts_are_deleted(self, hub: HubInProcess) -> None:
         hub.push(indicator())
