@@ -18,7 +18,7 @@ from itertools import accumulate
 
 from tocsin.server.model import OBJECTS, FeedHead, Representation
 from tocsin.server.store.connection import Document
-from tocsin.server.store.feeds.blocks import entry_at, entry_body, entry_stamp
+from tocsin.server.store.feeds.blocks import entry_at, entry_body, entry_stamp, first_position
 
 _MOST_OCTETS = 64 << 20
 """Octets of all blocks that are kept, at most."""
@@ -108,7 +108,7 @@ class Superseded:
     def of(cls, documents: Iterable[Document], writes: int) -> Superseded:
         """Read the status bit documents of a block."""
         found = {
-            int(document["_id"].rpartition("/")[2]) + i
+            first_position(document) + i
             for document in documents
             for i in (*document["old"], *document["shadowed"])
         }

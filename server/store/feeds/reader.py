@@ -57,6 +57,7 @@ from tocsin.server.store.feeds.blocks import (
     entry_stamp,
     find_entries,
     find_status_documents,
+    first_position,
     index_after,
     read_status_bits,
 )
@@ -365,7 +366,7 @@ class FeedReader:
         for chunk in chunk_keys(blocks, MAX_KEYS):
             wanted = {"feed": feed, "block": {"$in": list(chunk)}}
             for document in self._base.status_bits.find(wanted):
-                first = int(document["_id"].rpartition("/")[2])
+                first = first_position(document)
                 superseded |= {first + i for i in (*document["old"], *document["shadowed"])}
         return len(matches.keys() - superseded)
 
@@ -483,7 +484,7 @@ class FeedReader:
         def superseded_positions() -> set[int]:
             documents = self._base.status_bits.find({"feed": feed, "block": block_number(position)})
             return {
-                int(document["_id"].rpartition("/")[2]) + i
+                first_position(document) + i
                 for document in documents
                 for i in (*document["old"], *document["shadowed"])
             }

@@ -14,7 +14,7 @@ entry from a source can make another one visible that it hid.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Some
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -46,7 +46,12 @@ from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.agreements import Agreements, group_by_partner
 from tocsin.server.store.configuration import CONFIGURATION, Configuration
 from tocsin.server.store.connection import Base, Document, in_order, time_limit
-from tocsin.server.store.feeds.blocks import PackedHead, find_entries
+from tocsin.server.store.feeds.blocks import (
+    PackedHead,
+    find_entries,
+    find_entries_at,
+    find_marked,
+)
 from tocsin.server.store.feeds.clock import joint_clock_since
 from tocsin.server.store.feeds.filter_index import ENDED
 from tocsin.server.store.feeds.reader import FeedReader, view_of
@@ -163,6 +168,10 @@ _ATTEMPTS = 5
 _ROUNDS = 20
 _FEWEST, _MOST = 32, 1_001
 """Minimum and maximum number of entries that are looked up at once."""
+MOST_OF_A_VIEW = 1_000
+"""Maximum number of entries of a page of a view.
+
+If all of them are in several sources, the embedded engine needs a second for the look-up."""
 
 Candidate = tuple[str, Entry]
 """An entry of a source, with the source's id."""
@@ -367,7 +376,10 @@ class CollectionReader(FeedReader):
 
     @time_limit()
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
-        """See `FeedReader.page`; in a view the position is the stamp."""
+        """See `FeedReader.page`; in a view the position is the stamp.
+
+        A page of a view has at most `MOST_OF_A_VIEW` entries, whatever the query's limit.
+        """
         with in_order(self._base):
             return self._page(feed, query, bodies=bodies)
 
@@ -389,6 +401,7 @@ class CollectionReader(FeedReader):
         return self._page_of_view(view, query, bodies=bodies)
 
     def _page_of_view(self, view: View, query: Query, *, bodies: bool) -> Page:
+        query = replace(query, limit=min(query.limit, MOST_OF_A_VIEW))
         for _ in range(_ATTEMPTS):
             state = self._current_state(view)
             if state.head.is_past_end(query):
@@ -512,28 +525,58 @@ class CollectionReader(FeedReader):
     ) -> Iterator[Entry]:
         """The candidates that the view shows and the query selects, in order.
 
-        If the view shows a source completely, an object that is in no other source needs no
-        further look-up: the source has already applied the query to it.
+        Of most objects one source has one entry, and no other source any.  They need no look-up by
+        id, as no other entry matters, and none at all if the view does not depend on levels or
+        expiry.
         """
-        checked = {entry.id for _, entry in candidates}
-        checked_ids = {source: checked for source in state.view.sources}
-        found: dict[int, Found] = {}
-        if _is_plain(state.view, query):
-            checked_ids = {
-                each: {e.id for source, e in candidates if source != each} for each in checked_ids
-            }
-            found = self._find_in_sources(state, checked_ids)
-            checked = {entry.id for _, entry in found.values()}
-            checked_ids = {source: checked - already for source, already in checked_ids.items()}
-        found |= self._find_in_sources(state, checked_ids)
-        shown_stamps = frozenset(
-            select_entries(found, state.view, VersionFilter(query), state.instant)
-        )
+        several, found = self._find_several(state, query, candidates)
+        by_visibility = state.view.active or state.view.max_tlp is not None
+        if by_visibility:
+            found |= self._find_alone(candidates, several)
+        choice = VersionFilter(query)
+        shown_stamps = frozenset(select_entries(found, state.view, choice, state.instant))
         for _, entry in candidates:
-            if entry.id in checked and entry.stamp not in found:
-                raise _ChangedDuringRead
-            if entry.id not in checked or entry.stamp in shown_stamps:
+            if entry.stamp in shown_stamps:
                 yield entry
+            elif entry.stamp not in found:
+                if entry.id in several or by_visibility:
+                    raise _ChangedDuringRead
+                if choice.includes_only(entry):
+                    yield entry
+
+    def _find_several(
+        self, state: ViewState, query: Query, candidates: Sequence[Candidate]
+    ) -> tuple[set[str], dict[int, Found]]:
+        """The candidates' objects of which there are several entries: ids, entries by stamp."""
+        elsewhere = {
+            each: {entry.id for source, entry in candidates if source != each}
+            for each in state.view.sources
+        }
+        found = self._find_in_sources(state, elsewhere)
+        several = {entry.id for _, entry in found.values()}
+        if not _is_plain(state.view, query):
+            several |= self._find_repeated(candidates)
+        missing = {source: several - already for source, already in elsewhere.items()}
+        return several, found | self._find_in_sources(state, missing)
+
+    def _find_repeated(self, candidates: Sequence[Candidate]) -> set[str]:
+        """The ids of those candidates that are not the only entries of their objects."""
+        ids: set[str] = set()
+        for source, entries in _by_source(candidates).items():
+            positions = [entry.position for entry in entries]
+            read = partial(find_marked, self._base, source, positions)
+            marked = self._reader.read(source, read)
+            ids |= {entry.id for entry in entries if entry.position in marked}
+        return ids
+
+    def _find_alone(self, candidates: Sequence[Candidate], several: Some[str]) -> dict[int, Found]:
+        """The candidates that are the only entries of their objects, by their stamps."""
+        found: dict[int, Found] = {}
+        for source, entries in _by_source(candidates).items():
+            positions = [entry.position for entry in entries if entry.id not in several]
+            read = partial(find_entries_at, self._base, source, positions)
+            found |= {each.stamp: (source, each) for each in self._reader.read(source, read)}
+        return found
 
     def _find_in_sources(self, state: ViewState, ids: Mapping[str, Some[str]]) -> dict[int, Found]:
         """Look these objects up in each source; return their entries by stamp."""
@@ -549,6 +592,13 @@ class CollectionReader(FeedReader):
 
 class _ChangedDuringRead(Exception):
     """An entry disappeared during the read; the page must be read again."""
+
+
+def _by_source(candidates: Iterable[Candidate]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for source, entry in candidates:
+        found.setdefault(source, []).append(entry)
+    return found
 
 
 def _after(query: Query) -> int:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.databases import open_watched_store
 from support.feed_postings import ALL, FIRST, Feed, object_id, posting, version
 from support.view_feeds import add_view, entry_keys, marked_posting, merge_feeds, pin, walk
 
@@ -24,6 +25,7 @@ from tocsin.server.model import (
     View,
 )
 from tocsin.server.store import Store, wall_clock
+from tocsin.server.store.feeds.views import MOST_OF_A_VIEW
 
 pytestmark = pytest.mark.slow
 
@@ -154,7 +156,7 @@ def long(common_store: Store) -> Any:
 
 class TestPages:
     @pytest.mark.parametrize("how", ["position", "added_after"])
-    @pytest.mark.parametrize("limit", [333, 5_000])
+    @pytest.mark.parametrize("limit", [333, MOST_OF_A_VIEW + 1])
     def test_a_walk_meets_each_once_in_order(self, long: Any, limit: int, how: str) -> None:
         both, feeds = long
         assert entry_keys(walk(both, Query(limit=limit, keywords=ALL), how)) == merge_feeds(*feeds)
@@ -168,9 +170,29 @@ class TestPages:
     def test_more_is_exact(self, long: Any) -> None:
         both, feeds = long
         whole = merge_feeds(*feeds)
-        for limit in (len(whole) - 1, len(whole), len(whole) + 1):
-            page = both.store.feeds.page(both.id, Query(limit=limit, keywords=ALL))
-            assert (len(page.entries), page.more) == (min(limit, len(whole)), limit < len(whole))
+        last = Query(position=whole[-301][0], keywords=ALL)  # before the last 300
+        for limit in (299, 300, 301):
+            page = both.store.feeds.page(both.id, replace(last, limit=limit))
+            assert (len(page.entries), page.more) == (min(limit, 300), limit < 300)
+
+    def test_of_a_view_has_a_greatest_length(self, long: Any) -> None:
+        both, _ = long
+        page = both.store.feeds.page(both.id, Query(limit=5_000, keywords=ALL))
+        assert (len(page.entries), page.more) == (MOST_OF_A_VIEW, True)
+
+    @pytest.mark.parametrize("definition", [{"active": True}, {"max_tlp": Tlp.RED}, {}])
+    def test_of_objects_with_one_entry_needs_few_queries(
+        self, engine_uri: str, definition: Any
+    ) -> None:
+        with open_watched_store(engine_uri) as (store, commands):
+            id = str(uuid.uuid4())
+            store.feeds.add(Collection(id, "alias", CollectionKind.FEED, "A feed"))
+            feed = Feed(store, id)
+            feed.publish(*(marked_posting(n, "clear") for n in range(1_000)))
+            view = add_view(feed, **definition)
+            commands.names.clear()
+            assert len(view.page(Query(limit=1_000, keywords=ALL))) == 1_000
+            assert commands.names.count("find") < 25
 
     def test_any_instant_finds_its_place(self, long: Any) -> None:
         both, feeds = long
