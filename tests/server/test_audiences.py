@@ -440,7 +440,7 @@ RENEWS = Act(renew_fenced, "its agreement is replaced", hidden=True)
 
 
 @pytest.mark.long
-@settings(max_examples=examples(6, 5), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     history=st.lists(
         st.one_of(

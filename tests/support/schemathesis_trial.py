@@ -33,7 +33,7 @@ from tocsin.config.settings import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.http.server import HttpServer, ListenAddress
 
-EXAMPLES = examples(6, 2)
+EXAMPLES = examples(4, 2)
 """Examples per operation and phase; the duration of the tests grows with it."""
 _SEED = 20261125
 _OPEN = ("StixObject", "NewObjects")

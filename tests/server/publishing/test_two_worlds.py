@@ -58,7 +58,7 @@ def pair(engine_uri: str) -> Iterator[Pair]:
 @pytest.mark.slow
 @pytest.mark.long
 @settings(
-    max_examples=examples(6, 5),  # 2,000 with $TOCSIN_TEST_EXAMPLES
+    max_examples=examples(4),  # 2,000 with $TOCSIN_TEST_EXAMPLES
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
@@ -72,7 +72,7 @@ def test_an_account_is_answered_the_same_whatever_it_may_not_see(
 @pytest.mark.slow
 @pytest.mark.long
 @settings(
-    max_examples=examples(6, 5),
+    max_examples=examples(4),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -327,7 +327,7 @@ def disturb(store: Store, feed: str, number: int) -> set[str]:
     """New objects, new versions of old ones, and removals; what was removed."""
     dice, gone = random.Random(number), set()
     old: list[Any] = []
-    for batch in range(40):
+    for batch in range(24):
         start = 1_000 * number + 10 * batch
         sent = [posting(start + i) for i in range(3)]
         sent += [posting(dice.choice([*old, start]), at=2 + batch)]
