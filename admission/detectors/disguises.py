@@ -22,7 +22,7 @@ import binascii
 import html
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -62,18 +62,22 @@ _FILLERS = "\u115f\u1160\u3164\uffa0"
 _FOLDED_CATEGORIES = (*_INVISIBLE_CATEGORIES, "Me")
 _FOLDED_FILLERS = f"{_FILLERS}\u2800"
 """Folding also drops enclosing marks and the blank of Braille."""
+_WITHOUT_CASE = "Lo"
+"""Letters of scripts without capitals; none of them looks like a Latin one."""
+_UNASSIGNED_CATEGORIES = ("Cn", "Co")
+"""Characters without a meaning, which stay as they are: nine of ten in Unicode."""
 _LONGEST_CACHED = 200
 """Length up to which decoded texts are cached: labels and phrases recur."""
-_SINGLE = tuple((i, i + 1) for i in range(_LONGEST_CACHED))
-"""The places of single characters, made once: the cache has hundreds of thousands."""
 
 
 class DecodedText(NamedTuple):
     """A decoded text with the place of each character in the original."""
 
     text: str
-    places: Sequence[tuple[int, int]]
-    """For each character, its start and end in the original text."""
+    starts: Sequence[int]
+    """For each character, its start in the original text."""
+    ends: Sequence[int]
+    """For each character, its end in the original text."""
 
     def original_span(self, start: int, end: int) -> tuple[int, int]:
         """The stretch of the original that a stretch of the decoded text stands for.
@@ -82,7 +86,7 @@ class DecodedText(NamedTuple):
         >>> decoded.original_span(1, 2)
         (1, 4)
         """
-        return self.places[start][0], self.places[max(start, end - 1)][1]
+        return self.starts[start], self.ends[max(start, end - 1)]
 
 
 def decode_text(text: str) -> tuple[DecodedText, ...]:
@@ -102,22 +106,24 @@ def _decode(text: str) -> Iterator[DecodedText]:
     escaped = _may_be_escaped(text) and _ESCAPED.search(text)
     if text.isascii() and not escaped and not _JOINT.search(text):
         return
-    characters: list[str] = []
-    places: list[tuple[int, int]] = []
+    parts: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
     at = 0
     for found in _ESCAPED.finditer(text) if escaped else ():
-        _append_plain(text, at, found.start(), characters, places)
-        decoded = _unescape(found)
-        characters += decoded
-        places += [found.span()] * len(decoded)
+        parts.append(_append_plain(text, (at, found.start()), starts, ends))
         at = found.end()
-    _append_plain(text, at, len(text), characters, places)
-    decoded = "".join(characters)
+        unescaped = _unescape(found)
+        parts.append(unescaped)
+        starts += [found.start()] * len(unescaped)
+        ends += [at] * len(unescaped)
+    parts.append(_append_plain(text, (at, len(text)), starts, ends))
+    decoded = "".join(parts)
     separated = _JOINT.sub(" ", decoded)
     if decoded != text:
-        yield DecodedText(decoded, places)
+        yield DecodedText(decoded, starts, ends)
     if separated != decoded:
-        yield DecodedText(separated, places)
+        yield DecodedText(separated, starts, ends)
 
 
 def _may_be_escaped(text: str) -> bool:
@@ -129,21 +135,19 @@ def _may_be_escaped(text: str) -> bool:
     return "-\n" in text or "-\r\n" in text or "-<" in text or "(0)" in text
 
 
-def _append_plain(
-    text: str, start: int, end: int, characters: list[str], places: list[tuple[int, int]]
-) -> None:
+def _append_plain(text: str, place: tuple[int, int], starts: list[int], ends: list[int]) -> str:
+    """A stretch of the text in plain characters, whose places are appended."""
+    start, end = place
     part = text[start:end]
-    if part.isascii():
-        characters += part
-        places += _SINGLE[start:end]
-        known = max(start, _LONGEST_CACHED)
-        places += ((i, i + 1) for i in range(known, end))
-        return
-    for i in range(start, end):
-        decoded = _PLAIN[text[i]]
-        if decoded:
-            characters.append(decoded)
-            places.append(_SINGLE[i] if i < _LONGEST_CACHED else (i, i + 1))
+    plain = part if part.isascii() else part.translate(_PLAIN)
+    if len(plain) == len(part):  # none is left out, and none becomes several
+        starts += range(start, end)
+        ends += range(start + 1, end + 1)
+    else:
+        kept = [i for i, character in enumerate(part, start) if _PLAIN[ord(character)]]
+        starts += kept
+        ends += [i + 1 for i in kept]
+    return plain
 
 
 def _unescape(found: re.Match[str]) -> str:
@@ -157,7 +161,7 @@ def _unescape(found: re.Match[str]) -> str:
         return _decode_base64(found["word"].rstrip("=")) or " "
     if kind == "entity":
         decoded = html.unescape(found[0])
-        return _PLAIN[decoded] if len(decoded) == 1 else " "
+        return _PLAIN[ord(decoded)] if len(decoded) == 1 else " "
     return chr(int(found[kind], 16))
 
 
@@ -174,20 +178,29 @@ def _plain(character: str) -> str:
     return decoded if len(decoded) == 1 and decoded.isascii() else character
 
 
-_MOST_KNOWN = 65_536
+class _CharacterTable(dict[int, str]):
+    """For `str.translate`: the form of each character, worked out when first met.
+
+    Unassigned characters are not kept: a text may have a million of them.
+    """
+
+    def __init__(self, form: Callable[[str], str]) -> None:
+        super().__init__()
+        self._form = form
+        self.uneven: set[str] = set()
+        """The characters met so far whose form is none or several."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if unicodedata.category(character) in _UNASSIGNED_CATEGORIES:
+            return character
+        form = self[code] = self._form(character)
+        if len(form) != 1:
+            self.uneven.add(character)
+        return form
 
 
-class _PlainTable(dict[str, str]):
-    """The plain form of each character, worked out when first met."""
-
-    def __missing__(self, character: str) -> str:
-        if len(self) >= _MOST_KNOWN:
-            self.clear()  # a text can have every character that there is
-        plain = self[character] = _plain(character)
-        return plain
-
-
-_PLAIN = _PlainTable()
+_PLAIN = _CharacterTable(_plain)
 
 
 _LOOK_ALIKE = str.maketrans(
@@ -242,26 +255,22 @@ _ASCII_IN_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"
 """The first of each four base64 characters, if they encode ASCII."""
 
 
-class _FoldTable(dict[int, str]):
-    """For `str.translate`: the folded form of each character, worked out when first met."""
-
-    def __missing__(self, code: int) -> str:
-        folded = self[code] = _fold_character(chr(code))
-        return folded
-
-
 def _fold_character(character: str) -> str:
     if character.isascii():
         return character
-    if unicodedata.category(character) in _FOLDED_CATEGORIES or character in _FOLDED_FILLERS:
+    category = unicodedata.category(character)
+    if category in _FOLDED_CATEGORIES or character in _FOLDED_FILLERS:
         return ""
-    parts = unicodedata.normalize("NFKD", character).translate(_LOOK_ALIKE)
+    decomposed = unicodedata.normalize("NFKD", character)
+    if decomposed == character and category == _WITHOUT_CASE:
+        return character
+    parts = decomposed.translate(_LOOK_ALIKE)
     plain = "".join(part for part in parts if not unicodedata.combining(part))
     named = None if plain.isascii() else _NAMED_LETTER.fullmatch(unicodedata.name(character, ""))
     return named[1] if named else plain
 
 
-_FOLDED = _FoldTable()
+_FOLDED = _CharacterTable(_fold_character)
 
 
 def fold_letters(text: str) -> str:
@@ -284,30 +293,29 @@ def fold_text(text: str) -> DecodedText:
     >>> fold_text("ac<b>me</b>").original_span(0, 4)
     (0, 7)
     """
-    plain, places = _fold_characters(text)
+    folded = _fold_characters(text)
+    plain, starts, ends = folded
     if _MARKUP_SIGNS.isdisjoint(plain):
-        return DecodedText(plain, places)
-    kept: list[tuple[int, int]] = []
+        return folded
     parts: list[str] = []
+    kept_starts: list[int] = []
+    kept_ends: list[int] = []
     at = 0
-    for found in _MARKUP.finditer(plain):
-        parts.append(plain[at : found.start()])
-        kept += places[at : found.start()]
-        at = found.end()
-    return DecodedText("".join((*parts, plain[at:])), [*kept, *places[at:]])
+    markup = (found.span() for found in _MARKUP.finditer(plain))
+    for start, end in (*markup, (len(plain), len(plain))):
+        parts.append(plain[at:start])
+        kept_starts += starts[at:start]
+        kept_ends += ends[at:start]
+        at = end
+    return DecodedText("".join(parts), kept_starts, kept_ends)
 
 
-def _fold_characters(text: str) -> tuple[str, list[tuple[int, int]]]:
-    if text.isascii():
-        length = len(text)
-        return text, [*zip(range(length), range(1, length + 1), strict=True)]
-    letters: list[str] = []
-    places: list[tuple[int, int]] = []
-    for i, character in enumerate(text):
-        for each in character if character < "\x80" else _FOLDED[ord(character)]:
-            letters.append(each)
-            places.append((i, i + 1))
-    return "".join(letters), places
+def _fold_characters(text: str) -> DecodedText:
+    folded = fold_letters(text)  # now each character has been met
+    if text.isascii() or _FOLDED.uneven.isdisjoint(text):
+        return DecodedText(folded, range(len(text)), range(1, len(text) + 1))
+    starts = [i for i, each in enumerate(text) for _ in _FOLDED.get(ord(each), each)]
+    return DecodedText(folded, starts, [i + 1 for i in starts])
 
 
 @lru_cache(maxsize=16)  # rule after rule asks for the texts of one object

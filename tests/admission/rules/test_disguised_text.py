@@ -1,6 +1,7 @@
 """Private data is found in property names, and in disguised text."""
 
 import time
+import tracemalloc
 from base64 import b64encode
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from support.stix_objects import make_object
 
 from tocsin.admission import Pipeline
 from tocsin.admission.detectors import disguises
-from tocsin.admission.detectors.disguises import decode_text
+from tocsin.admission.detectors.disguises import decode_text, fold_text
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.warninglists.index import WarningLists
 
@@ -92,8 +93,17 @@ class TestDisguises:
         text = "a%40b\u200d&#46;c \\u0040"
         (reading,) = decode_text(text)
         assert reading.text == "a@b.c @"
-        assert [text[start:end] for start, end in reading.places] == [
+        places = [reading.original_span(i, i + 1) for i in range(len(reading.text))]
+        assert [text[start:end] for start, end in places] == [
             *("a", "%40", "b", "&#46;", "c", " ", "\\u0040")
+        ]
+
+    @pytest.mark.parametrize("text", ["\ufb01\u200b<b>\uff41</b>e\u0301", "\u0430<i>b</i>\u0441"])
+    def test_each_folded_character_keeps_its_place_in_the_original(self, text: str) -> None:
+        folded = fold_text(text)
+        places = [folded.original_span(i, i + 1) for i in range(len(folded.text))]
+        assert [fold_text(text[start:end]).text[:1] for start, end in places] == [
+            *("f" if each == "i" else each for each in folded.text)
         ]
 
     def test_a_password_in_a_defanged_url_is_masked(self) -> None:
@@ -307,6 +317,22 @@ class TestOwnValues:
 
 @pytest.mark.slow
 def test_a_text_of_all_characters_takes_little_memory() -> None:
-    for start in range(0x1000, 0x110000, 0x8000):
-        decode_text("".join(map(chr, range(start, min(start + 0x8000, 0x110000)))))
-    assert len(disguises._PLAIN) <= 65_536
+    tracemalloc.start()
+    try:
+        for start in range(0x1000, 0x110000, 0x8000):
+            text = "".join(map(chr, range(start, min(start + 0x8000, 0x110000))))
+            decode_text(text)
+            fold_text(text)
+        del text
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 60_000_000
+
+
+@pytest.mark.parametrize("read", [decode_text, fold_text])
+def test_characters_without_a_meaning_are_not_remembered(read: Any) -> None:
+    read("\u0430")
+    before = len(disguises._PLAIN), len(disguises._FOLDED)
+    read("".join(map(chr, range(0x100000, 0x101000))))
+    assert (len(disguises._PLAIN), len(disguises._FOLDED)) == before
