@@ -35,17 +35,24 @@ _SHARE = re.compile(
 _UNIX = re.compile(
     rf"""(?:(?<![\w.\-~/@\]){{}}])|(?<=file://)
           |\b(?:file|smb|sftp|scp|ssh|nfs|afp)://[\w.@:\[\]-]{{1,100}})
-        /(?:(?:export|usr|var|nfs|data|srv|(?:mnt/|cygdrive/|host_mnt/)?\w)/)?(?:home|Users)/{_NAME}""",
+        /(?:(?:exports?|usr|var(?:/services)?|nfs|net|data|srv|mnt|media|private|vol(?:ume\d{{0,3}})?
+            |System/Volumes/Data|proc/\w{{1,10}}/root|(?:mnt/|cygdrive/|host_mnt/)?\w)/)?
+        (?:home\d{{0,2}}|Users|(?<=/volume\d/)homes|(?<=/var/services/)homes)/{_NAME}""",
     re.VERBOSE,
 )
+"""Also where the folders are mounted, and on machines of many: `/home2/jane/public_html`."""
 _DOMAIN = re.compile(
     r"""(?-i:[A-Z][A-Z\d-]{1,14}|[A-Z\d-]{1,63}(?:\.[A-Z\d-]{1,63}){1,6})  # CORP, CORP.EXAMPLE
-      |(?:ad|corp|hq|intern|internal|intra|office)(?:\.[\w-]{1,63}){1,6}
+      |(?:ad|corp|hq|intern|internal|intra|intranet|office)(?:\.[\w-]{1,63}){0,6}
       |[\w-]{1,63}(?:\.[\w-]{1,63}){0,6}
         \.(?:ad|corp|domain|example|home|internal|intra|intranet|lan|local|localdomain|test)""",
     re.VERBOSE | re.IGNORECASE,
 )
 """A folder between `/home` and people's folders, of a domain: `/home/CORP/jane`."""
+_GROUP = re.compile(
+    r"employees|faculty|mitarbeiter|people|personnel|staff|students?|users", re.IGNORECASE
+)
+"""Likewise, of a group of people: `/home/staff/jane`."""
 _BELOW = re.compile(r"(?:\\{1,8}|/)(?P<name>[^\W_][\w.@+$-]{0,63})(?=[\\/]|[^\w%*\[({]|$)")
 """The next folder; no variable and no wildcard."""
 _NAMED_AFTER_NOBODY = re.compile(
@@ -106,10 +113,14 @@ def _find_in_path(text: str, found: re.Match[str]) -> Iterator[Span]:
         yield from _find_below(text, found, in_domain=True)
         return
     name = found["name"].partition(_MASK_START)[0].rstrip(" ._-")
-    if not is_personal_account(name) or _DEBUG_FILE.match(text, found.end()):
+    is_personal = is_personal_account(name)
+    if _DEBUG_FILE.match(text, found.end()):
         return
-    yield Span(found.start("name"), found.start("name") + len(name), USER_IN_PATH)
-    if found.re in _MAY_HAVE_DOMAINS and _DOMAIN.fullmatch(name):
+    if is_personal:
+        yield Span(found.start("name"), found.start("name") + len(name), USER_IN_PATH)
+    if found.re in _MAY_HAVE_DOMAINS and (
+        (is_personal and _DOMAIN.fullmatch(name)) or _GROUP.fullmatch(name)
+    ):
         yield from _find_below(text, found, in_domain=False)
 
 

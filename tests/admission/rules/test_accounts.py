@@ -27,6 +27,10 @@ class TestFolders:
             "file://fs01/home/jdoe/x",
             "smb://fs01.corp.test/home/jdoe/x",
             "sftp://root@srv1:22/Users/jdoe/x",
+            *("/home2/jdoe/public_html/x.php", "/mnt/home/jdoe/x", "/net/home/jdoe/x"),
+            *("/exports/home/jdoe/x", "/vol/home/jdoe/x", "/proc/7/root/home/jdoe/x"),
+            *("/System/Volumes/Data/Users/jdoe/x", "/private/home/jdoe/x"),
+            *("/volume1/homes/jdoe/x", "/var/services/homes/jdoe/x"),
         ],
     )
     def test_users_folders_on_other_drives_and_mounts_are_masked(self, path: str) -> None:
@@ -46,6 +50,7 @@ class TestFolders:
             r"C:\a\Mozilla\Firefox\Profiles\x1.default\y",
             r"\\fs01\share\jdoe",
             r"D:\Home\Public\x",
+            *("GET /homes/for_sale/atlanta/", "https://evil.test/home2/jdoe", "/home/users/x.sh"),
             *("https://fs01.test/home/index/x", "ftp://evil.test/home/bot/x.sh"),
         ],
     )
@@ -73,6 +78,11 @@ class TestFolders:
             ("/home/evil.com/shop/x.php", "/home/{}/shop/x.php"),
             ("/home/CORP/root/x", "/home/{}/root/x"),
             ("/home/CORP/$USER/x", "/home/{}/$USER/x"),
+            ("/home/corp/jdoe/x", "/home/{}/{}/x"),
+            ("/home/students/jdoe", "/home/{}/{}"),
+            ("/home/users/jdoe/x", "/home/users/{}/x"),
+            (r"\\fs01\home$\staff\jdoe\a.docx", r"\\fs01\home$\{}\{}\a.docx"),
+            ("/home/office/Downloads/x.exe", "/home/{}/Downloads/x.exe"),
         ],
     )
     def test_the_user_name_below_the_folder_of_a_domain_is_masked_too(
