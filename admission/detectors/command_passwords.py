@@ -1,7 +1,8 @@
 r"""Passwords on the command lines of programs that log in: `net use … S3cret /user:CORP\jane`.
 
-Other programs are not known here: those that pack archives, and malware with switches of its own,
-have passwords that belong to attackers.  Commands are found as in a log, in JSON or in a pattern,
+Attackers' tools that log in with stolen accounts are among them.  Other programs are not known
+here: those that pack archives, and malware with switches of its own, have passwords that belong
+to attackers.  Commands are found as in a log, in JSON or in a pattern,
 so several backslashes count as one, and those before a quotation mark belong to it.
 
 Possessive quantifiers (`++`) keep the patterns from trying the same stretch in several ways: a
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from tocsin.admission.detectors.placeholders import PLACEHOLDER
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.observables.domain_names import is_known_tld
 from tocsin.admission.word_lists import load_alternation
 
 COMMAND_PASSWORD = "password in a command"  # noqa: S105  the words for it, no secret
@@ -72,8 +74,26 @@ _BEHIND_USER = rf"/(?i:u(?:ser)?):{_USER}\s++(?:{_SHARE}\s++)?+(?![a-zA-Z]:\s)"
 _IS_LAST = rf"(?=`?{_QUOTE}?\s*+(?:$|/\w|[\"'\])]))"
 _LOOKS_RANDOM = rf"(?=[^\s{_QUOTES}]{{0,128}}[\d!@\#$&*?])"
 """So that no further word of a sentence is a password: `/user:CORP\\jane and then …`."""
-_USER_THEN_PASSWORD = rf"""\s[-/](?i:u)\s++{_USER}(?:\s++[-/](?!(?i:p)\s)\w{{1,12}}+(?!\S)){{0,4}}
-    \s++[-/](?i:p)\s++{_PASSWORD}"""
+_USER_THEN = rf"""\s[-/](?i:u)\s++{_USER}(?:\s++[-/](?!(?i:p)\s)\w{{1,12}}+(?!\S)){{0,4}}
+    \s++[-/](?i:p)\s++"""
+_USER_THEN_PASSWORD = f"{_USER_THEN}{_PASSWORD}"
+_WITHOUT_USER = rf"""\s{_SHARE}(?<![,;:.)])\s++{_QUOTE}?
+    (?!\S{{0,128}}\.(?i:[a-z]{{2,4}}|ps1)\b|(?i:CVE)-)
+    (?=[^\s{_QUOTES}\\/:<>|%&]{{5,128}}(?:[\s\\{_QUOTES}]|$))
+    (?=\S{{0,128}}[A-Za-z])(?=\S{{0,128}}[\d!@\#$?])(?P<bare>\w{_BARE})
+    (?=`?{_QUOTE}?\s*+(?:$|/(?i:persistent|savecred|global|transport)|["'\])]))"""
+"""Behind a share without `/user:`, where a plain word would belong to a sentence."""
+_OF_IMPACKET = (
+    r"psexec|wmiexec|smbexec|atexec|dcomexec|secretsdump|smbclient|lookupsid|samrdump|rpcdump|reg"
+    r"|services|netview|mssqlclient|getuserspns|getnpusers|getadusers|getst|gettgt|ticketer"
+    r"|addcomputer|goldenpac|findDelegation|tstool|rbcd|dacledit|owneredit"
+)
+_TARGET = rf"""(?:\s++-\S{{1,80}}+(?:\s++(?!-)[^\s@]{{1,80}}+(?!\S))?+){{0,16}}+
+    \s++{_QUOTE}?(?:[\w.-]{{1,64}}(?:/|\\{{1,8}}))?
+    (?P<login>[\w.$-]{{1,64}}:(?P<bare>[^\s:/{_QUOTES}][^\s{_QUOTES}]{{0,127}}))@(?=[\w\[{{<$%])"""
+"""`CORP/jane:S3cret@fs01`; the last @ ends the password."""
+_NO_FILE = r"(?!\S{1,128}\.(?i:txt|lst|list|csv)\b)"
+"""So that a list of passwords to try is none: `-p rockyou.txt`."""
 _RUN_BY_TASK = r"""\s/(?i:tr)\s++(?:\\{0,4}"[^"\r\n]*+"|'[^'\r\n]*+')"""
 """The command that a task runs, which is passed over: `/tr "a.exe /u x /p 443"`."""
 _OPTIONS = rf"""{_QUOTE}?(?:\s++(?!-){_ARGUMENT})?+
@@ -85,6 +105,7 @@ _PROGRAMS = (
             word,
             r"net1?(?:\.exe)?(?:\\{0,4}[\"'])?\s+use",
             _BEFORE_USER,
+            _WITHOUT_USER,
             rf"{_BEHIND_USER}{_PASSWORD}{_IS_LAST}",
             rf"{_BEHIND_USER}{_LOOKS_RANDOM}{_PASSWORD}",
         )
@@ -142,6 +163,13 @@ _PROGRAMS = (
         _program(word, word, rf"\s(?:-U\s?|--user[=\s]){_QUOTE}?[^\s\"'%]{{1,64}}+%{_PASSWORD}")
         for word in ("smbclient", "rpcclient", "winexe")
     ),
+    _program(".py", rf"(?:{_OF_IMPACKET})\.py", _TARGET, directly=True),
+    _program("impacket-", rf"impacket-(?:{_OF_IMPACKET})", _TARGET, directly=True),
+    *(
+        _program(each, each, f"{_USER_THEN}{_NO_FILE}{_PASSWORD}")
+        for each in ("crackmapexec", "netexec", "nxc", "evil-winrm")
+    ),
+    _program("freerdp", r"(?:[xw]l?|sdl-)freerdp3?(?:\.exe)?", rf"\s{_QUOTE}?/p:{_PASSWORD}"),
 )
 _VARIABLE = re.compile(
     rf"""(?<!\w)(?:(?i:PGPASSWORD|MYSQL_PWD|RSYNC_PASSWORD)|SSHPASS){_QUOTE}?\s?
@@ -152,6 +180,9 @@ _VARIABLE = re.compile(
 
 Behind a colon, a plain word may explain one: `PGPASSWORD: variable`.
 """
+_HOST_AND_PORT = re.compile(
+    r"(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[\w-]{1,63}\.){1,8}(?P<tld>[a-z]{2,24})):\d{2,5}", re.IGNORECASE
+)
 _VARIABLES = ("pgpassword", "mysql_pwd", "sshpass", "rsync_password")
 may_hold_command_password = contains_any(*{each.word for each in _PROGRAMS}, *_VARIABLES)
 """A cheap question whether a text may have such a password."""
@@ -200,6 +231,13 @@ def _span(found: re.Match[str]) -> Span | None:
     start, end = found.start(name), found.start(name) + len(password)
     if "login" in groups:
         start = found.start("login")
-        if PLACEHOLDER.match(found["login"]):
+        login = found.string[start:end]
+        if PLACEHOLDER.match(login) or _is_host_and_port(login):
             return None
     return Span(start, end, COMMAND_PASSWORD)
+
+
+def _is_host_and_port(login: str) -> bool:
+    """True for `evil.com:8080`, a server that stands where a login should."""
+    found = _HOST_AND_PORT.fullmatch(login)
+    return found is not None and (found["tld"] is None or is_known_tld(found["tld"]))

