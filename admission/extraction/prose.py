@@ -5,7 +5,7 @@ and each piece is tested once, so the time is linear in the text.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tocsin.admission.extraction.field_names import holds_people, names_senders
 from tocsin.admission.observables.domain_names import parse_known_host
@@ -28,6 +28,7 @@ from tocsin.admission.observables.placeholders import (
 from tocsin.admission.observables.refang import join_spaced, refang
 from tocsin.admission.word_lists import load_words
 
+_LONGEST_LINE = 65_536
 _SCHEME = re.compile(r"(?:https?|ftps?|sftp|wss?|tcp|udp)://", re.IGNORECASE)
 _WIDE_COMMAS = "\u3001\uff0c\uff1b"
 """Commas and the semicolon of Chinese and Japanese, which stand between values without blanks."""
@@ -120,6 +121,21 @@ def remove_passthrough(line: str) -> str:
         for marks in _PASSED_THROUGH:
             line = marks.sub(r"\1", line)
     return line
+
+
+def split_line(line: str) -> Iterable[str]:
+    """A line in parts of bounded length, cut between words where there are any."""
+    return (line,) if len(line) <= _LONGEST_LINE else _cut(line)
+
+
+def _cut(line: str) -> Iterator[str]:
+    start = 0
+    while len(line) - start > _LONGEST_LINE:
+        cut = line.rfind(" ", start, start + _LONGEST_LINE)
+        end = start + _LONGEST_LINE if cut <= start else cut
+        yield line[start:end]
+        start = end
+    yield line[start:]
 
 
 def may_hold_values(line: str) -> bool:

@@ -25,7 +25,7 @@ from tocsin.admission.extraction.indicators import (
     refused_candidate,
 )
 from tocsin.admission.extraction.mailboxes import DEFANGED
-from tocsin.admission.extraction.prose import find_in_line
+from tocsin.admission.extraction.prose import find_in_line, split_line
 from tocsin.admission.extraction.tlp_words import find_strictest_tlp
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats.mail.forwarding import is_forwarded
@@ -58,8 +58,6 @@ _LONGEST_HEAD = 262_144
 _CHECK = re.compile(r"\b(dmarc|spf|dkim)=(\w+)", re.IGNORECASE)
 _LONGEST_CHECKS = 20_000
 """Characters of the results of checks that are read; a server writes a few hundred."""
-_LINE = 20_000
-"""Characters of a line that are searched for links at a time."""
 
 
 def _accepts(name: str, content: bytes) -> bool:
@@ -205,8 +203,8 @@ def _find_files(mail: Mail) -> Iterator[Found]:
 
 def _find_urls(text: str) -> Iterator[RecognisedIoc]:
     for line in text.split("\n"):
-        for start in range(0, len(line), _LINE) if "://" in line else ():
-            for value in find_in_line(line[start : start + _LINE], False):
+        for part in split_line(line) if "://" in line else ():
+            for value in find_in_line(part, False):
                 if value.kind is IocType.URL:
                     yield value
 

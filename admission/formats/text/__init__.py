@@ -34,6 +34,7 @@ from tocsin.admission.extraction.prose import (
     may_hold_values,
     remove_passthrough,
     remove_placeholders,
+    split_line,
 )
 from tocsin.admission.extraction.references_and_contacts import (
     LineRole,
@@ -74,7 +75,6 @@ _MARKUP = (".md", ".adoc", ".asciidoc")
 """In these, a line that begins with `#` is a heading, not a comment, and links have words."""
 _ASCIIDOC = (".adoc", ".asciidoc")
 _SAMPLE = 400
-_LONGEST_LINE = 65_536
 _MOST_BEFORE = 200
 """Characters around a mailbox that are looked at."""
 _MOST_NAMED = 10
@@ -263,7 +263,7 @@ class _TextReader:
             return
         if are_credentials(self._lines, number):
             return
-        for part in _split_line(parse_entry(line)):
+        for part in split_line(parse_entry(line)):
             part, left_out = remove_placeholders(part)
             yield from repeat(None, left_out)
             found = find_in_line(part, True)
@@ -280,7 +280,7 @@ class _TextReader:
             role = roles[number]
             line = unescape_quotes(recipients.remove_cells(number, line))
             line = remove_passthrough(line) if self._asciidoc else line
-            for part in map(remove_log_fields, _split_line(line)):
+            for part in map(remove_log_fields, split_line(line)):
                 found: Iterable[RecognisedIoc | None]
                 if role is None:
                     found = self._find_in_prose(part, number)
@@ -322,21 +322,6 @@ def _is_of_recipient(value: RecognisedIoc, line: str) -> bool:
         return False
     before, found, after = line.lower().partition(value.value)
     return bool(found) and is_of_recipient(before[-_MOST_BEFORE:], after[:_MOST_BEFORE])
-
-
-def _split_line(line: str) -> Iterable[str]:
-    """A line in parts of bounded length, cut between words where there are any."""
-    return (line,) if len(line) <= _LONGEST_LINE else _cut(line)
-
-
-def _cut(line: str) -> Iterator[str]:
-    start = 0
-    while len(line) - start > _LONGEST_LINE:
-        cut = line.rfind(" ", start, start + _LONGEST_LINE)
-        end = start + _LONGEST_LINE if cut <= start else cut
-        yield line[start:end]
-        start = end
-    yield line[start:]
 
 
 def _is_list(lines: Sequence[str]) -> bool:

@@ -185,6 +185,12 @@ class TestReading:
         note = "a mail that carries others is taken for a report of them: only those are read"
         assert note in messages(found)
 
+    @pytest.mark.parametrize("blanks", range(19_970, 20_001, 6))
+    def test_a_link_far_behind_in_a_long_line_is_whole(self, blanks: int) -> None:
+        raw = f"From: a@bad-mailer.com\nTo: {VICTIM}\n\n{' ' * blanks}http://evil.com/login\n"
+        found = read_file("a.eml", raw.encode())
+        assert values(found) == ["a@bad-mailer.com", "http://evil.com/login"]
+
     @pytest.mark.parametrize("name", ["phish.eml", "phish.msg"])
     def test_a_saved_mail_that_is_attached_as_a_file_is_the_attack(self, name: str) -> None:
         saved = {
