@@ -33,6 +33,7 @@ _SIGNATURES = (
     *("application/pgp-keys", "text/calendar", "text/rfc822-headers"),
 )
 """Parts that mail programs add: their hashes are of no use."""
+_MESSAGE_NAME = "message.eml"
 _MOST_BOUNDARIES = 300
 _MOST_FIELDS = 20_000
 _MOST_PARTS = 1_000
@@ -69,8 +70,7 @@ class _Reader:
         content = Contents()
         for part in _walk(message):
             if part.get_content_type() == "message/rfc822":
-                inner = (self.read(each, depth + 1) for each in _messages_in(part))
-                content.attached += inner
+                self._add_messages(part, content, depth)
             else:
                 self._add_part(part, content)
         return Mail(
@@ -85,6 +85,15 @@ class _Reader:
             pictures=content.pictures,
             attached=content.attached,
         )
+
+    def _add_messages(self, part: Message, content: "Contents", depth: int) -> None:
+        """Add the messages in a part, also one that was encoded as a whole."""
+        for each in _messages_in(part):
+            encoded = _decode_message(part, each)
+            if encoded:
+                content.add_file(_MESSAGE_NAME, encoded, self._read_attached)
+            else:
+                content.attached.append(self.read(each, depth + 1))
 
     def _add_part(self, part: Message, content: "Contents") -> None:
         """Add a part that is neither a message nor a container."""
@@ -150,6 +159,18 @@ def _walk(message: Message) -> Iterator[Message]:
 def _messages_in(part: Message) -> list[Message]:
     inside = part.get_payload()
     return [each for each in inside if isinstance(each, Message)] if part.is_multipart() else []
+
+
+def _decode_message(part: Message, message: Message) -> bytes:
+    """The octets of a message that is in base64, which MIME forbids and some programs write.
+
+    Empty for others: the parser has read them already.
+    """
+    encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
+    if encoding != "base64" or message.keys():
+        return b""
+    message["Content-Transfer-Encoding"] = encoding
+    return _payload(message)
 
 
 def _is_shown_picture(part: Message) -> bool:

@@ -185,6 +185,16 @@ class TestReading:
         note = "a mail that carries others is taken for a report of them: only those are read"
         assert note in messages(found)
 
+    def test_an_attached_mail_that_was_encoded_as_a_whole_is_read(self) -> None:
+        inner = mail("http://evil.com/a").as_bytes()
+        outer = (
+            b"From: clerk@acme-corp.com\nTo: soc@cert.com\nMIME-Version: 1.0\n"
+            b"Content-Type: multipart/mixed; boundary=B\n\n--B\n\nlook\n--B\n"
+            b"Content-Type: message/rfc822; name=a.eml\nContent-Transfer-Encoding: base64\n\n"
+        )
+        found = read_file("a.eml", outer + base64.encodebytes(inner) + b"--B--\n")
+        assert values(found) == ["evil@bad-mailer.com", "http://evil.com/a"]
+
     @pytest.mark.parametrize("blanks", range(19_970, 20_001, 6))
     def test_a_link_far_behind_in_a_long_line_is_whole(self, blanks: int) -> None:
         raw = f"From: a@bad-mailer.com\nTo: {VICTIM}\n\n{' ' * blanks}http://evil.com/login\n"
