@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from urllib.parse import unquote
 
-from tocsin.admission.observables.domain_names import parse_known_host
+from tocsin.admission.observables.domain_names import parse_known_host, registrable_domain
 from tocsin.admission.word_lists import load_words
 
 _FREE_MAIL = frozenset(load_words("tocsin.admission.extraction", "free_mail_providers"))
@@ -33,7 +33,8 @@ class Recipients:
         self._signs = frozenset(sign for each in self._mailboxes for sign in _signs_of(each))
         self._people = frozenset(words for name in people if len(words := _words_of(name)) > 1)
         parts = [each.partition("@") for each in self._mailboxes]
-        self._domains = frozenset(domain for _, _, domain in parts if domain not in _FREE_MAIL)
+        domains = (registrable_domain(domain) or domain for _, _, domain in parts)
+        self._domains = frozenset(domain for domain in domains if domain not in _FREE_MAIL)
         self._names = frozenset(
             name
             for name, _, _ in parts

@@ -320,6 +320,16 @@ class TestRecipients:
         assert "a sender of the recipient's own organisation is not shared" in refusals(found)[0]
         assert "links to the recipient's own organisation are left out" in refusals(found)[0]
 
+    def test_the_own_organisation_has_the_whole_domain_of_a_recipient(self) -> None:
+        found = read_mail(
+            mail(
+                "https://www.acme-corp.co.uk/a http://evil.co.uk/a",
+                From="ceo@acme-corp.co.uk",
+                To="x@mail.acme-corp.co.uk",
+            )
+        )
+        assert values(found) == ["http://evil.co.uk/a"]
+
     def test_a_sender_that_names_the_recipient_is_not_shared(self) -> None:
         sender = "bounce-jane.doe=acme.example@bad-mailer.com"
         found = read_mail(mail("http://evil.com/a", From=sender))
