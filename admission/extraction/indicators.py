@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from tocsin.admission.extraction.external_ids import MOST_IDS, ExternalId, format_ids
 from tocsin.admission.extraction.places import Places
+from tocsin.admission.extraction.rewritten_links import is_wrapped, unwrap
 from tocsin.admission.formats import ReadOptions
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp, Verdict
@@ -32,6 +33,8 @@ _NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e").bytes
 """UUID namespace for the ids of indicators that are built from plain values."""
 _VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
 """Hexadecimal digits with the variant bits of a UUID (RFC 9562 section 4.1) set."""
+_RESTORED = "the link is restored that a mail filter rewrote"
+_UNREADABLE = "a link that a mail filter rewrote, and that cannot be read, is left out"
 _stix_time = lru_cache(maxsize=1024)(stix_time)  # the rows of a file share their dates
 
 
@@ -92,12 +95,18 @@ class CandidateBuilder:
         line: int,
         findings: Sequence[Finding] = (),
     ) -> Candidate | None:
-        """The next candidate, an indicator for `value`; None if an earlier line has the value."""
-        pattern = value.pattern
+        """The next candidate, an indicator for `value`; None if an earlier line has the value.
+
+        A link that a mail filter rewrote is restored, or else refused: it names the recipient.
+        """
+        restored, notes = _restore_link(value)
+        if restored is None:
+            return refused_candidate(self.next_index(), f"line {line}: {_UNREADABLE}")
+        pattern = restored.pattern
         if self.places.find_or_add(pattern, line) is not None:
             return None
-        subject = _build(value.value, pattern, details, self.options)
-        return Candidate.from_object(self.next_index(), subject, *findings)
+        subject = _build(restored.value, pattern, details, self.options)
+        return Candidate.from_object(self.next_index(), subject, *findings, *notes)
 
     def build(
         self,
@@ -108,17 +117,31 @@ class CandidateBuilder:
     ) -> Candidate:
         """The next candidate, an indicator for `value`.
 
-        It is a duplicate if the value occurred before `place`, `("line", 3)`.
+        It is a duplicate if the value occurred before `place`, `("line", 3)`.  Links are restored
+        as by `build_unless_seen`.
         """
         unit, number = place
-        pattern = value.pattern
+        restored, notes = _restore_link(value)
+        if restored is None:
+            return refused_candidate(self.next_index(), f"{unit} {number}: {_UNREADABLE}")
+        pattern, findings = restored.pattern, (*findings, *notes)
         before = self.places.find_or_add(pattern, number)
-        subject = _build(value.value, pattern, details, self.options)
+        subject = _build(restored.value, pattern, details, self.options)
         if before is None or before == number:
             return Candidate.from_object(self.next_index(), subject, *findings)
         message = f"{unit} {number}: duplicate of {unit} {before}"
         noted = (*findings, Finding("validate", "format", Action.NOTED, message))
         return Candidate.from_object(self.next_index(), subject, *noted, verdict=Verdict.DUPLICATE)
+
+
+def _restore_link(value: IndicatorValue) -> tuple[IndicatorValue | None, Sequence[Finding]]:
+    """A value, or the link that a mail filter rewrote; None if that cannot be read; findings."""
+    if not isinstance(value, RecognisedIoc) or not is_wrapped(value.value):
+        return value, ()
+    inner = recognise_ioc(unwrap(value.value))
+    if inner is None or is_wrapped(inner.value):
+        return None, ()
+    return inner, (Finding("validate", "format", Action.REPAIRED, _RESTORED, "pattern"),)
 
 
 def build_indicator(

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from tocsin.admission.extraction.field_names import names_recipients
 from tocsin.admission.extraction.indicators import recognise_declared
+from tocsin.admission.extraction.rewritten_links import is_wrapped, unwrap
 from tocsin.admission.observables.ioc_types import (
     HASH_TYPES,
     IocType,
@@ -192,8 +193,8 @@ def parse_confidence(cells: Sequence[str]) -> int | None:
 
 
 def find_links(cells: Sequence[str]) -> Iterator[str]:
-    """The URLs in cells of references."""
+    """The URLs in cells of references, without those of mail filters, which name a recipient."""
     for cell in cells:
-        for part in cell.split():
+        for part in map(unwrap, cell.split()):
             if part.lower().startswith(("http://", "https://")) and len(part) <= LONGEST_TEXT:
-                yield part
+                yield from () if is_wrapped(part) else (part,)

@@ -26,10 +26,10 @@ from tocsin.admission.extraction.indicators import (
 )
 from tocsin.admission.extraction.mailboxes import DEFANGED
 from tocsin.admission.extraction.prose import find_in_line, split_line
+from tocsin.admission.extraction.rewritten_links import cut_url, host_of, is_wrapped, unwrap
 from tocsin.admission.extraction.tlp_words import find_strictest_tlp
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats.mail.forwarding import is_forwarded
-from tocsin.admission.formats.mail.links import cut_url, host_of, is_wrapped, unwrap
 from tocsin.admission.formats.mail.recipients import Recipients
 from tocsin.admission.model import Action, Candidate, Finding
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, recognise_ioc
