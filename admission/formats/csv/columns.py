@@ -65,6 +65,13 @@ KIND_OF_ROLE: Mapping[Role, str] = {
 }
 _MOST_SHOWN = 30
 _PACKAGE = "tocsin.admission.formats.csv"
+
+
+def _load(name: str) -> frozenset[str]:
+    """The words of a list as headings have them once they are normalised."""
+    return frozenset(map(normalise_heading, load_words(_PACKAGE, name)))
+
+
 _WITH_HEADINGS = (
     *(Role.TYPE, Role.VALUE, Role.NAME, Role.NOTE, Role.TLP, Role.CONFIDENCE, Role.TAGS),
     *(Role.CLASSIFICATION, Role.FIRST_SEEN, Role.VALID_UNTIL, Role.REFERENCE),
@@ -75,17 +82,20 @@ _ROLES: Mapping[str, Role] = {
     **{
         heading: role
         for role in _WITH_HEADINGS
-        for heading in load_words(_PACKAGE, f"headings_{role.name.lower()}")
+        for heading in _load(f"headings_{role.name.lower()}")
     },
 }
-_VALUE_WORDS = frozenset(load_words(_PACKAGE, "words_in_value_headings"))
-_OTHER_WORDS = frozenset(load_words(_PACKAGE, "words_in_other_headings"))
-_PERSONAL_WORDS = frozenset(load_words(_PACKAGE, "words_in_personal_headings"))
+_VALUE_WORDS = _load("words_in_value_headings")
+_VICTIM_WORDS = _load("words_in_victim_headings")
+_OTHER_WORDS = _load("words_in_other_headings") | _VICTIM_WORDS
+_PERSONAL_WORDS = _load("words_in_personal_headings")
+_UNSPACED = "\u1100"
+"""From here on, scripts put no spaces between words."""
+_UNSPACED_VALUES = tuple(each for each in _VALUE_WORDS if each > _UNSPACED)
+_UNSPACED_VICTIMS = tuple(each for each in _VICTIM_WORDS if each > _UNSPACED)
 _INDICATOR_ROLES = frozenset((Role.VALUE, Role.VALUE_OF_KIND))
-_CERTIFICATE_WORDS = frozenset(load_words(_PACKAGE, "words_in_certificate_headings"))
-_FINGERPRINT_WORDS = _CERTIFICATE_WORDS | frozenset(
-    load_words(_PACKAGE, "words_in_fingerprint_headings")
-)
+_CERTIFICATE_WORDS = _load("words_in_certificate_headings")
+_FINGERPRINT_WORDS = _CERTIFICATE_WORDS | _load("words_in_fingerprint_headings")
 _TYPE_NAMES = frozenset(load_words(_PACKAGE, "type_names"))
 _HASH_NAME = re.compile(r"sha ?(256|512|1)\b")
 _MAILBOX = re.compile(r"mail|courriel|correo")
@@ -137,7 +147,8 @@ class Columns:
     mapped: frozenset[int] = frozenset()
     """The numbers of the columns to which the user gave a use."""
     withheld: frozenset[int] = frozenset()
-    """The numbers of columns of mailboxes or logging hosts below headings that are all unknown."""
+    """The numbers of columns of mailboxes, logging hosts or victims below headings that are all
+    unknown."""
 
     def describe(self) -> str:
         """The kind of each column, for people: `1 "ip" = value, 2 "seen by" = ignored`."""
@@ -331,7 +342,8 @@ def guess_columns(rows: Sequence[Sequence[str]], headings: Sequence[str] = ()) -
     if kinds is None and headings:
         held = (n for n, cells in enumerate(by_column) if _are_mailboxes(cells))
         logging = (n for n, heading in enumerate(headings) if heading.lower().startswith(_LOGGING))
-        withheld = frozenset((*held, *logging))
+        victims = (n for n, each in enumerate(headings) if _is_of_victims(split_heading(each)))
+        withheld = frozenset((*held, *logging, *victims))
         return Columns((), headed=False, headings=tuple(headings), withheld=withheld)
     if kinds is None:
         return Columns((), headed=False)
@@ -395,7 +407,16 @@ def _is_of_others(heading: str) -> bool:
 def _is_private(heading: str) -> bool:
     """True if words of a heading speak of victims, machines or reporters, or only of recipients."""
     words = frozenset(heading.split())
-    return bool((words - {"name"}) & _OTHER_WORDS) or is_of_people(heading)
+    return (
+        bool((words - {"name"}) & _OTHER_WORDS) or is_of_people(heading) or _is_of_victims(heading)
+    )
+
+
+def _is_of_victims(heading: str) -> bool:
+    """True if a word of a normalised heading says so, also between others without spaces."""
+    if not _VICTIM_WORDS.isdisjoint(heading.split()) or names_victims(heading):
+        return True
+    return not heading.isascii() and any(each in heading for each in _UNSPACED_VICTIMS)
 
 
 def _has_later_value(cells: Sequence[str], roles: Sequence[Role]) -> bool:
@@ -412,8 +433,11 @@ def _role_of_heading(heading: str) -> Role:
         return Role.OTHER  # `toRecipients.emailAddress.address`
     if role is not Role.OTHER or plain.isascii():
         return role if role is not Role.OTHER else _role_of(split)
-    latin = " ".join(word for word in plain.split() if word.isascii())
-    return Role.OTHER if _is_private(plain) else _role_of(latin)  # `类型 Type`
+    if _is_private(plain):
+        return Role.OTHER
+    role = _role_of(" ".join(word for word in plain.split() if word.isascii()))  # `类型 Type`
+    between = role is Role.OTHER and any(each in plain for each in _UNSPACED_VALUES)
+    return Role.VALUE_OF_KIND if between else role  # `不正ドメイン`
 
 
 def _role_of(heading: str) -> Role:

@@ -77,6 +77,26 @@ class TestHeadings:
         text = "domain,registrar,victim domain,reporter\nevil.com,good.com,acme.org,joe@cert.org\n"
         assert patterns(text) == [domain("evil.com")]
 
+    @pytest.mark.parametrize(
+        "heading", ["ドメイン", "도메인", "不正ドメイン", "악성 도메인", "恶意域名"]
+    )
+    def test_headings_in_scripts_without_spaces_are_known(self, heading: str) -> None:
+        assert patterns(f"{heading},x\nevil.com,good.com\n") == [domain("evil.com")]
+
+    @pytest.mark.parametrize(
+        "heading",
+        [
+            *("Impersonated domain", "Legit URL", "Organization domain", "Company"),
+            *("domena ofiary", "домен жертвы", "被害ドメイン", "受害单位域名", "피해 도메인"),
+        ],
+    )
+    def test_columns_of_victims_are_known_in_many_words(self, heading: str) -> None:
+        assert patterns(f"{heading},C2 domain\nacme.org,evil.com\n") == [domain("evil.com")]
+
+    @pytest.mark.parametrize("heading", ["Legitimate", "正規サイト", "Клиент"])
+    def test_a_column_of_victims_is_left_out_beside_unknown_headings(self, heading: str) -> None:
+        assert patterns(f"{heading},Typosquat\nacme.org,evil.com\n") == [domain("evil.com")]
+
     def test_titles_and_comments_may_precede_the_headings(self) -> None:
         text = "Indicators of the week\n\n# by hand\nvalue,note\nevil.com,x\n"
         assert patterns(text) == [domain("evil.com")]
