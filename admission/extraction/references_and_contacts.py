@@ -53,7 +53,7 @@ _COMMENT_SIGNS = ("#", "//", ";", "!")
 _BULLET = r"[\s>#/;!*_+-]*+(?:\[?\d{1,3}[\].)]\s*+[*_]*+)?+"
 _PEOPLE_LABEL = re.compile(
     rf"{_BULLET}{load_alternation(_PACKAGE, 'people_labels')}[*_]*"
-    r"\s*(?::|=(?!\S+\s+\w{1,20}=))",
+    r"\s*(?:[:\uff1a]|=(?!\S+\s+\w{1,20}=))",
     re.IGNORECASE,
 )
 _PEOPLE_LEAD = re.compile(
@@ -81,7 +81,7 @@ _PEOPLE_PHRASE = re.compile(
 )
 _PLEASE_CONTACT = re.compile(r"(?:^|[\s(])please contact\b", re.IGNORECASE)
 _REFERENCE_LABEL = re.compile(
-    rf"{_BULLET}{load_alternation(_PACKAGE, 'reference_labels')}[*_]*\s*[:=]", re.IGNORECASE
+    rf"{_BULLET}{load_alternation(_PACKAGE, 'reference_labels')}[*_]*\s*[:\uff1a=]", re.IGNORECASE
 )
 _PLAIN_URL = r"<?https?://[\w.-]{1,253}(?![\w.\[({-])(?:[:/?#][^\s\"<>|\]]{0,2000})?"
 """A URL that is not defanged."""
@@ -413,7 +413,7 @@ def _classify_line(line: str, markup: bool) -> LineRole | None:
     start = line[:400]
     if ("->" in start or "<>" in start) and _IDS_RULE.match(start):
         return LineRole.IDS_RULE
-    labelled = ":" in start or "=" in start
+    labelled = ":" in start or "=" in start or "\uff1a" in start
     if _is_of_victims(start):
         return LineRole.VICTIMS
     if _names_people(start, labelled):

@@ -50,6 +50,11 @@ class TestPeople:
             "Ansprechpartnerin: jane@lab.org",
             "Rédigé par Jane Doe, jane@lab.org",
             "Víctima: jane@lab.org",
+            *("Publisher: www.lab.org", "Herausgeber: www.lab.org", "Éditeur: www.lab.org"),
+            *("发布单位：www.lab.org", "発行元：www.lab.org", "발행처: www.lab.org"),
+            *("Kunde: www.lab.org", "Klient: www.lab.org", "Заказчик: www.lab.org"),
+            *("顧客：www.lab.org", "客户：www.lab.org", "Cliente: www.lab.org"),
+            *("Organisation: www.lab.org", "Prepared for: www.lab.org"),
         ],
     )
     def test_authors_contacts_and_victims_are_not_indicators(self, line: str) -> None:
@@ -137,6 +142,11 @@ class TestReferences:
             "The details are in https://lab.org/a",
             "Siehe: https://lab.org/a",
             "(see https://lab.org/a)",
+            *("Advisory: https://lab.org/a", "Report: https://lab.org/a"),
+            *("Ticket: https://jira.lab.org/a", "Fonti: https://lab.org/a"),
+            *("Źródło: https://lab.org/a", "Источник: https://lab.org/a"),
+            *("Bron: https://lab.org/a", "Kaynak: https://lab.org/a", "Zdroj: https://lab.org/a"),
+            *("参考链接：https://lab.org/a", "出典：https://lab.org/a", "출처: https://lab.org/a"),
         ],
     )
     def test_links_to_further_reading_are_not_indicators(self, line: str) -> None:
