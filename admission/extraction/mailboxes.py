@@ -128,7 +128,23 @@ _TENANT = re.compile(
     re.IGNORECASE,
 )
 """The name of the victim's own tenant in a log of Microsoft 365."""
-_HOSTS_OF_VICTIMS = (("tp[", _SERVER_OF_RECIPIENT), (".onmicrosoft.", _TENANT))
+_ISO_TIME = r"\d{4}-\d\d-\d\dT[\d:.]{8,16}(?:Z|[+-]\d\d:?\d\d)"
+_LOGGING_HOST = re.compile(
+    rf"\A(<\d{{1,3}}>1 {_ISO_TIME} (?=\S{{1,253}} \S{{1,60}} )"
+    r"|(?:<\d{1,3}>)?"
+    rf"(?:[A-Z][a-z]{{2}} [ \d]\d (?:\d{{4}} )?\d\d:\d\d:\d\d|{_ISO_TIME}) "
+    r"(?=\S{1,253} (?:[\w./-]{1,60}\[\d{1,10}\]"
+    rf"|{load_alternation(_PACKAGE, 'logging_programs')}):))[\w.-]{{1,253}}",
+    re.IGNORECASE,
+)
+"""The machine that wrote a line of syslog (RFC 3164, RFC 5424): `Jan  1 10:00:02 ns1 named[7]:`.
+
+An entry of a list may begin with a time too, so the program is known, or its process is named."""
+_HOSTS_OF_VICTIMS = (
+    ("tp[", _SERVER_OF_RECIPIENT),
+    (".onmicrosoft.", _TENANT),
+    (":", _LOGGING_HOST),
+)
 """Hosts that are removed from lines of logs, but not what stands before them: a sign of each."""
 _NOT_OF_SENDERS = (
     ("MDLOG,", _MIMEDEFANG, r"\1"),

@@ -303,6 +303,24 @@ class TestMailLogs:
         assert values(text) == ["joe@bad.com", "https://bad.onmicrosoft.com/a"]
         assert values("Log:\nOrganization: bad.onmicrosoft[.]com\n") == ["bad.onmicrosoft.com"]
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "Jan  1 10:00:02 ns1.lab.org named[12]: client 198.51.100.7: query: bad.com IN A",
+            "<13>Jan 12 10:00:02 fw.lab.org kernel: DROP 198.51.100.7 bad.com",
+            "<34>1 2026-01-01T10:00:00Z fw.lab.org app - ID47 - to 198.51.100.7 at bad.com",
+            "2026-01-01T10:00:00.123+01:00 px.lab.org squid: GET 198.51.100.7 bad.com",
+        ],
+    )
+    def test_the_machine_that_wrote_a_log_is_no_indicator(self, line: str) -> None:
+        assert values(f"Log of the night:\n{line}\n") == ["198.51.100.7", "bad.com"]
+
+    @pytest.mark.parametrize(
+        "line", ["Jan 12 10:00:02 bad.com seen: twice", "2026-01-01T10:00:00Z bad.com C2: yes"]
+    )
+    def test_a_host_behind_a_time_that_no_program_logged_is_an_indicator(self, line: str) -> None:
+        assert values(f"Log of the night:\n{line}\n") == ["bad.com"]
+
     def test_recipients_are_none_in_a_ransom_note_either(self) -> None:
         assert values("Your files, see the log.\nx: to=<jane@lab.org>\nfrom=<joe@bad.com>\n") == [
             "joe@bad.com"
