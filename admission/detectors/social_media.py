@@ -26,7 +26,7 @@ _POST = re.compile(r"/(?:status(?:es)?|posts?)/[\w-]|/@[\w.@-]+/\d", re.IGNORECA
 _SITE = re.compile(r"/@|(?:com|net|app)/", re.IGNORECASE)
 """Every link has one of these; cheaper to look for than the links."""
 _HANDLE = re.compile(
-    r"(?<![\w@./+%=\]-])(?:@|\[@\])(\w[\w.]{0,29}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}|\w{2,30})(?![\w/(]|\.\w|@)"
+    r"(?<![\w@./+%=\]-])(?<!\w\\)(?:@|\[@\])(\w[\w.]{0,29}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}|\w{2,30})(?![\w/(]|\.\w|@)"
 )
 _NOT_HANDLES = frozenset(load_words(__package__, "not_handles"))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-DOT = r"(?:\.|\\{1,4}\.|\s{0,2}[\[({]\s?(?:\.|dot)\s?[\])}]\s{0,2})"
+from tocsin.admission.observables.refang import DOT_WORDS
+
+DOT = rf"(?:\.|\\{{1,4}}\.|\s{{0,2}}[\[({{]\s?(?:\.|{DOT_WORDS})\s?[\])}}]\s{{0,2}})"
 """A regular expression for a dot, also defanged or escaped."""
 
 _NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))

@@ -7,13 +7,25 @@ so that the time grows with the length of the text and with nothing else.
 import re
 
 _SPACED = re.compile(r"(?:\[[ \t]?\.[ \t]?\]|\([ \t]?\.[ \t]?\)|\{[ \t]?\.[ \t]?\})[ \t]{0,2}")
-_SPACED_WORD = re.compile(r"[\[({][ \t]?(dot|at|@)[ \t]?[\])}][ \t]{0,2}", re.IGNORECASE)
+AT_WORDS = "at|ät|aet|arroba|chiocciola|klammeraffe|kukac|małpa|собака|zavináč"
+"""Words in brackets for an @, in several languages, as an alternation."""
+DOT_WORDS = "dot|kropka|point|ponto|punkt|punto|точка"
+"""The same for a dot; most are words of sentences too, so blanks around them are not joined."""
+_SPACED_WORD = re.compile(
+    rf"[\[({{<][ \t]?(dot|{AT_WORDS}|@)[ \t]?[\])}}>][ \t]{{0,2}}", re.IGNORECASE
+)
 """Both begin with a bracket, so that all other characters are passed over at once."""
 _SPOKEN = re.compile(
     r"(?<![\w.+-])([a-z0-9._+-]{1,64}) at ([a-z0-9-]{1,63}(?: dot [a-z0-9-]{1,63}){1,6})\b",
     re.IGNORECASE,
 )
-_SCHEME = re.compile(r"(?<![A-Za-z])(?:h[x*+]{1,3}p|meow)(s?)(?=[:\[({])", re.IGNORECASE)
+_HTTP = r"(?:h[x*+]{1,3}p|h(?:tx|xt)p|meow)"
+_SCHEME = re.compile(
+    rf"(?<![A-Za-z]){_HTTP}(s|\(s\)|)(?=[:\[({{])|(?<![A-Za-z])http(\(s\))(?=[:\[({{])"
+    rf"|[\[(](?:http|{_HTTP})(s?)[\])](?=[:\[({{])",
+    re.IGNORECASE,
+)
+"""Also `hxxp(s)://`, of which `https` is the likelier, and `[http]://`."""
 _FTP = re.compile(r"(?<![A-Za-z])fxp(s?)(?=[:\[({])", re.IGNORECASE)
 _SIMPLE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\[:/{1,2}\]|\(:/{1,2}\)|\{:/{1,2}\}"), "://"),
@@ -21,20 +33,24 @@ _SIMPLE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\[/\]|\(/\)"), "/"),
     (
         re.compile(
-            r"\[[.,]\]|\(\.\)|\{\.\}|<\.>|(?<=\w)\\\.(?=\w)|\[dot\]|\(dot\)|\{dot\}", re.IGNORECASE
+            r"\[[.,]\]|\(\.\)|\{\.\}|<\.>|(?<=\w)\\\.(?=\w)"
+            rf"|[\[({{<](?:{DOT_WORDS})[\])}}>]",
+            re.IGNORECASE,
         ),
         ".",
     ),
-    (re.compile(r"\[at\]|\(at\)|\{at\}|\[@\]|\(@\)|\{@\}", re.IGNORECASE), "@"),
+    (re.compile(rf"[\[({{<](?:{AT_WORDS}|@)[\])}}>]", re.IGNORECASE), "@"),
     (re.compile(r"(?<=\w)\[\.(?=\w)|(?<=\w)\.\](?=\w)"), "."),
 )
 _HALF_CLOSED = re.compile(r"\.([A-Za-z]{2,24})\](?=$|[/:,;])")
 _SUSPECT = re.compile(
     r"\[[.,:/@dDaA]|\([.:/@dDaA]|\{[.:@dDaA]|<\.>|\\\.|\.\]"
+    rf"|[\[({{<](?i:{AT_WORDS}|{DOT_WORDS})[\])}}>]"
+    r"|[hH]..[pP](?:\(|s?[\])])|[hH][tT][xX]"
     r"|h[xX*+]|H[xX*+]|m[eE][oO][wW]|M[eE][oO][wW]|f[xX][pP]|F[xX][pP]"
 )
 """Each alternative begins with one character, so that all others are passed over at once."""
-_PULLED_APART = re.compile(r"[\[({][ \t]?(?:[.@]|[dD][oO][tT]|[aA][tT])[ \t]?[\])}]")
+_PULLED_APART = re.compile(rf"[\[({{<][ \t]?(?:[.@]|(?i:dot|{AT_WORDS}))[ \t]?[\])}}>]")
 
 
 def join_spaced(line: str) -> str:
@@ -45,7 +61,7 @@ def join_spaced(line: str) -> str:
     >>> join_spaced("write to joe at evil dot com")
     'write to joe@evil.com'
     """
-    bracketed = "[" in line or "(" in line or "{" in line
+    bracketed = "[" in line or "(" in line or "{" in line or "<" in line
     if bracketed and _PULLED_APART.search(line):
         line = _join_around(_SPACED, line)
         line = _join_around(_SPACED_WORD, line)
@@ -67,13 +83,17 @@ def refang(word: str) -> str:
         plain = "http" + plain[4:]
     if "]" not in plain and not _SUSPECT.search(plain):  # nothing else was done to it
         return plain
-    plain = _SCHEME.sub(lambda found: f"http{found[1].lower()}", word)
+    plain = _SCHEME.sub(_replace_scheme, word)
     plain = _FTP.sub(r"ftp\1", plain)
     for form, meaning in _SIMPLE:
         plain = form.sub(meaning, plain)
     if "[" in word and "[" not in plain:
         plain = _HALF_CLOSED.sub(r".\1", plain)
     return word if plain == word else plain
+
+
+def _replace_scheme(found: re.Match[str]) -> str:
+    return "https" if any(found.groups()) else "http"
 
 
 def _join_around(marks: re.Pattern[str], line: str) -> str:

@@ -74,6 +74,12 @@ class TestDefanged:
             ("evil\u3002com.", "evil.com"),
             ("joe[at]bad[.]com", "joe@bad.com"),
             ("joe at bad dot com", "joe@bad.com"),
+            *(("joe<at>bad.com", "joe@bad.com"), ("joe[arroba]bad.com", "joe@bad.com")),
+            *(("joe(ät)bad(punkt)com", "joe@bad.com"), ("joe (arroba) bad.com", "joe@bad.com")),
+            *(("evil[punkt]com", "evil.com"), ("evil(punto)com", "evil.com")),
+            *(("hxtp://evil.com/a", "http://evil.com/a"), ("htxps://evil.com", "https://evil.com")),
+            *(("hxxp(s)://evil[.]com/a", "https://evil.com/a"), ("[http]://a.com", "http://a.com")),
+            *(("http(s)://evil.com/a", "https://evil.com/a"), ("(hxxps)://a.com", "https://a.com")),
         ],
     )
     def test_a_defanged_value_is_refanged(self, written: str, value: str) -> None:

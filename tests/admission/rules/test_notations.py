@@ -88,6 +88,14 @@ class TestMailboxes:
         [
             "jane{at}bank{dot}test",
             "jane [ at ] bank [ dot ] test",
+            *("jane(at)bank(punkt)test", "jane (at) bank (punkt) test", "jane[arroba]bank.test"),
+            *(
+                "jane (arroba) bank (punto) test",
+                "jane(ät)bank.test",
+                "jane[małpa]bank[kropka]test",
+            ),
+            *("jane(собака)bank(точка)test", "jane{chiocciola}bank.test", "jane<@>bank.test"),
+            *(r"jane\@bank\.test", "SRS0=abc=XY=bank.test=jane@relay.test"),
             "jane[ @ ]bank[ . ]test",
             "jane AT bank DOT test",
             "jane_bank.test#EXT#@tenant.onmicrosoft.test",
