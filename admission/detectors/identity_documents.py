@@ -20,7 +20,8 @@ _DOCUMENT = re.compile(
     (?:[ -]?(?:n(?:umber|ummer|umero|úmero|uméro|o|r|°|º|um)|id|\#)s?\.?(?:\ ?[º°])?)?
     \ ?[:=\#]?\ {{0,2}}
     (?P<number>(?=[a-z\d]{{0,12}}(?:\d[a-z]{{0,3}}){{4}})[a-z]{{0,3}}\d[a-z\d]{{4,11}}
-      |[a-z][a-z9]{{4}}\ ?\d{{6}}\ ?[a-z][a-z9]\d[a-z]{{2}}(?:\ ?\d\d)?)(?![\w@/]|[.-]\w)""",
+      |[a-z][a-z9]{{4}}\ ?\d{{6}}\ ?[a-z][a-z9]\d[a-z]{{2}}(?:\ ?\d\d)?
+      |\d\d\ ?\d\d\ (?:№\ ?)?\d{{6}})(?![\w@/]|[.-]\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _may_name_document = contains_any(

@@ -107,6 +107,13 @@ def _is_german_insurance_number(number: str) -> bool:
     return sum(p // 10 + p % 10 for p in products) % 10 == int(plain[-1])
 
 
+def _is_russian_insurance_number(number: str) -> bool:
+    """Check the last two digits of a SNILS."""
+    digits = [int(each) for each in number if each.isdigit()]
+    total = sum(digit * weight for digit, weight in zip(digits, range(9, 0, -1), strict=False))
+    return total % 101 % 100 == digits[9] * 10 + digits[10]
+
+
 _GERMAN_INSURANCE_WEIGHTS = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
 _BRITISH_INSURANCE = re.compile(
     r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]"
@@ -196,6 +203,7 @@ _IDENTIFIERS = (
     _identifier(r"\d{1,2}\.\d{3}\.\d{3}", _is_argentine_id, "dni"),
     _identifier(r"\d{13}", emso.is_valid, "emšo|emso|jmbg|matični broj|maticni broj"),
     _identifier(r"\d{12}", inn.is_valid, "инн|inn"),
+    _identifier(r"\d{3}-?\d{3}-?\d{3}[ -]?\d\d", _is_russian_insurance_number, "снилс|snils"),
     _identifier(r"\d{17}[\dx]", ric.is_valid, f"{_ANY_ID}|resident id|身份证"),
     _identifier(r"\d{6}-?\d{7}", rrn.is_valid, f"rrn|resident registration|주민등록번호|{_ANY_ID}"),
     _identifier(r"\d{13}", south_african.is_valid, f"south african id|rsa id|{_ANY_ID}"),

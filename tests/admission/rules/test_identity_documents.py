@@ -26,6 +26,7 @@ class TestNumbers:
             ("RČ", "710319/2745"),
             ("rijksregisternummer", "85.07.30-033 28"),
             ("SIN", "123-456-782"),
+            ("СНИЛС", "112-233-445 95"),
         ],
     )
     def test_a_national_id_beside_its_word_is_masked(self, words: str, number: str) -> None:
@@ -41,6 +42,7 @@ class TestNumbers:
             "sin 123456782",
             "versions 20.267.565",
             "rut 12.531.909-3",
+            "СНИЛС 112-233-445 96",
         ],
     )
     def test_a_national_id_with_wrong_check_digit_or_no_word_stays(self, text: str) -> None:
@@ -53,6 +55,7 @@ class TestPapers:
         [
             ("passport no.", "533401372"),
             ("Reisepass-Nr.", "C01X00T47"),
+            ("паспорт:", "4510 123456"),
             ("passeport n°", "09AB12345"),
             ("Personalausweis:", "L01X00T471"),
             ("carte d'identité", "880692310285"),
