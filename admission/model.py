@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from tocsin.admission.timestamps import is_timestamp
+
 StixObject = dict[str, Any]
 """A STIX object as parsed JSON.  A dictionary, because STIX is open-ended."""
 
@@ -141,7 +143,9 @@ class Candidate:
     source_id: str | None = None
     """The submitter's id for it, as sent."""
     source_version: str | None = None
-    """The submitter's `modified`, else `created`, as sent."""
+    """The submitter's `modified`, else `created`, as sent; None if that is no timestamp.
+
+    Nothing else checks it where STIX does not define `modified`, as for observables."""
     verdict: Verdict = Verdict.OPEN
     findings: tuple[Finding, ...] = ()
     key: str = ""
@@ -184,7 +188,7 @@ class Candidate:
             index=index,
             object=subject,
             source_id=name if isinstance(name, str) else None,
-            source_version=version if isinstance(version, str) else None,
+            source_version=version if is_timestamp(version) else None,
             verdict=verdict,
             findings=findings,
         )

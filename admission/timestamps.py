@@ -57,6 +57,14 @@ def _micros(text: str) -> int:
     return whole + int(decimals) - _offset(found[8])
 
 
+def is_timestamp(value: object) -> bool:
+    """True for an RFC 3339 timestamp of a real date."""
+    try:
+        return isinstance(value, str) and _micros(value) is not None
+    except Malformed:
+        return False
+
+
 def parse_time(text: str) -> int:
     """The instant that a date or an RFC 3339 timestamp names, as `micros` gives it.
 

@@ -595,7 +595,9 @@ class Reviewer:
             return False
         version = parse_candidate(review.index, review.object).source_version
         own = self._store.read(lambda known: _find_published(known, review))
-        return bool(version) and own is not None and micros(own.version) > micros(str(version))
+        if not version or own is None or not own.version:  # an observable has no versions
+            return False
+        return micros(own.version) > micros(version)
 
     def _decide_review(self, review: Review, order: _Order) -> tuple[Record, OutboxTask | None]:
         """Admit a waiting object with some rules waived; other rules may ask again."""

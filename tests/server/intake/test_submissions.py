@@ -6,11 +6,22 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.hub import AMBER, GREEN, HubInProcess, details, findings, indicator, relationship, sdo
+from support.hub import (
+    AMBER,
+    GREEN,
+    HubInProcess,
+    Object,
+    default_admission,
+    details,
+    findings,
+    indicator,
+    relationship,
+    sdo,
+)
 from support.presence import present
 from support.stix_objects import yara_bomb
 
-from tocsin.admission.merge.identity import MITRE
+from tocsin.admission.merge.identity import MITRE, observable_id
 from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.server.model import Partner
 from tocsin.server.store import Store, submissions
@@ -21,6 +32,15 @@ MALWARE = min(each for each in attack_ids() if each.startswith("malware--"))
 @pytest.fixture
 def hub(store: Store) -> HubInProcess:
     return HubInProcess(store)
+
+
+def traffic_from(address: str, **more: Any) -> tuple[Object, Object]:
+    """Build an address and network traffic from it, under the ids that their values give them."""
+    source: Object = {"type": "ipv4-addr", "spec_version": "2.1", "value": address}
+    source |= {"id": observable_id(source), "object_marking_refs": [GREEN]}
+    traffic: Object = {"type": "network-traffic", "spec_version": "2.1", "protocols": ["tcp"]}
+    traffic |= {"src_ref": source["id"], "object_marking_refs": [GREEN], **more}
+    return source, traffic | {"id": observable_id(traffic)}
 
 
 class TestReferences:
@@ -239,6 +259,29 @@ class TestBadInput:
         for collection in ("inbox", "scratch"):
             hub.push(indicator(modified="bogus"), to=collection)
         assert hub.feed("scratch") == hub.feed("amber") == []
+
+    def test_a_bogus_version_where_stix_defines_none_costs_nothing(self, hub: HubInProcess) -> None:
+        marking = {"type": "marking-definition", "spec_version": "2.1", "modified": "bogus"}
+        marking |= {"created": "2026-01-01T00:00:00.000Z", "definition_type": "statement"}
+        marking |= {"id": f"marking-definition--{uuid.uuid4()}"}
+        address, traffic = traffic_from("45.12.1.2", modified="bogus")
+        texts = [{"definition": {"statement": text}} for text in ("one", "other")]
+        verdicts = [hub.verdicts(hub.push(marking | text, traffic)) for text in texts]
+        assert verdicts == [["admitted", "held"], ["admitted", "duplicate"]]
+        assert hub.verdicts(hub.push(address, who="north")) == ["admitted"]
+        assert hub.verdicts(hub.push(address, traffic)) == ["merged", "duplicate"]
+
+    def test_an_observable_with_a_version_of_its_own_follows_what_it_waits_for(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shipped = default_admission()
+        policy = replace(shipped.policy, custom_properties="keep")
+        admission = replace(shipped, policy=policy)
+        monkeypatch.setattr("support.hub.default_admission", lambda: admission)
+        hub = HubInProcess(store)
+        address, traffic = traffic_from("45.12.1.2", modified="2026-01-01T00:00:00.000Z")
+        assert hub.verdicts(hub.push(traffic)) == ["held"]
+        assert hub.verdicts(hub.push(address, traffic | {"x_note": "n"})) == ["admitted"] * 2
 
     @pytest.mark.parametrize(
         ("body", "code"),
