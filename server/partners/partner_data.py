@@ -72,6 +72,8 @@ class _Names:
     public_ids: set[str] = field(default_factory=set)
     own_ids: set[str] = field(default_factory=set)
     """The partner's own ids."""
+    whole: set[str] = field(default_factory=set)
+    """Those of `public_ids` that are named by themselves or by a value, not by an own id."""
     values: list[str] = field(default_factory=list)
 
 
@@ -84,6 +86,8 @@ class _Order:
     reason: str
     own_ids: frozenset[str] | None = None
     """Contributions under these ids, if there are any, and no others; None: under any id."""
+    whole: frozenset[str] = frozenset()
+    """Public ids of objects that lose the partner's contributions under any id."""
 
 
 class PartnerData:
@@ -109,7 +113,8 @@ class PartnerData:
         names_of = _Names()
         for name in names:
             self._resolve(slug, name, names_of)
-        order = _Order(slug, who, reason, frozenset(names_of.own_ids))
+        own_ids, whole = frozenset(names_of.own_ids), frozenset(names_of.whole)
+        order = _Order(slug, who, reason, own_ids, whole)
         found, sources = self._withdraw(order, sorted(names_of.public_ids))
         waiting = self._store.reviews.list_waiting_under(slug, sources | names_of.own_ids)
         if names_of.values:
@@ -193,12 +198,17 @@ class PartnerData:
         """Add what a name stands for: an id of the partner's own, a public id, or a value."""
         if not is_object_id(name):
             about = parse_exclusion(name, "", 0)
-            found.public_ids |= {*self._lifecycle.find_published(about), observable_id_of(about)}
+            published = {*self._lifecycle.find_published(about), observable_id_of(about)}
+            found.public_ids |= published
+            found.whole |= published
             found.values.append(about.value)
             return
         own = self._store.read(lambda known: known.find_public_ids(slug, [name]))
-        found.public_ids |= {own.get(name) or name} | self._find_former(slug, name)
+        public_id = own.get(name) or name
+        found.public_ids |= {public_id} | self._find_former(slug, name)
         found.own_ids.add(name)
+        if public_id == name:
+            found.whole.add(name)
 
     def _find_former(self, slug: str, own_id: str) -> set[str]:
         """Other public objects to which the partner contributes under one of its own ids.
@@ -230,7 +240,8 @@ class PartnerData:
         work.load(portion)
         changed, ended, forbidden, sources = list[str](), 0, dict[str, str](), set[str]()
         for public_id in portion:
-            gone = _contributions(work.find_public(public_id), order.slug, order.own_ids)
+            own_ids = None if public_id in order.whole else order.own_ids
+            gone = _contributions(work.find_public(public_id), order.slug, own_ids)
             for each in gone:
                 work.put(remove_contribution(work.find(public_id), each, work.merge))
                 sources.add(each.source_id)

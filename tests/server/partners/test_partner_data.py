@@ -96,6 +96,24 @@ class TestWithdrawing:
         assert data.withdraw("acme", [one["id"]], "operator", WHY).objects == 1
         assert [o.get("revoked") for o in hub.feed("green")] == [None, True]
 
+    @pytest.mark.parametrize("by_value", [True, False])
+    def test_what_is_named_itself_is_withdrawn_whole_whatever_own_id_is_named_too(
+        self, hub: HubInProcess, data: PartnerData, by_value: bool
+    ) -> None:
+        one, same = indicator(), indicator()
+        hub.push(one, same)
+        [public] = hub.feed("green")
+        name = "evil-portal.top" if by_value else public["id"]
+        found = data.withdraw("acme", [one["id"], name], "operator", WHY)
+        assert found == Withdrawal(objects=1, revoked=1, reviews=0)
+
+    def test_by_an_own_id_the_same_stays_that_it_reported_under_another(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        one, same = indicator(), indicator()
+        hub.push(one, same)
+        assert data.withdraw("acme", [one["id"]], "operator", WHY).revoked == 0
+
     def test_what_others_reported_too_stays_without_it(
         self, hub: HubInProcess, data: PartnerData
     ) -> None:
