@@ -321,13 +321,8 @@ def list_submissions(hub: Runtime, slug: str, since: int, limit: int) -> list[An
     """The latest submissions of a partner from `since` (µs) on, with counts by verdict."""
     store, aliases = hub.services.store, _aliases(hub)
     store.accounts.require_partner(slug)
-    found = [
-        submission
-        for account in store.accounts.list_accounts(slug)
-        for submission in store.submissions.list_latest(account.name, limit)
-        if submission.received >= since
-    ]
-    latest = sorted(found, key=lambda each: (each.received, each.id))[-limit:]
+    found = store.submissions.list_of_partner(slug, limit)  # those of its people, too
+    latest = [each for each in reversed(found) if each.received >= since]
     return [
         {
             "submission": each.id,

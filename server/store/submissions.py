@@ -100,12 +100,6 @@ class Submissions:
         """The submission, or None; with `raw=False` its bytes are left out."""
         return find_submission(self._base, None, id, raw=raw)
 
-    def list_latest(self, account: str, limit: int) -> list[Submission]:
-        """The latest submissions of an account without their bytes, the newest first."""
-        found = self._base.submissions.find({"account": account}, _WITHOUT_BODY)
-        found = found.sort("received", -1)
-        return [_submission_from_document(document) for document in found.limit(limit)]
-
     def forget_person(self, login: str) -> None:
         """Replace the mailbox of a person who was removed in the submissions that they sent."""
         change = {"$set": {"account": REMOVED_PERSON}}

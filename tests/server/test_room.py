@@ -29,13 +29,13 @@ def full(store: Store, tmp_path: Path) -> HubInProcess:
 
 @pytest.mark.parametrize("to", ["inbox", "scratch"])
 def test_submissions_are_refused_and_nothing_of_them_is_kept(full: HubInProcess, to: str) -> None:
-    before = full.store.submissions.list_latest("acme", 10)
+    before = full.store.submissions.list_of_partner("acme", 10)
     answer = full.ask(
         f"collections/{to}/objects/", method="POST", data=json.dumps({"objects": [indicator()]})
     )
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
     assert "no room for submissions" in answer.json["description"]
-    assert full.store.submissions.list_latest("acme", 10) == before
+    assert full.store.submissions.list_of_partner("acme", 10) == before
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_reads_go_on(full: HubInProcess, path: str) -> None:
 
 
 def test_statuses_are_read(full: HubInProcess) -> None:
-    [*_, first] = full.store.submissions.list_latest("acme", 10)
+    [*_, first] = full.store.submissions.list_of_partner("acme", 10)
     assert full.ask(f"status/{first.id}/").json["status"] == "complete"
 
 

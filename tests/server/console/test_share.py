@@ -1022,7 +1022,8 @@ class TestKeeping:
             "", "new@hub.example", "", "acme", frozenset({Role.VIEWER}), 0, ANALYST
         )
         hub.services.people.invite(invited)
-        assert hub.store.submissions.list_latest(ANALYST, 9)
+        [shared] = hub.store.submissions.list_of_partner("acme", 9)
+        assert shared.account == ANALYST
         hub.services.people.remove(ANALYST, "operator")
         base = hub.store._base
         names = [name for name in base.list_collection_names() if name != "journal"]

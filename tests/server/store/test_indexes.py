@@ -84,7 +84,6 @@ def live(hub: Any) -> None:
     hub.push(sdo("malware", name="m"), to="scratch")
     hub.store.deliveries.begin(alone=True)
     list(hub.store.journal.search(JournalFilter(actor="analyst", about="one.top")))
-    list(hub.store.submissions.list_latest("acme", 10))
     newest = hub.store.submissions.list_of_partner("acme", 1)[0]
     list(hub.store.submissions.list_of_partner("acme", 10, (newest.received, newest.id)))
     for query in ({"added_after": TIME}, {"match[type]": "indicator"}, {"match[id]": joined["id"]}):
