@@ -120,11 +120,10 @@ def _purge(hub: Runtime, names: tuple[str, ...], reason: str) -> Iterator[Answer
 
 
 def _accounts_that_received(hub: Runtime, name: str) -> ReceivedBy:
-    """The accounts that were served an object, or possibly were, while that is known."""
-    try:
-        return split_receivers(hub.services.receivers.find_by_names([name]))
-    except NotFound:
-        return ReceivedBy([], [])
+    """The accounts that were served what is purged, or possibly were, while that is known."""
+    receivers, ids = hub.services.receivers, hub.services.purger.find_targets(name)
+    every = (each for id in ids for each in receivers.find(id, receivers.find_versions(id)))
+    return split_receivers(every)
 
 
 def purge_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[Answer]:

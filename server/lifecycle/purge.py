@@ -45,7 +45,7 @@ from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.publishing.references import revocation_name
 from tocsin.server.publishing.revoked_and_purged_versions import purged_version
 from tocsin.server.publishing.versions_by_tlp import MILLISECOND
-from tocsin.server.store import Store, Transaction
+from tocsin.server.store import Snapshot, Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion
 from tocsin.server.store.purged_content import is_mentioned
 
@@ -135,6 +135,15 @@ class Purger:
         if not self._is_known(name, self._logs()) and not self._store.purges.find_sources([name]):
             raise NotFound(f"there is no object {name!r} in any feed or collection")
 
+    def find_targets(self, name: str) -> list[str]:
+        """The ids of all objects whose content a purge of this id or value deletes.
+
+        Raises Malformed if the value is of no known kind.
+        """
+        is_id = is_object_id(name)
+        ids = [name] if is_id else self._find_ids(parse_exclusion(name, "", 0))
+        return self._store.read(lambda known: [*_find_translations(known, ids), *ids])
+
     def purge(self, public_id: str, who: str, reason: str) -> PurgeReport:
         """Purge one object, named by its public id, or its id in a verbatim collection.
 
@@ -201,8 +210,7 @@ class Purger:
         Raises Malformed if the value is of no known kind.
         """
         about = parse_exclusion(text, reason, 0)
-        ids = [*self._lifecycle.find_published(about), observable_id_of(about)]
-        begun = self._begin(_Order(tuple(ids), who, reason, (about.value,)))
+        begun = self._begin(_Order(tuple(self._find_ids(about)), who, reason, (about.value,)))
         report = _total(self._finish(purge) for purge in begun)
         return replace(report, also_in=tuple(self._store.purges.find_mentions((about.value,))))
 
@@ -247,6 +255,10 @@ class Purger:
             return [txn.purges.put(purge) for purge in purges]
 
         return self._store.commit(begin)
+
+    def _find_ids(self, about: Exclusion) -> list[str]:
+        """The ids of the indicators on exactly a value, in every scope, and of its observable."""
+        return [*self._lifecycle.find_published(about), observable_id_of(about)]
 
     def _logs(self) -> list[Collection]:
         """The collections with entries of their own."""
@@ -355,9 +367,10 @@ def _total(reports: Iterable[PurgeReport]) -> PurgeReport:
     )
 
 
-def _find_translations(txn: Transaction, ids: Sequence[str]) -> list[str]:
+def _find_translations(known: Snapshot, ids: Sequence[str]) -> list[str]:
     """Ids of the translations of objects: they have the text that is to be deleted."""
-    stated = (each.id for public in txn.public_objects(ids).values() for each in public.statements)
+    publics = known.public_objects(ids).values()
+    stated = (each.id for public in publics for each in public.statements)
     return [id_ for id_ in stated if id_.startswith("language-content--")]
 
 

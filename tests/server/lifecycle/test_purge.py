@@ -12,6 +12,7 @@ import zstandard
 from support.clock import LATER, ManualClock, indicators
 from support.crash import build_services_over, connect_second_store
 from support.hub import AMBER, GREEN, HubInProcess, details, indicator, sdo
+from support.observables import sco
 from support.presence import present
 
 from tocsin.admission.errors import Malformed, NotFound
@@ -347,6 +348,35 @@ def test_the_command_lists_who_had_received_it(hub: HubInProcess) -> None:
     assert answer["received_by"] == ["acme", "north"] and answer["possibly_received_by"] == []
     (act,) = hub.store.journal.search(JournalFilter(about=name, action="object.purge"))
     assert act.details["reason"] == WHY
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_by_value_it_lists_who_had_received_the_observable_too(
+    hub: HubInProcess, is_alone: bool
+) -> None:
+    domain = sco("domain-name", value=VALUE)
+    hub.push(*([domain] if is_alone else [domain, indicator(VALUE)]))
+    hub.feed("green", "north")
+    hub.store.deliveries.flush()
+    absent: Any = None
+    opened = Runtime(HubSettings(), absent, hub.services)
+    (answer,) = purge_objects(opened, [VALUE], WHY)
+    assert domain["id"] in answer["purged"]
+    assert answer["received_by"] == ["north"]
+
+
+def test_it_lists_who_had_received_the_translation_that_is_purged_too(hub: HubInProcess) -> None:
+    sent = indicator(VALUE, name="Evil")
+    text = sdo("language-content", object_ref=sent["id"], contents={"de": {"name": "Boese"}})
+    hub.push(sent, text)
+    [public] = (each for each in hub.feed("green") if each["type"] == "language-content")
+    hub.feed("green", "north", **{"match[type]": "language-content"})
+    hub.store.deliveries.flush()
+    absent: Any = None
+    opened = Runtime(HubSettings(), absent, hub.services)
+    (answer,) = purge_objects(opened, [public["object_ref"]], WHY)
+    assert public["id"] in answer["purged"]
+    assert answer["received_by"] == ["acme", "north"]
 
 
 def test_the_command_lists_those_that_possibly_received_it_apart(hub: HubInProcess) -> None:
