@@ -20,7 +20,9 @@ _WORDS = {
     RevocationReason.PURGED.value: "revoked by the hub",
     RevocationReason.EXPIRED.value: "expired",
     RevocationReason.WITHDRAWN.value: WITHDRAWN,
+    RevocationReason.DISALLOWED.value: "ended with an agreement",
 }
+_BY_TERMS = frozenset({RevocationReason.EXPIRED.value, RevocationReason.DISALLOWED.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class _Known:
         if public.id in readable:
             return _WORDS.get(public.revocation_reason, ""), False
         # If others report it for longer, it is in force: the page is the same in both cases.
-        return "", not public.revoked or public.revocation_reason == RevocationReason.EXPIRED.value
+        return "", not public.revoked or public.revocation_reason in _BY_TERMS
 
     def _took_back(self, public: PublicObject, record: Record) -> bool:
         is_counted = any(each.partner == self.partner for each in public.withdrawals)

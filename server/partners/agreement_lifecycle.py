@@ -21,7 +21,7 @@ from tocsin.admission.markings.audience import Audience
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import DAY, timestamp
 from tocsin.server.agreements import find_raised
-from tocsin.server.model import Agreement, AgreementState, PublicObject
+from tocsin.server.model import Agreement, AgreementState, PublicObject, RevocationReason
 from tocsin.server.publishing.public_objects import end_contributions
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.publishing.unit_of_work import UnitOfWork
@@ -223,7 +223,8 @@ class AgreementLifecycle:
             found.append(public)
             gone = [each for each in public.contributions if each.partner == slug]
             if gone:
-                work.put(end_contributions(work.find(public.id), gone, work.merge))
+                why = RevocationReason.DISALLOWED
+                work.put(end_contributions(work.find(public.id), gone, work.merge, why))
                 changed.append(public.id)
         work.write()
         if changed:

@@ -28,7 +28,7 @@ from tocsin.server.publishing.references import (
 from tocsin.server.publishing.repeated_withdrawals import is_withdrawn_often
 from tocsin.server.publishing.revocations import (
     definition_has_ended,
-    has_expired,
+    may_return,
     waits_since_restore,
 )
 from tocsin.server.publishing.verdicts import (
@@ -121,7 +121,7 @@ def public_state(task: SettlementTask, copy: WorkingCopy, new: Contribution) -> 
             return PublicState.FROM_JOURNAL
         if is_observable:
             return PublicState.ABSENT
-        return PublicState.EXPIRED if has_expired(public) else PublicState.REVOKED
+        return PublicState.EXPIRED if may_return(public) else PublicState.REVOKED
     if public.tlp > task.batch.sees:
         return PublicState.HIDDEN
     alone = all(

@@ -29,6 +29,7 @@ _IDENTIFYING = (
     "object_marking_refs",
 )
 """Properties that, with its source id, say which thing a contribution is about, and its scope."""
+_MAY_RETURN = (RevocationReason.EXPIRED, RevocationReason.DISALLOWED)
 
 
 def is_revocation(candidate: Candidate) -> bool:
@@ -118,9 +119,12 @@ def definition_has_ended(task: SettlementTask, definition: str) -> bool:
     return copy.public.revoked if task.is_visible(copy.public) else is_own
 
 
-def has_expired(public: PublicObject) -> bool:
-    """True if an object was revoked because its `valid_until` had passed."""
-    return public.revocation_reason == RevocationReason.EXPIRED
+def may_return(public: PublicObject) -> bool:
+    """True if an object ended with its `valid_until`, or with an agreement of its partners.
+
+    Nobody took it back, so its partners may report it again under the same ids of their own.
+    """
+    return public.revocation_reason in _MAY_RETURN
 
 
 def waits_since_restore(task: SettlementTask, public: PublicObject) -> bool:
@@ -173,7 +177,8 @@ def _keep_published_id(
 def _find_living_id(task: SettlementTask, resolved: ResolvedCandidate) -> ResolvedCandidate:
     """Under the first id that is not revoked, or that is this partner's own and was withdrawn.
 
-    An expired object is published again, under the next id, if the new report is still valid.
+    One that expired, or ended with an agreement, is published again, under the next id, if the new
+    report is still valid.
     """
     work, batch, ids = task.work, task.batch, task.ids
     work.load([resolved.id])
@@ -184,14 +189,14 @@ def _find_living_id(task: SettlementTask, resolved: ResolvedCandidate) -> Resolv
     level = resolved.candidate.effective_tlp
     valid = resolved.is_valid(batch.now) or level > batch.sees  # nobody says what expired there
     own = work.find_public(task.source_ids.public_id(str(resolved.candidate.source_id)))
-    if own is not None and own.revoked and not (has_expired(own) and valid):
+    if own is not None and own.revoked and not (may_return(own) and valid):
         former = (ids.generation(resolved, n) for n in range(newest.generation + 1))
         if found := next((each for each in former if each.id == own.id), None):
             return found
     public = work.find_public(newest.id)
     if public is None or not public.revoked:
         return newest
-    if has_expired(public) and not valid:
+    if may_return(public) and not valid:
         return newest
     if waits_since_restore(task, public):
         return newest

@@ -296,6 +296,25 @@ class TestEnds:
         assert (entry.details["agreement"], entry.details["count"]) == (agreement.id, 1)
         assert not hub.services.agreements.work()
 
+    @pytest.mark.parametrize("with_others", [True, False])
+    def test_under_the_next_agreement_it_is_taken_again_whoever_else_reports_it(
+        self, hub: HubInProcess, clock: ManualClock, with_others: bool
+    ) -> None:
+        agree(hub, EUROPEAN)
+        agree(hub, EUROPEAN, "north", until=None)
+        sent = indicator()
+        if with_others:
+            hub.push(indicator(), who="north")
+        first = hub.verdicts(hub.push(sent))
+        clock.now = NOON
+        while hub.services.agreements.work():
+            pass
+        assert placed(hub) == ({"german", "european"} if with_others else set())
+        agree(hub, EUROPEAN, until=None)
+        again = hub.verdicts(hub.push(sent))
+        assert first == again == ["admitted"]
+        assert placed(hub) == {"german", "european"}
+
     def test_what_others_may_read_stays(self, hub: HubInProcess, clock: ManualClock) -> None:
         hub.push(indicator("before.top"))
         agree(hub, EUROPEAN)
