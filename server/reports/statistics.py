@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from tocsin.admission.errors import NotAllowed
-from tocsin.admission.model import Tlp
+from tocsin.admission.markings.audience import audience_of
 from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.agreements import narrow_account
 from tocsin.server.auth import (
@@ -170,10 +170,7 @@ class StatisticsReader:
         """
         _check(account, partner)
         readable = readable_collections(account, self._store.feeds.look().collections)
-        sees = max(
-            (each.max_tlp for each in readable if each.kind is CollectionKind.FEED), default=None
-        )
-        publics = self._find_own(partner, sees)
+        publics = self._find_own(partner, [e for e in readable if e.kind is CollectionKind.FEED])
         figures = [each.figures for each in publics if each.id.startswith("indicator--")]
         accounts = self._store.accounts.list_accounts(partner)
         return ValueReturned(
@@ -199,8 +196,8 @@ class StatisticsReader:
             served.setdefault((delivery.account, delivery.collection), []).append(delivery)
         return served
 
-    def _find_own(self, partner: str, sees: Tlp | None) -> list[PublicSummary]:
-        """Public objects in force of the partner's latest submissions that the reader may read."""
+    def _find_own(self, partner: str, feeds: Sequence[Collection]) -> list[PublicSummary]:
+        """Public objects in force of the partner's latest submissions that these feeds take."""
         ids: dict[str, None] = {}
         for each in self._store.submissions.list_of_partner(partner, VALUE_SUBMISSIONS):
             records = self._store.submissions.page_of_records(each.id, 0, VALUE_OBJECTS)
@@ -211,7 +208,7 @@ class StatisticsReader:
         return [
             each
             for each in self._store.public_summaries(wanted)
-            if sees is not None and each.tlp <= sees and not each.revoked
+            if not each.revoked and any(_takes(feed, each) for feed in feeds)
         ]
 
     def _count_received(
@@ -238,6 +235,11 @@ def _check(account: Account, partner: str) -> None:
     is_own = partner != ALL and account.partner == partner
     if not (is_own or may_read_contributions(account)):
         raise NotAllowed("this account may not read the statistics of others")
+
+
+def _takes(feed: Collection, public: PublicSummary) -> bool:
+    """True if a feed has an object: it takes its level, and serves only whom that may go to."""
+    return public.tlp <= feed.max_tlp and audience_of(public.scope).includes(feed.audience)
 
 
 def _pairs(readers: Iterable[Account], collections: Sequence[Collection]) -> list[tuple[str, str]]:

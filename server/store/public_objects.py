@@ -193,17 +193,19 @@ class PublicSummary(NamedTuple):
 
     id: str
     tlp: Tlp
+    scope: str
     revoked: bool
     figures: HubStatistics | None
 
 
 def find_summaries(base: Base, ids: Sequence[str]) -> list[PublicSummary]:
     """The summaries of public objects by their ids; unknown ids are left out."""
-    fields = {"tlp": 1, "revoked": 1, "figures": 1}
+    fields = {"tlp": 1, "scope": 1, "revoked": 1, "figures": 1}
     return [
         PublicSummary(
             each["_id"],
             Tlp.parse(each["tlp"]),
+            each["scope"],
             each["revoked"],
             _statistics_from_document(each.get("figures")),
         )

@@ -21,7 +21,9 @@ from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.config.settings import HubSettings
+from tocsin.server.agreements import narrow_account
 from tocsin.server.model import Agreement, AgreementState, Collection, CollectionKind, Partner, View
+from tocsin.server.partners.administration import PartnerChange, Partners
 from tocsin.server.partners.agreement_lifecycle import AgreementChange, AgreementLifecycle
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
@@ -83,6 +85,14 @@ def stored(hub: HubInProcess, alias: str, versions: str = "all") -> list[Object]
 def readable(hub: HubInProcess, who: str) -> set[str]:
     listed = hub.ask("collections/", who).json["collections"]
     return {each["alias"] for each in listed if each["can_read"]}
+
+
+def seen_by_others(hub: HubInProcess, who: str) -> int:
+    """The number of a partner's objects that others reported too, as its people are shown it."""
+    account, store = hub.store.accounts.find_account(who), hub.store
+    assert account is not None
+    rights = narrow_account(account, store.feeds.look(), present(hub.clock)(), required=False)
+    return hub.services.statistics.value_returned(rights, who).seen_by_others
 
 
 class TestFeeds:
@@ -194,6 +204,20 @@ class TestPlaces:
         hub.push(indicator("evil.top"))
         [entry] = details(hub.push(indicator("evil.top"), who="north"))
         assert entry["x_tocsin_verdict"] == "admitted"
+
+    def test_who_may_not_read_them_any_more_learns_no_figures_of_them(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        hub.join(Partner("lyon", "Lyon Limited", "FR"), EVERY_FEED)
+        for partner in ("lyon", "paris"):
+            agree(hub, EUROPEAN, partner, until=None)
+            hub.push(indicator("evil.top"), who=partner)
+        clock.advance(days=1)
+        hub.sweep()
+        assert seen_by_others(hub, "lyon") == 1
+        Partners(hub.store).change("lyon", PartnerChange({"country": "US"}), "operator")
+        assert readable(hub, "lyon").isdisjoint(FEEDS)
+        assert seen_by_others(hub, "lyon") == 0
 
     def test_only_indicators_can_be_bounded(self, hub: HubInProcess) -> None:
         agree(hub, EUROPEAN)
