@@ -492,8 +492,8 @@ class PendingReferences:
     public_id: str
     """The public object that it belongs to."""
     partner: str
-    max_tlp: Tlp
-    """The strictest level that its submitter may read."""
+    max_tlp: Tlp | None
+    """The strictest level that its submitter may read; None: none."""
     targets: frozenset[str]
     """The partner's ids and public ids for which it is worth looking again; empty: none left."""
     source_id: str = ""

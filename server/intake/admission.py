@@ -191,7 +191,7 @@ class InboxAdmission:
         try:
             records, task = self._services.store.commit(lambda txn: self._settle(txn, batch))
         except StalePreconditions:
-            self._whole, self._sent = None, replace(self._sent, account=None, feeds=())
+            self._whole, self._sent = None, replace(self._sent, account=None, collections=())
             return False
         except TransactionTooLarge:  # with the public objects that these are merged into
             if len(part) == 1:

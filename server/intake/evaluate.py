@@ -45,7 +45,15 @@ from tocsin.server.examination.examiner import (
     parse_candidates,
 )
 from tocsin.server.intake.queue import Limits
-from tocsin.server.model import OPERATOR_SLUG, Account, Agreement, Collection, Partner, Submission
+from tocsin.server.model import (
+    OPERATOR_SLUG,
+    Account,
+    Agreement,
+    Collection,
+    CollectionKind,
+    Partner,
+    Submission,
+)
 from tocsin.server.publishing.batch import Batch, Preconditions, StalePreconditions
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.publishing.references import (
@@ -91,8 +99,8 @@ class Sent:
     submission: Submission
     account: Account | None = None
     """The account that sent it; looked up if it is not given."""
-    feeds: tuple[Collection, ...] = ()
-    """The hub's feeds; looked up if they are not given."""
+    collections: tuple[Collection, ...] = ()
+    """All collections of the hub; looked up if they are not given."""
     anonymous: bool = False
     """The partner did not agree to be named when this was sent."""
 
@@ -274,8 +282,8 @@ class Evaluator:
         submitter = self._submitter(own, (), candidates)
         audience = agreed.audience(terms.collection, self._clock())
         wanted = _undefined_markings(candidates)
-        feeds = self._publisher.config.feeds()
-        sees = _strictest_readable(terms.sender, agreed, audience, feeds)
+        collections = self._store.feeds.collections()
+        sees = _strictest_readable(terms.sender, agreed, audience, collections)
         exclusions = tuple(
             (each.type, each.value, each.reason)
             for each in self._store.exclusions.list_with_revision()[1]
@@ -398,19 +406,22 @@ class Evaluator:
         submitter = replace(submitter, audience=audience.as_scope())
         partner = replace(partner, consent=submitter.consent)
         wanted = _undefined_markings(candidates)
-        sees = self._strictest_readable(sent, agreements) if wanted else Tlp.CLEAR
+        sees = self._strictest_readable(sent, agreements) if wanted else None
         return partner, submitter, self._defined(partner, wanted, sees)
 
     def _feeds(self, sent: Sent) -> tuple[Collection, ...]:
-        return tuple(sent.feeds or self._publisher.config.feeds())
+        return tuple(each for each in self._collections(sent) if each.kind is CollectionKind.FEED)
 
-    def _strictest_readable(self, sent: Sent, agreements: PartnerAgreements) -> Tlp:
-        """The strictest level that the sender reads among the feeds to which this may go."""
+    def _collections(self, sent: Sent) -> Sequence[Collection]:
+        return sent.collections or self._store.feeds.collections()
+
+    def _strictest_readable(self, sent: Sent, agreements: PartnerAgreements) -> Tlp | None:
+        """See the function of this name."""
         account = sent.account or find_sender(self._store, sent.submission.account)
         if account is None:
-            return Tlp.CLEAR
+            return None
         audience = agreements.audience(sent.submission.collection, sent.submission.received)
-        return _strictest_readable(account, agreements, audience, self._feeds(sent))
+        return _strictest_readable(account, agreements, audience, self._collections(sent))
 
     def may_send(self, submission: Submission) -> bool:
         """True if agreements allow the partner to send to the submission's collection now.
@@ -439,7 +450,9 @@ class Evaluator:
         required = self._rules.require_agreements and slug != ""
         return PartnerAgreements(agreements, self._clock(), required, partner)
 
-    def _defined(self, partner: Partner, wanted: Set[str], sees: Tlp) -> dict[str, StixObject]:
+    def _defined(
+        self, partner: Partner, wanted: Set[str], sees: Tlp | None
+    ) -> dict[str, StixObject]:
         """The marking definitions that are at hand; see `find_definitions`."""
         if not wanted:
             return {}
@@ -504,15 +517,19 @@ def _strictest_readable(
     account: Account,
     agreements: PartnerAgreements,
     audience: Audience,
-    feeds: Sequence[Collection],
-) -> Tlp:
-    """The strictest level that a sender reads among the feeds to which its submission may go."""
+    collections: Sequence[Collection],
+) -> Tlp | None:
+    """The strictest level that a sender reads among the feeds to which its submission may go.
+
+    None if it reads none of them.
+    """
     if account.operator:
         return Tlp.RED
-    reads = agreements.narrow(account, feeds).reads
+    reads = agreements.narrow(account, collections).reads
+    feeds = (each for each in collections if each.kind is CollectionKind.FEED)
     return max(
         (f.max_tlp for f in feeds if f.id in reads and audience.includes(f.audience)),
-        default=Tlp.CLEAR,
+        default=None,
     )
 
 

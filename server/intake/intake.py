@@ -171,8 +171,7 @@ class Intake:
                     submission, owner=self._owner, seconds=LEASE, digests=digests
                 )
                 self._counters.count_submission(queued=False)
-                feeds = tuple(each for each in collections if each.kind is CollectionKind.FEED)
-                sent = Sent(submission, account, feeds)
+                sent = Sent(submission, account, tuple(collections))
                 records = self._finish(self._begin(sent, collection, objects))
         if records is None:
             settled = self._store.submissions.require(submission.id)

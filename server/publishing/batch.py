@@ -69,8 +69,10 @@ class Batch:
     """Source ids of the whole submission that were refused."""
     unmarked: frozenset[str] = frozenset()
     """Source ids of marking definitions without a level of their own."""
-    sees: Tlp = Tlp.CLEAR
-    """The strictest level that the submitter may read; what is stricter does not exist for it."""
+    sees: Tlp | None = Tlp.CLEAR
+    """The strictest level that the submitter may read; what is stricter does not exist for it.
+
+    None: it may not even read what is TLP:CLEAR."""
     audience: Audience = EVERYBODY
     """The partners to which it may go."""
     defined: frozenset[str] = frozenset()
@@ -172,6 +174,10 @@ class SettlementTask:
         """The id of the hub's identity."""
         return self.work.merge.config.hub
 
+    def sees(self, level: Tlp) -> bool:
+        """True if the submitter may read what is published at a level."""
+        return self.batch.sees is not None and level <= self.batch.sees
+
     def find_own(self, public_id: str, source: str) -> Contribution | None:
         """The partner's contribution under its id, if it is published there.
 
@@ -180,7 +186,7 @@ class SettlementTask:
         """
         copy = self.work.find(public_id)
         mine = copy.contribution(self.batch.partner.slug, source)
-        if mine is None or copy.public is None or copy.public.tlp <= self.batch.sees:
+        if mine is None or copy.public is None or self.sees(copy.public.tlp):
             return mine
         return mine if is_valid(mine, self.batch.now) else None
 
@@ -190,7 +196,7 @@ class SettlementTask:
         Which of the ids of one thing is in force tells if others reported it.
         """
         levels = (level for each in (new, old) for level, _ in layers_of(each))
-        return bool(new.sent and old.sent) and max(levels) > self.batch.sees
+        return bool(new.sent and old.sent) and not self.sees(max(levels))
 
     def is_same(self, new: Contribution, old: Contribution) -> bool:
         """True if the submitter says the same again, as far as it may know."""
@@ -203,7 +209,7 @@ class SettlementTask:
         """
         if public is None or public.audience not in (EVERYBODY, self.batch.audience):
             return False
-        return public.tlp <= self.batch.sees
+        return self.sees(public.tlp)
 
     def is_hubs_own(self, candidate: Candidate) -> bool:
         """True if the hub's own object comes back.

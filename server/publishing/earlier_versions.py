@@ -68,7 +68,7 @@ def subject_state(
     public = task.work.find_public(subject)
     level = resolved.candidate.effective_tlp
     hidden = not task.is_visible(public) and can_be_shared(subject)
-    if level > task.batch.sees and is_observable_type(subject.partition("--")[0]):
+    if not task.sees(level) and is_observable_type(subject.partition("--")[0]):
         hidden = True  # others may report the same observable at that level
     leading = find_leading(public, task.work.merge, level)
     if hidden or leading is None or leading.partner != task.batch.partner.slug or public is None:
@@ -122,11 +122,9 @@ def public_state(task: SettlementTask, copy: WorkingCopy, new: Contribution) -> 
         if is_observable:
             return PublicState.ABSENT
         return PublicState.EXPIRED if may_return(public) else PublicState.REVOKED
-    if public.tlp > task.batch.sees:
+    if not task.sees(public.tlp):
         return PublicState.HIDDEN
-    alone = all(
-        each.partner == new.partner for each in public.contributions if each.tlp <= task.batch.sees
-    )
+    alone = all(each.partner == new.partner for each in public.contributions if task.sees(each.tlp))
     return PublicState.OWN if alone else PublicState.SHARED
 
 

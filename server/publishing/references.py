@@ -59,7 +59,7 @@ _OF_THE_SOURCE = ("id", "created", "modified")
 
 
 def look_up_references(
-    work: UnitOfWork, partner: str, sees: Tlp, targets: Collection[str]
+    work: UnitOfWork, partner: str, sees: Tlp | None, targets: Collection[str]
 ) -> dict[str, PublicRef]:
     """Find the objects that a partner may mean by ids that are not in its submission."""
     names = {*targets, *map(revocation_name, targets)}
@@ -81,7 +81,11 @@ def is_revoked(work: UnitOfWork, partner: str, source: str, own: Mapping[str, st
 
 
 def resolve_references(
-    work: UnitOfWork, partner: str, sees: Tlp, targets: Collection[str], own: Mapping[str, str]
+    work: UnitOfWork,
+    partner: str,
+    sees: Tlp | None,
+    targets: Collection[str],
+    own: Mapping[str, str],
 ) -> dict[str, PublicRef]:
     """The same for objects that are loaded.
 
@@ -125,7 +129,7 @@ def find_definitions(
         if public is None:
             continue
         own = [each for each in public.contributions if each.partner == partner]
-        readable = sees is not None and public.id == id_ and is_visible(public, sees)
+        readable = public.id == id_ and is_visible(public, sees)
         if own:
             raw = own[-1].raw
             found[id_] = {**(orjson.loads(raw) if raw else own[-1].object), "id": id_}
@@ -321,17 +325,18 @@ def _keep_layers(concerned: Tlp, mine: Contribution, new: Contribution) -> Contr
     return replace(new, object=base, stricter_layers=tuple(stricter), unresolved_layers=waits)
 
 
-def is_visible(public: PublicObject, sees: Tlp) -> bool:
+def is_visible(public: PublicObject, sees: Tlp | None) -> bool:
     """True if a partner may read it, and others may learn that it exists.
 
     Not an observable that was revoked: stricter reports may keep it in force where the partner
     does not look.
     """
     revoked = public.revoked and is_observable_type(public.id.partition("--")[0])
-    return public.tlp <= sees and not revoked and public.audience.is_everybody
+    is_readable = sees is not None and public.tlp <= sees
+    return is_readable and not revoked and public.audience.is_everybody
 
 
-def may_refer(public: PublicObject, own: tuple[str, str], sees: Tlp, now: int) -> bool:
+def may_refer(public: PublicObject, own: tuple[str, str], sees: Tlp | None, now: int) -> bool:
     """True if a partner may refer to the object for which an id of its own stands.
 
     It may read it, or contributes to it itself, with a report that has not ended: others, which

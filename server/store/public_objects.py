@@ -456,7 +456,7 @@ def _waiting_to_document(each: PendingReferences) -> Document:
         "public": each.public_id,
         "partner": each.partner,
         "source": each.source_id,
-        "sees": each.max_tlp.label,
+        "sees": None if each.max_tlp is None else each.max_tlp.label,
         "targets": sorted(each.targets),
     }
 
@@ -465,7 +465,7 @@ def _waiting_from_document(document: Document) -> PendingReferences:
     return PendingReferences(
         public_id=document["public"],
         partner=document["partner"],
-        max_tlp=Tlp.parse(document["sees"]),
+        max_tlp=None if document["sees"] is None else Tlp.parse(document["sees"]),
         targets=frozenset(document["targets"]),
         source_id=document.get("source", ""),  # missing in older documents
     )

@@ -196,14 +196,17 @@ class TestPlaces:
         assert hub_extension(public)["contributors"] == 2
         assert stored(hub, "green") == []
 
+    @pytest.mark.parametrize("level", [CLEAR, GREEN])
     def test_a_sender_that_may_not_read_these_feeds_learns_of_no_other(
-        self, hub: HubInProcess
+        self, hub: HubInProcess, level: str
     ) -> None:
         agree(hub, EUROPEAN)
         agree(hub, EUROPEAN, "north")
-        hub.push(indicator("evil.top"))
-        [entry] = details(hub.push(indicator("evil.top"), who="north"))
+        sent = indicator("evil.top", object_marking_refs=[level])
+        hub.push(sent)
+        [entry] = details(hub.push(sent, who="north"))
         assert entry["x_tocsin_verdict"] == "admitted"
+        assert "x_tocsin_public_id" not in entry
 
     def test_who_may_not_read_them_any_more_learns_no_figures_of_them(
         self, hub: HubInProcess, clock: ManualClock

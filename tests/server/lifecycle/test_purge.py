@@ -361,7 +361,7 @@ def test_by_value_it_lists_who_had_received_the_observable_too(
     absent: Any = None
     opened = Runtime(HubSettings(), absent, hub.services)
     (answer,) = purge_objects(opened, [VALUE], WHY)
-    assert domain["id"] in answer["purged"]
+    assert domain["id"] in str(answer["purged"])
     assert answer["received_by"] == ["north"]
 
 
@@ -375,7 +375,7 @@ def test_it_lists_who_had_received_the_translation_that_is_purged_too(hub: HubIn
     absent: Any = None
     opened = Runtime(HubSettings(), absent, hub.services)
     (answer,) = purge_objects(opened, [public["object_ref"]], WHY)
-    assert public["id"] in answer["purged"]
+    assert public["id"] in str(answer["purged"])
     assert answer["received_by"] == ["acme", "north"]
 
 
