@@ -53,6 +53,7 @@ from tocsin.server.model import (
     CollectionKind,
     Partner,
     Submission,
+    View,
 )
 from tocsin.server.publishing.batch import Batch, Preconditions, StalePreconditions
 from tocsin.server.publishing.publisher import Publisher
@@ -521,16 +522,29 @@ def _strictest_readable(
 ) -> Tlp | None:
     """The strictest level that a sender reads among the feeds to which its submission may go.
 
-    None if it reads none of them.
+    None if it reads none of them.  One that an aggregate shows whole is read, too.
     """
     if account.operator:
         return Tlp.RED
     reads = agreements.narrow(account, collections).reads
-    feeds = (each for each in collections if each.kind is CollectionKind.FEED)
+    feeds = [each for each in collections if each.kind is CollectionKind.FEED]
+    views = [each.view for each in collections if each.view is not None and each.id in reads]
     return max(
-        (f.max_tlp for f in feeds if f.id in reads and audience.includes(f.audience)),
+        (
+            feed.max_tlp
+            for feed in feeds
+            if audience.includes(feed.audience)
+            and (feed.id in reads or any(_shows_whole(view, feed) for view in views))
+        ),
         default=None,
     )
+
+
+def _shows_whole(view: View, feed: Collection) -> bool:
+    """True if readers of a view read all that a feed has, ends included."""
+    is_part = bool(view.types) or view.active or view.at is not None
+    is_up_to_all = view.max_tlp is None or view.max_tlp >= feed.max_tlp
+    return feed.id in view.sources and is_up_to_all and not is_part
 
 
 def _undefined_markings(candidates: Sequence[Candidate]) -> Set[str]:

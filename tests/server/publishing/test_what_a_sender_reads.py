@@ -1,10 +1,15 @@
 """An answer tells of others' objects only what the account that sent may read."""
 
+from typing import Any
+
 import pytest
 from support.clock import sighting
 from support.hub import AMBER, CLEAR, GREEN, HubInProcess, Object, details, indicator, sdo
 
-from tocsin.server.model import Partner
+from tocsin.admission.model import Tlp
+from tocsin.server.model import Collection, CollectionKind, Partner, View
+
+ALIAS = "both"
 
 
 @pytest.fixture
@@ -12,6 +17,14 @@ def hub(hub: HubInProcess) -> HubInProcess:
     """With `blind`, which reads nothing."""
     hub.join(Partner("blind", "Blind Limited"), reads=())
     return hub
+
+
+def join_reader(hub: HubInProcess, *sources: str, **more: Any) -> None:
+    """Let `lone` join, which reads nothing but an aggregate of these feeds."""
+    ids = tuple(hub.collection(each).id for each in sources)
+    id_, view = "99999999-1111-4111-8111-111111111111", View(sources=ids, **more)
+    hub.store.feeds.add(Collection(id_, ALIAS, CollectionKind.AGGREGATE, ALIAS, view=view))
+    hub.join(Partner("lone", "Lone Limited"), reads=(ALIAS,))
 
 
 def answer(hub: HubInProcess, who: str, *sent: Object) -> tuple[list[str], bool]:
@@ -55,3 +68,26 @@ def test_what_it_waits_for_arrives_from_itself_alone(hub: HubInProcess) -> None:
     assert answer(hub, "blind", seen)[0] == ["held"]
     assert answer(hub, "blind", waits_for)[0] == ["admitted"]
     assert [each["type"] for each in hub.feed("clear")] == ["indicator", "sighting"]
+
+
+def test_who_reads_an_aggregate_of_whole_feeds_reads_those(hub: HubInProcess) -> None:
+    join_reader(hub, "clear", "green")
+    hub.push(indicator())
+    [public] = (each for each in hub.feed(ALIAS, "lone") if each["type"] == "indicator")
+    assert answer(hub, "lone", sighting(public)) == (["admitted"], True)
+    assert answer(hub, "lone", public) == (["duplicate"], True)
+    assert answer(hub, "lone", indicator()) == (["merged"], True)
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"max_tlp": Tlp.CLEAR},
+        {"active": True},
+        {"types": frozenset({"indicator"})},
+    ],
+)
+def test_an_aggregate_of_a_part_is_none_of_its_feeds(hub: HubInProcess, selection: Any) -> None:
+    join_reader(hub, "green", **selection)
+    hub.push(indicator())
+    assert answer(hub, "lone", indicator()) == (["admitted"], False)
