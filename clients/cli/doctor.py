@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import click
 from rich.text import Text
 
-from tocsin.clients.cli.command import json_option, with_connection_options, with_settings
+from tocsin.clients.cli.command import (
+    find_settings_file,
+    json_option,
+    with_connection_options,
+    with_settings,
+)
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.doctor import Diagnosis, Environment, diagnose
 from tocsin.clients.terminal import open_console, print_json
 from tocsin.config import stdio
 from tocsin.config.command_line import format_examples, printable, wrap_words
-from tocsin.config.loading import CLIENT_FILE, personal_file
 from tocsin.config.settings import ClientSettings
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
@@ -39,7 +42,8 @@ def doctor_command(settings: ClientSettings, as_json: bool) -> int:
 
     With --json: a line for each step. The exit code is 1 if a step failed.
     """
-    place = Environment(settings, partial(open_hub, settings), os.environ, _find_file())
+    file = find_settings_file(click.get_current_context().params["config"])
+    place = Environment(settings, partial(open_hub, settings), os.environ, file)
     results = []
     for result in diagnose(place):
         results.append(result)
@@ -63,12 +67,3 @@ def _print_diagnosis(result: Diagnosis) -> None:
 def _wrap(text: str, width: int, indent: int) -> str:
     """The text in lines of this width; as it is if the width is 0."""
     return wrap_words(text, width, " " * indent) if width else text
-
-
-def _find_file() -> Path | None:
-    """The settings file that is read if --config names none."""
-    named = os.environ.get(CLIENT_FILE)
-    choices = [Path(named).expanduser()] if named else [Path("client.toml")]
-    own = personal_file(os.environ)
-    choices += [own] if own else []
-    return next((each for each in choices if each.is_file()), None)

@@ -107,6 +107,15 @@ def test_a_settings_file_that_others_can_read_is_a_warning(tocsin: Run, partner:
     assert "chmod 600" in text and "hunter2" not in text
 
 
+def test_the_settings_file_is_the_one_that_config_names(tocsin: Run, partner: Medallion) -> None:
+    Path("client.toml").write_text("")
+    Path("other.toml").write_text('secret = "hunter2"\n')
+    Path("other.toml").chmod(0o644)
+    code, found, text = states(tocsin, "--config", "other.toml")
+    assert (code, found["settings"]) == (0, "warning")
+    assert "others can read other.toml" in text
+
+
 @pytest.mark.parametrize("home", ["", "/dev/null/home"])
 def test_without_a_home_folder_doctor_says_which_variables_to_set(
     tocsin: Run, monkeypatch: pytest.MonkeyPatch, home: str
