@@ -26,6 +26,7 @@ from tocsin.clients.http import (
     PROXY_ADVICE,
     Hub,
     find_proxy,
+    find_trusted,
     is_loopback,
     name_host,
     name_proxy,
@@ -181,9 +182,14 @@ def _check_connection(place: Environment) -> Iterator[Diagnosis]:
 
 
 def _check_tls(plain: socket.socket, host: str, settings: ClientSettings) -> Diagnosis:
+    ca = settings.ca or find_trusted(settings.url)
+    if not settings.ca and not ca.exists():
+        advice = "correct the variable REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it"
+        return Diagnosis("TLS", "failed", f"there are no CA certificates in {ca}", advice)
     try:
         TlsFiles(settings.url, settings.cert, settings.ca).check()
-        context = ssl.create_default_context(cafile=str(settings.ca) if settings.ca else None)
+        folder, file = (str(ca), None) if ca.is_dir() else (None, str(ca))
+        context = ssl.create_default_context(cafile=file, capath=folder)
         if settings.cert:
             context.load_cert_chain(settings.cert)
         with context.wrap_socket(plain, server_hostname=host) as secure:

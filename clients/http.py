@@ -27,6 +27,7 @@ from functools import partial
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urljoin, urlsplit
@@ -388,6 +389,16 @@ def _describe_silence(url: str) -> str:
 def _way(url: str) -> str:
     proxy = find_proxy(url)
     return f" (through {name_proxy(proxy)})" if proxy else ""
+
+
+def find_trusted(url: str) -> Path:
+    """A file or folder of CA certificates: those that requests trusts where no setting names some.
+
+    The variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name others than those that it comes with.
+    """
+    with requests.Session() as session:
+        found = session.merge_environment_settings(url, {}, None, True, None)["verify"]
+    return Path(requests.utils.DEFAULT_CA_BUNDLE_PATH if found is True else str(found))
 
 
 def find_proxy(url: str) -> str:

@@ -217,6 +217,26 @@ def test_a_private_authority_needs_its_certificate(
     assert (code, found["TLS"] in ("ok", "warning"), found["rights"]) == (0, True, "ok"), text
 
 
+@pytest.mark.slow
+def test_the_authorities_are_those_that_the_other_commands_trust(
+    tocsin: Run, served: tuple[HubProcess, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, ca = served
+    words = ("--url", hub.url, "--key", hub.key)
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))  # requests does not look at it
+    assert "give that CA's certificate with --ca" in check_tls(tocsin, *words)
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca))
+    code, found, text = states(tocsin, *words)
+    assert (code, found["TLS"] in ("ok", "warning"), found["rights"]) == (0, True, "ok"), text
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
+    code, found, text = states(tocsin, *words)
+    assert (code, found["TLS"], found["credential"]) == (1, "failed", "skipped")
+    assert "there are no CA certificates in /nowhere" in text
+
+
 def test_without_rights_the_agreement_may_have_ended(
     tocsin: Run, served: tuple[HubProcess, Path]
 ) -> None:
