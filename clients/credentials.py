@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.admission.errors import ShareError
-from tocsin.clients.files import PRIVATE, Replacement, resolve, writing
+from tocsin.clients.files import PRIVATE, Replacement, UnusableFile, resolve, writing
 from tocsin.config.settings import ClientSettings
 
 
@@ -88,25 +89,43 @@ def _call_keyring(name: str, *arguments: str) -> Any:
 def write_settings(path: Path, values: Mapping[str, str | bool | None]) -> None:
     """Set some settings of a client.toml, and leave its other lines as they are; None removes one.
 
-    The file is private (mode 0600) afterwards.  Raises UnusableFile if it cannot be written.
+    The file is private (mode 0600) afterwards.  Raises UnusableFile if it cannot be written, and
+    leaves it as it is if it would not say the same then.
     """
     path = resolve(path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with writing(path, str(path)):
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        content = _change_content(path.read_bytes() if path.exists() else b"", values)
+        if content is None:
+            raise UnusableFile(
+                f"{path} was left as it is: it is not TOML in UTF-8, or its settings are not in a "
+                "line each; write these with an editor, or name another file with --file"
+            )
         replacement = Replacement(path, PRIVATE)
         try:
-            replacement.stream.write(_replace_lines(text, values).encode())
+            replacement.stream.write(content)
             replacement.finish()
         finally:
             replacement.abandon()
+
+
+def _change_content(content: bytes, values: Mapping[str, str | bool | None]) -> bytes | None:
+    """A flat TOML file with other values; None if these are not what it would say."""
+    try:
+        before = content.decode("utf-8-sig")  # the mark would hide the name in the first line
+        text = _replace_lines(before, values)
+        changed = {**tomllib.loads(before), **values}
+        expected = {name: value for name, value in changed.items() if value is not None}
+        return text.encode() if tomllib.loads(text) == expected else None
+    except (UnicodeError, tomllib.TOMLDecodeError):
+        return None
 
 
 def _replace_lines(text: str, values: Mapping[str, str | bool | None]) -> str:
     """The text of a flat TOML file with other values; new ones are added at the end."""
     lines = text.splitlines()
     for name, value in values.items():
-        line = "" if value is None else f"{name} = {json.dumps(value)}"
+        line = "" if value is None else f"{name} = {json.dumps(value, ensure_ascii=False)}"
         places = [n for n, each in enumerate(lines) if re.match(rf"\s*{name}\s*=", each)]
         if places:
             lines[places[0]] = line

@@ -13,6 +13,7 @@ from support.taxii_servers import KEY, Medallion
 from support.terminal import run_on_terminal
 
 from tocsin.clients.credentials import KeyringError, load_secret, read_credential, write_settings
+from tocsin.clients.files import UnusableFile
 from tocsin.config.settings import ClientSettings
 
 Run = Callable[..., Any]
@@ -234,3 +235,35 @@ class TestSettings:
         write_settings(file, {"url": 'say "c"\\', "keyring": True, "key": None})
         assert tomllib.loads(file.read_text()) == {"url": 'say "c"\\', "keyring": True}
         assert '#url = "b"' in file.read_text()
+
+    def test_a_mark_that_an_editor_begins_the_file_with_hides_no_setting(
+        self, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "client.toml"
+        file.write_text('url = "a"\nterms = ["acme"]\n', encoding="utf-8-sig")
+        write_settings(file, {"url": "b"})
+        assert tomllib.loads(file.read_text("utf-8-sig")) == {"url": "b", "terms": ["acme"]}
+
+    def test_a_character_beyond_16_bits_is_kept(self, tmp_path: Path) -> None:
+        file = tmp_path / "client.toml"
+        write_settings(file, {"ca": "/etc/\N{SNOWMAN}\N{GRINNING FACE}.pem"})
+        assert tomllib.loads(file.read_text()) == {"ca": "/etc/\N{SNOWMAN}\N{GRINNING FACE}.pem"}
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b'"url" = "a"\n',
+            b'terms = """\nurl = 1\n"""\n',
+            b"url = '''\na'''\n",
+            b'url = "a\n',
+            b'# caf\xe9\nurl = "a"\n',
+        ],
+    )
+    def test_a_file_whose_lines_cannot_be_replaced_is_left_as_it_is(
+        self, tmp_path: Path, content: bytes
+    ) -> None:
+        file = tmp_path / "client.toml"
+        file.write_bytes(content)
+        with pytest.raises(UnusableFile, match="left as it is"):
+            write_settings(file, {"url": "b"})
+        assert file.read_bytes() == content
