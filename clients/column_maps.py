@@ -43,8 +43,10 @@ def read_column_maps(values: Iterable[str]) -> dict[str, str]:
 
 def write_profile(file: Path, columns: Mapping[str, str]) -> None:
     """Write a profile.  Raises OSError."""
-    lines = (f"{json.dumps(name)} = {json.dumps(kind)}\n" for name, kind in columns.items())
-    file.write_text(_HEAD + "".join(lines), encoding="utf-8")
+    # TOML has no pairs of escapes for the characters that JSON writes with two.
+    names = ((json.dumps(name, ensure_ascii=False), kind) for name, kind in columns.items())
+    lines = (f"{name} = {json.dumps(kind)}\n" for name, kind in names)
+    file.write_text(_HEAD + "".join(lines), encoding="utf-8", errors="replace")
 
 
 def _read_profile(file: Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ class TestMappings:
         assert maps == {"Host": "domain", "2": "name", "a=b": "url"}
 
     def test_a_written_profile_is_read_unchanged(self, tmp_path: Path) -> None:
-        columns = {"Host": "domain", 'odd "name" = ü': "name", "3": "tlp"}
+        columns = {"Host": "domain", 'odd "name" = ü': "name", "\N{FIRE} IOC": "value", "3": "tlp"}
         write_profile(tmp_path / "feed.toml", columns)
         assert read_column_maps([str(tmp_path / "feed.toml")]) == columns
 
