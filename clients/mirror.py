@@ -153,7 +153,7 @@ class Mirror:
             if any(find_same(each, [source]) for each in sources):
                 log.warning(_SAME_ID, self._folder, source, quote(source))
                 continue
-            read = int(self._state.fact(f"read {source}", 0))
+            read = int(self._fact(f"read {source}", 0))
             if now - read > _STALE and source not in self._reported:
                 self._reported.add(source)
                 since = f"since {timestamp(read)[:19]}Z" if read else "lately"
@@ -164,7 +164,7 @@ class Mirror:
 
         Raises Malformed if there is none.
         """
-        known = self._state.sources()
+        known = self._sources()
         below = [each for each in known if each.startswith(url.rstrip("/") + "/")]
         found = [url] if url in known else below
         if not found:
@@ -178,7 +178,15 @@ class Mirror:
 
     def _others(self, sources: Sequence[str]) -> list[str]:
         """The known sources that are not among these."""
-        return [each for each in self._state.sources() if each not in sources]
+        return [each for each in self._sources() if each not in sources]
+
+    def _sources(self) -> list[str]:
+        with _explained(self._folder):
+            return self._state.sources()
+
+    def _fact(self, name: str, default: str | int) -> str | int:
+        with _explained(self._folder):
+            return self._state.fact(name, default)
 
     def _moved(self, sources: Sequence[str]) -> dict[str, str]:
         """By other known sources of the same collections: which of `sources` that is."""
@@ -214,7 +222,8 @@ class Mirror:
                 self._state.apply(source, (), json.dumps(format_cursor(cursor)))
 
     def _cursor(self, source: str) -> Cursor:
-        text = self._state.cursor(source)
+        with _explained(self._folder):
+            text = self._state.cursor(source)
         return parse_cursor(json.loads(text)) if text else Cursor()
 
     def name(self, names: Mapping[str, str]) -> None:
@@ -226,8 +235,8 @@ class Mirror:
 
     def _feed(self) -> str:
         """The names of all sources, as one; empty if nothing was ever read."""
-        sources = self._state.sources()
-        return "+".join(sorted({str(self._state.fact(f"name {each}", "")) for each in sources}))
+        names = {str(self._fact(f"name {each}", "")) for each in self._sources()}
+        return "+".join(sorted(names))
 
     def _lasting_name(self, feed: str, *, is_whole: bool) -> str:
         """The first name that the files had once everything was read; until then, `feed`.

@@ -223,21 +223,30 @@ class StateFile:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Within it, everything is read as it was at one moment."""
-        self._base.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._roll_back()
+        """Within it, everything is read as it was at one moment.
+
+        Raises DamagedState if the file is damaged, as every method that reads does.
+        """
+        with self._explained():
+            self._base.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._roll_back()
+
+    def _fetch(self, query: str, values: _Row | dict[str, int] = ()) -> list[_Row]:
+        """All rows of a query."""
+        with self._explained():
+            return self._base.execute(query, values).fetchall()
 
     def sources(self) -> list[str]:
         """The names of the feeds, sorted; without those that were dropped."""
-        return [name for (name,) in self._base.execute(_SOURCES)]
+        return [name for (name,) in self._fetch(_SOURCES)]
 
     def cursor(self, source: str) -> str:
         """Return the cursor of a feed, as `apply` was given it; empty at first."""
-        found = self._base.execute("SELECT cursor FROM sources WHERE name = ?", (source,))
-        return str((found.fetchone() or ("",))[0])
+        found = self._fetch("SELECT cursor FROM sources WHERE name = ?", (source,))
+        return str(found[0][0]) if found else ""
 
     def apply(self, source: str, bodies: Iterable[bytes], cursor: str | None) -> None:
         """Take over objects of a feed, each as its JSON, in the feed's order.
@@ -284,8 +293,8 @@ class StateFile:
 
     def fact(self, name: str, default: str | int) -> str | int:
         """A fact that `set_fact` noted."""
-        found = self._base.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return default if found is None else type(default)(found[0])
+        found = self._fetch("SELECT value FROM facts WHERE name = ?", (name,))
+        return type(default)(found[0][0]) if found else default
 
     def set_fact(self, name: str, value: str | int) -> None:
         """Note a fact about the whole state.  To be called within `changing`."""
@@ -330,19 +339,19 @@ class StateFile:
     def mark(self, now: int) -> StateMark:
         """Return the mark that determines the files at this time, in µs since 1970 UTC."""
         last = "SELECT max(valid_until) FROM objects WHERE valid_until <= ?"
-        (expired,) = self._base.execute(last, (now,)).fetchone()
+        [(expired,)] = self._fetch(last, (now,))
         return StateMark(self._count("generation"), self._count("indicators"), expired or 0)
 
     def next_end(self, now: int) -> int | None:
         """Time at which the next object expires, in µs since 1970 UTC; None if none does."""
         next_ = "SELECT min(valid_until) FROM objects WHERE valid_until > ?"
-        (end,) = self._base.execute(next_, (now,)).fetchone()
+        [(end,)] = self._fetch(next_, (now,))
         return None if end is None else int(end)
 
     def count_indicators(self, now: int, least_confidence: int = 0) -> int:
         """The number of indicators that are current at this time and have this confidence."""
         query = f"SELECT count(*) FROM objects WHERE type = 'indicator' AND {_IS_CURRENT}"  # noqa: S608
-        (count,) = self._base.execute(query, {"now": now, "least": least_confidence}).fetchone()
+        [(count,)] = self._fetch(query, {"now": now, "least": least_confidence})
         return int(count)
 
     def snapshot(
@@ -354,7 +363,7 @@ class StateFile:
 
     def file_records(self) -> dict[str, FileRecord]:
         """The files that were written from this state, by name."""
-        rows = self._base.execute("SELECT name, digest, serial, length, time FROM files")
+        rows = self._fetch("SELECT name, digest, serial, length, time FROM files")
         return {name: FileRecord(*rest) for name, *rest in rows}
 
     def record_file(self, name: str, record: FileRecord | None) -> None:

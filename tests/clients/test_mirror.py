@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.feed_states import listing
+from support.feed_states import damage_pages, listing
 from support.taxii_servers import (
     COLLECTION,
     KEY,
@@ -210,6 +210,15 @@ def test_files_of_a_lost_state_stay_until_all_was_read_again(tocsin: Run, feed: 
     feed.log.pop()
     mirror(tocsin)
     assert listed() == ["a.test", "b.test"]
+
+
+def test_a_damaged_state_is_refused_with_advice(tocsin: Run, feed: Feed) -> None:
+    feed.add(listing(PATTERN.format("a")))
+    mirror(tocsin)
+    damage_pages(Path("m/.tocsin/state.sqlite"))
+    code, _, stderr = tocsin("poll", "feed", "--mirror", "m")
+    assert code == 1
+    assert "it is damaged" in stderr and "remove the files in the folder .tocsin" in stderr
 
 
 def test_a_file_that_a_format_no_longer_has_is_removed(tocsin: Run, feed: Feed) -> None:

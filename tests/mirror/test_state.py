@@ -2,12 +2,21 @@
 
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.disk import limited_files
-from support.feed_states import NOW, encode, files_of, filled_state, listing, opened_state
+from support.feed_states import (
+    NOW,
+    damage_pages,
+    encode,
+    files_of,
+    filled_state,
+    listing,
+    opened_state,
+)
 
 from tocsin.mirror.state import DamagedState, StateFile, StateInUse
 
@@ -240,6 +249,30 @@ def test_a_damaged_state_is_refused_with_its_path(tmp_path: Path, content: bytes
     (tmp_path / "s").write_bytes(content)
     with pytest.raises(DamagedState, match=str(tmp_path)):
         opened(tmp_path / "s")
+
+
+READERS: dict[str, Callable[[StateFile], object]] = {
+    "sources": lambda state: state.sources(),
+    "cursor": lambda state: state.cursor("feed"),
+    "fact": lambda state: state.fact("generation", 0),
+    "mark": lambda state: state.mark(NOW),
+    "next_end": lambda state: state.next_end(NOW),
+    "count_indicators": lambda state: state.count_indicators(NOW),
+    "file_records": lambda state: state.file_records(),
+    "snapshot": lambda state: names(state),
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_a_state_that_is_damaged_behind_its_beginning_is_refused_where_it_is_read(
+    tmp_path: Path, read: Callable[[StateFile], object]
+) -> None:
+    state = opened(tmp_path / "s")
+    put(state, *(listing(PATTERN.format(n), valid_until=LATEST) for n in range(9)))
+    state.close()
+    damage_pages(tmp_path / "s")
+    with pytest.raises(DamagedState, match=str(tmp_path)):
+        read(opened(tmp_path / "s"))
 
 
 def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:

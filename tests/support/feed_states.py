@@ -49,6 +49,13 @@ def opened_state(path: Path, *, alone: bool) -> StateFile:
     return state
 
 
+def damage_pages(path: Path) -> None:
+    """Overwrite every page of a closed state but the first, which has its version and schema."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[16:18])  # of a page
+    path.write_bytes(content[:size] + b"\xa5" * (len(content) - size))
+
+
 def filled_state(folder: Path, objects: Iterable[Object]) -> StateFile:
     """A state that has these objects."""
     state = opened_state(folder / f"{uuid.uuid4()}.sqlite", alone=False)

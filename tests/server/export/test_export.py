@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from support.clock import ManualClock
+from support.feed_states import damage_pages
 from support.hub import GREEN, HubInProcess, indicator
 from support.presence import present
 
@@ -326,6 +327,18 @@ def test_a_damaged_state_is_made_again(hub: HubInProcess, tmp_path: Path) -> Non
     state.write_bytes(b"no database" * 1000)
     assert get(hub, "green/edl/domain.txt").status_code == 503
     assert names(hub) == ["a.bad-portal.top"]
+
+
+def test_a_state_that_is_damaged_behind_its_beginning_is_made_again(
+    hub: HubInProcess, tmp_path: Path
+) -> None:
+    hub.push(listed("a.bad-portal.top"))
+    names(hub)
+    hub.push(listed("b.bad-portal.top"))
+    (state,) = (tmp_path / "exports").rglob("state.sqlite")
+    damage_pages(state)
+    assert get(hub, "green/edl/domain.txt").status_code == 503
+    assert names(hub) == ["a.bad-portal.top", "b.bad-portal.top"]
 
 
 def test_a_folder_that_is_deleted_at_any_time_is_made_again(
