@@ -14,7 +14,7 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ except ImportError:  # on Windows
 _ABANDONED_AFTER = 60
 """Seconds after which a temporary file is left over from a program that was killed."""
 _SUFFIX = ".tmp"
+_TEMPORARY = re.compile(rf"\.(.+)-[a-z0-9_]{{8}}{re.escape(_SUFFIX)}", re.DOTALL)
 PRIVATE = 0o600
 """The mode of a file that only its owner can read."""
 _NO_FOLDER_SYNC = (errno.EBADF, errno.EINVAL)
@@ -231,17 +232,32 @@ def set_mode(path: Path, mode: int) -> None:
         os.close(handle)
 
 
-def remove_abandoned_files(path: Path) -> None:
-    """Remove temporary files that killed programs left for `path`.
+AbandonedFiles = Mapping[str, Sequence[Path]]
+"""Temporary files of a folder, by the name of the file that each was to become."""
+
+
+def find_abandoned_files(folder: Path) -> AbandonedFiles:
+    """The temporary files that killed programs left in a folder.
 
     The files of a write in progress are younger.  Raises OSError if there is no such folder.
     """
-    pattern = re.compile(rf"\.{re.escape(path.name)}-[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
-    for file in path.parent.iterdir():
-        if pattern.fullmatch(file.name):
+    found: dict[str, list[Path]] = {}
+    for file in folder.iterdir():
+        if match := _TEMPORARY.fullmatch(file.name):
             with suppress(OSError):
                 if time.time() - file.lstat().st_mtime > _ABANDONED_AFTER:
-                    file.unlink()
+                    found.setdefault(match[1], []).append(file)
+    return found
+
+
+def remove_abandoned_files(path: Path, found: AbandonedFiles | None = None) -> None:
+    """Remove temporary files that killed programs left for `path`.
+
+    `found`: those of its folder, if many files in it are written; None: look for them.
+    """
+    for file in (find_abandoned_files(path.parent) if found is None else found).get(path.name, ()):
+        with suppress(OSError):
+            file.unlink()
 
 
 def _find_remedy(path: Path, error: OSError, kind: str) -> str:

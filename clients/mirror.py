@@ -33,6 +33,7 @@ from tocsin.clients.files import (
     Replacement,
     UnusableFile,
     WrongPath,
+    find_abandoned_files,
     remove_abandoned_files,
     resolve,
     set_mode,
@@ -315,11 +316,14 @@ class _FormatWriter:
         self._prepare_folder(before)
         if overall and overall.digest == digest and all(map(self._is_intact, before)):
             return {}
+        with writing(self.folder / "files", f"--mirror: {self.folder}"):
+            abandoned = find_abandoned_files(self.folder)
         changed: dict[str, FileRecord | None] = {}
         written: set[str] = set()
         for file in self.format.write(state):
             name = prefix + file.name
             written.add(name)
+            remove_abandoned_files(self.folder / file.name, abandoned)
             record = self._write_file(file, name, now)
             if record is not None:
                 changed[name] = record
@@ -356,7 +360,6 @@ class _FormatWriter:
         """The record of a file that was replaced; None if it has the content already."""
         path, record = self.folder / file.name, self.records.get(name)
         with writing(path, f"--mirror: {path}"):
-            remove_abandoned_files(path)
             replacement = Replacement(path, self.mode)
             try:
                 rendered = render(file, replacement.stream)

@@ -221,6 +221,29 @@ def test_a_damaged_state_is_refused_with_advice(tocsin: Run, feed: Feed) -> None
     assert "it is damaged" in stderr and "remove the files in the folder .tocsin" in stderr
 
 
+def test_a_folder_is_looked_through_once_for_all_its_files(
+    tocsin: Run, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(1, 29):
+        feed.add(listing(PATTERN.format(f"d{day}"), created=f"2026-01-{day:02}T00:00:00.000Z"))
+    mirror(tocsin, "--format", "misp")
+    left = [Path("m/misp/.manifest.json-abcd1234.tmp"), Path("m/misp/.other-abcd1234.tmp")]
+    for file in left:
+        file.write_text("")
+        os.utime(file, (0, 0))
+    looked, iterdir = list[str](), Path.iterdir
+
+    def look(folder: Path) -> Iterator[Path]:
+        looked.append(folder.name)
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", look)
+    feed.add(listing(PATTERN.format("new")))
+    mirror(tocsin)
+    assert looked.count("misp") == 1
+    assert [file.exists() for file in left] == [False, True]
+
+
 def test_a_file_that_a_format_no_longer_has_is_removed(tocsin: Run, feed: Feed) -> None:
     sent = listing(PATTERN.format("a"), 1)
     feed.add(sent)
