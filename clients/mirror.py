@@ -235,9 +235,12 @@ class Mirror:
                 self._state.set_fact(f"name {source}", name)
 
     def _feed(self) -> str:
-        """The names of all sources, as one; empty if nothing was ever read."""
+        """The names of all sources, as one; empty if nothing was ever read to its end.
+
+        If all were dropped, the files keep their first name until another one is read.
+        """
         names = {str(self._fact(f"name {each}", "")) for each in self._sources()}
-        return "+".join(sorted(names))
+        return "+".join(sorted(names)) or str(self._fact("lasting name", ""))
 
     def _lasting_name(self, feed: str, *, is_whole: bool) -> str:
         """The first name that the files had once everything was read; until then, `feed`.

@@ -620,6 +620,20 @@ def test_a_server_that_is_no_longer_read_is_named_and_can_be_dropped(
         assert listed() == ["a.test", "b.test", "both.test"]
 
 
+def test_what_the_only_server_gave_is_dropped_though_the_next_one_cannot_be_reached(
+    tocsin: Run,
+) -> None:
+    first, second = Feed(), Feed(OTHER)
+    first.add(listing(PATTERN.format("a")))
+    second.broken = True
+    with serve_script(first.answer) as one, serve_script(second.answer) as two:
+        mirror(tocsin, "--url", one.url)
+        assert listed() == ["a.test"]
+        words = ("poll", "feed", "--mirror", "m", "--url", two.url)
+        assert tocsin(*words, "--drop", one.url.replace("/taxii2/", "/root"))[0] != 0
+        assert listed() == []
+
+
 def test_the_advice_to_drop_a_filtered_source_works_as_it_is(
     tocsin: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
