@@ -38,7 +38,7 @@ class _Resource(msgspec.Struct):
 
 class _Collection(msgspec.Struct):
     id: str
-    title: str = ""
+    title: str | None = None
     description: str | None = None
     can_read: bool = False
 
@@ -53,7 +53,7 @@ class Hub20(Hub):
             resource = self._get(f"{root}collections/")
             for each in resource.collections or ():
                 url = f"{root}collections/{each.id}/"
-                about = each.title, each.description or ""
+                about = each.title or "", each.description or ""
                 found.append(Collection(each.id, "", *about, each.can_read, False, root, url))
         return found
 

@@ -391,7 +391,7 @@ def _mirror(
             collections = _find_readable(hub, names)
             sources = {cursor_key(each.url, query.filters()): each for each in collections}
             mirror.check_sources([*sources])
-            mirror.name({source: each.alias or each.title for source, each in sources.items()})
+            mirror.name({s: c.alias or c.title or c.id for s, c in sources.items()})
             for each in collections:
                 yield from read(hub, each, query)
             mirror.finish_sources([*sources])

@@ -61,6 +61,16 @@ def test_every_object_is_read_once_and_then_only_what_is_new(
     }
 
 
+@pytest.mark.parametrize("about", [{}, {"title": ""}, {"title": None}])
+def test_a_mirror_of_a_collection_without_a_title_has_its_values(
+    tocsin: Tocsin, old: Taxii20Server, about: dict[str, Any]
+) -> None:
+    old.objects, old.about = indicators(1), about
+    url = f"{old.url}/taxii/"
+    assert tocsin("poll", "one", "--taxii", "2.0", "--url", url, "--mirror", "lists")[0] == 0
+    assert Path("lists/edl/domain.txt").read_text() == "old-0.top\n"
+
+
 def test_a_mirror_of_it_has_its_values(poll: Tocsin, old: Taxii20Server) -> None:
     old.objects = indicators(3)
     assert poll("--mirror", "lists")[0] == 0

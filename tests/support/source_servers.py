@@ -61,6 +61,8 @@ class Taxii20Server(FileServer):
 
     objects: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Dates added and objects, in order."""
+    about: dict[str, Any] = field(default_factory=lambda: {"title": "Old feed"})
+    """Properties of the collection beside its id and the rights."""
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one GET."""
@@ -88,7 +90,7 @@ class Taxii20Server(FileServer):
         _send(handler, 206 if page else 200, headers, json.dumps(bundle).encode())
 
     def _resources(self) -> dict[str, Any]:
-        one = {"id": "one", "title": "Old feed", "can_read": True, "can_write": False}
+        one = {"id": "one", "can_read": True, "can_write": False, **self.about}
         return {
             "/taxii/": {"title": "Old server", "api_roots": [f"{self.url}/root/"]},
             "/root/": {"title": "Root", "versions": ["taxii-2.0"], "max_content_length": 9999},
