@@ -145,8 +145,10 @@ def poll(
             state.save(key, saved)
         yield len(batch.objects)
     name, size = output.finish()
+    # Without news too: others write to the file, and `resume` would read all that they ever wrote.
+    cursor = replace(cursor, output=name, size=size)
     if cursor != saved or saved == Cursor():
-        state.save(key, replace(cursor, output=name, size=size))
+        state.save(key, cursor)
 
 
 def _save_output_place(cursor: Cursor, output: Output, state: State, key: str) -> Cursor:

@@ -308,6 +308,39 @@ def test_an_object_of_two_collections_is_written_once(
     assert len([each for each in patterns if "bad-portal" in each]) == 1
 
 
+def test_a_quiet_collection_does_not_read_again_what_another_one_wrote_to_its_file(
+    tocsin: Callable[..., Any], alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = 0
+
+    def answer(request: ReceivedRequest) -> Answer | None:
+        if request.path.endswith("/collections/"):
+            rights = {"can_read": True, "can_write": False}
+            return Answer({"collections": [{"id": n, "title": n, **rights} for n in ("q", "b")]})
+        if not request.path.endswith("/objects/"):
+            return None
+        if "collections/q/" in request.path:
+            return page([])
+        return page([added], stamps=(added, added))
+
+    sizes = list[int]()
+
+    def note_size(stream: Any, size: int) -> set[bytes]:
+        sizes.append(size)
+        return set()
+
+    monkeypatch.setattr("tocsin.clients.output_formats._read_lines_after", note_size)
+    with serve_script(answer) as server:
+        for _ in range(3):
+            added += 1
+            words = ("--url", server.url, "--state", "s", "--output", "out")
+            assert tocsin("poll", "q", "b", *words)[0] == 0
+    lines = Path("out").read_bytes().splitlines(keepends=True)
+    assert [json.loads(line)["id"] for line in lines] == [indicator(n)["id"] for n in (1, 2, 3)]
+    ends = [sum(map(len, lines[:n])) for n in range(4)]
+    assert sizes[-2:] == [ends[1], ends[2]]
+
+
 def test_a_marking_definition_that_ended_replaces_what_a_follower_has(
     tocsin: Callable[..., Any], served: HubInProcess
 ) -> None:
