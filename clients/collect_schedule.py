@@ -125,13 +125,14 @@ def read_statuses(folder: Path) -> dict[str, SourceStatus]:
     """
     path = folder / STATUS_FILE
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_StatusFile)
+        # Not by msgspec alone, which refuses half characters; messages of servers may have some.
+        found = msgspec.convert(json.loads(path.read_bytes()), _StatusFile)
     except FileNotFoundError:
         return {}
     except OSError as error:
         log.warning("%s cannot be read: %s", path, error.strerror)
         return {}
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.ValidationError, ValueError, RecursionError) as error:
         log.warning("%s is damaged and counts as missing: %s", path, error)
         return {}
     return {each.source: each for each in found.sources}

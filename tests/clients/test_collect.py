@@ -18,10 +18,11 @@ import pytest
 import requests
 from support.processes import BIN, HubProcess
 from support.source_servers import FileServer, serve
+from support.taxii_servers import Answer, serve_script
 
 from tocsin.admission.errors import Malformed
 from tocsin.clients.cli.hub import open_hub
-from tocsin.clients.collect import Run
+from tocsin.clients.collect import Run, run_source
 from tocsin.clients.collect_schedule import (
     Collector,
     SourceStatus,
@@ -406,6 +407,19 @@ class TestFullDisk:
         assert [file.name for file in folder.iterdir()] == ["reports.sqlite"]
         collector.run_once()
         assert read_statuses(folder)["reports"].failures == 2
+
+    def test_half_a_character_in_the_message_of_a_server_hides_no_status(
+        self, tmp_path: Path
+    ) -> None:
+        source = DirectorySource(name="reports", path=tmp_path)
+        with serve_script(lambda request: Answer({"title": "Down \ud83d"}, 400)) as server:
+            settings = ClientSettings(url=server.url, key="acme:key")
+            collector = Collector([source], settings, open_hub, tmp_path, lambda run: None)
+            with open_hub(settings) as hub:
+                collector.statuses["reports"].note(run_source(source, settings, hub, tmp_path))
+            collector._write()
+        error = read_statuses(tmp_path)["reports"].error
+        assert r"Down \ud83d" in ascii(error)  # so that a report of this test is text
 
 
 class TestFailing:
