@@ -41,8 +41,8 @@ _OBSTACLES = (
 class SourceMemory:
     """The memory of one source; a context manager.
 
-    Raises Malformed if the file is not one of this program.  Every method that writes raises
-    UnusableFile if that is impossible.
+    Raises Malformed if the file is not one of this program; every method does if it is damaged.
+    Every method that writes raises UnusableFile if that is impossible.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,12 +54,9 @@ class SourceMemory:
             raise UnusableFile(f"{path} cannot be written: {error.strerror}") from error
         self._database = sqlite3.connect(path, isolation_level=None)
         try:
-            with self._writing():
+            with self._explained():
                 self._begin()
-        except sqlite3.DatabaseError as error:
-            self._database.close()
-            raise Malformed(f"{path} is damaged ({error}); remove it to start again") from error
-        except UnusableFile:
+        except BaseException:
             self._database.close()
             raise
 
@@ -73,11 +70,12 @@ class SourceMemory:
 
     def entries(self) -> Mapping[str, str]:
         """Entries that the source itself keeps."""
-        return dict(self._database.execute("SELECT name, value FROM memory"))
+        with self._explained():
+            return dict(self._database.execute("SELECT name, value FROM memory"))
 
     def keep(self, entries: Mapping[str, str]) -> None:
         """Keep entries of the source durably; they replace those of the same names."""
-        with self._writing(), self._database:
+        with self._explained(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(
                 "INSERT OR REPLACE INTO memory VALUES (?, ?)", entries.items()
@@ -88,7 +86,7 @@ class SourceMemory:
 
         Returns the destination that everything went to before, if that was forgotten, else "".
         """
-        with self._writing(), self._database:
+        with self._explained(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             found = self._database.execute("SELECT name FROM destination").fetchone()
             if found == (destination,):
@@ -109,7 +107,7 @@ class SourceMemory:
         former = self.entries().get(_PLACE, "")
         if former == digest:
             return False
-        with self._writing(), self._database:
+        with self._explained(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             if former:  # else it is a new memory, or one of an older version
                 self._database.execute("DELETE FROM memory")
@@ -118,16 +116,18 @@ class SourceMemory:
 
     def has_submitted(self) -> bool:
         """True if any object is known to have been submitted."""
-        return self._database.execute("SELECT 1 FROM submitted LIMIT 1").fetchone() is not None
+        with self._explained():
+            return self._database.execute("SELECT 1 FROM submitted LIMIT 1").fetchone() is not None
 
     def is_submitted(self, id: str, digest: bytes, since: int) -> bool:
         """True if this version of an object was submitted at `since` or later (seconds)."""
         query = "SELECT 1 FROM submitted WHERE id = ? AND digest = ? AND time >= ?"
-        return self._database.execute(query, (id, digest, since)).fetchone() is not None
+        with self._explained():
+            return self._database.execute(query, (id, digest, since)).fetchone() is not None
 
     def note_submitted(self, objects: Iterable[tuple[str, bytes]], now: int) -> None:
         """Note ids and digests of objects that the hub has taken; `now` in seconds."""
-        with self._writing(), self._database:
+        with self._explained(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(
                 "INSERT OR REPLACE INTO submitted VALUES (?, ?, ?)",
@@ -136,23 +136,28 @@ class SourceMemory:
 
     def forget(self, now: int) -> None:
         """Remove what was not submitted for long; `now` in seconds."""
-        with self._writing(), self._database:
+        with self._explained(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.execute(
                 "DELETE FROM submitted WHERE time < ?", (now - _FORGOTTEN_AFTER,)
             )
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Turn an error that is not the file's own fault into UnusableFile."""
+    def _explained(self) -> Iterator[None]:
+        """Turn an error of SQLite into Malformed, or UnusableFile if the file is not to blame."""
         try:
             yield
         except sqlite3.OperationalError as error:
             code = error.sqlite_errorcode & _PRIMARY
             if code not in _OBSTACLES:
-                raise
+                raise self._damaged(error) from error
             text = "the disk is full" if code == sqlite3.SQLITE_FULL else str(error)
             raise UnusableFile(f"{self._path} cannot be written: {text}") from error
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: sqlite3.Error) -> Malformed:
+        return Malformed(f"{self._path} is damaged ({error}); remove it to start again")
 
     def _begin(self) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import requests
+from support.feed_states import damage_pages
 from support.processes import BIN, HubProcess
 from support.source_servers import FileServer, serve
 from support.taxii_servers import Answer, serve_script
@@ -385,6 +386,30 @@ class TestFullDisk:
         (tmp_path / "memory").write_text("x" * 9_999)
         with pytest.raises(Malformed, match="is damaged .*; remove it"):
             SourceMemory(tmp_path / "memory")
+
+    def test_a_file_that_is_damaged_behind_its_beginning_is_damaged(self, tmp_path: Path) -> None:
+        path = tmp_path / "memory"
+        with SourceMemory(path) as memory:
+            memory.begin("hub")
+            memory.keep({"last": "1"})
+            memory.note_submitted([("indicator--1", b"digest")], 1)
+        damage_pages(path)
+        uses: list[Callable[[SourceMemory], object]] = [
+            lambda memory: memory.entries(),
+            lambda memory: memory.keep({"last": "2"}),
+            lambda memory: memory.begin("hub"),
+            lambda memory: memory.begin_at("place"),
+            lambda memory: memory.has_submitted(),
+            lambda memory: memory.is_submitted("indicator--1", b"digest", 0),
+            lambda memory: memory.note_submitted([("indicator--2", b"digest")], 1),
+            lambda memory: memory.forget(0),
+        ]
+        for use in uses:
+            with (
+                pytest.raises(Malformed, match="memory is damaged .*; remove it"),
+                SourceMemory(path) as memory,
+            ):
+                use(memory)
 
     @pytest.mark.slow
     def test_a_status_file_that_cannot_be_written_ends_no_schedule_and_leaves_nothing_behind(
