@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from tocsin.admission import parse_policy
-from tocsin.admission.errors import Malformed, ShareError
+from tocsin.admission.errors import Malformed, ShareError, Unavailable
 from tocsin.admission.model import StixObject
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.check import Checker
@@ -114,7 +114,8 @@ class Client:
             self._checker = Checker(self.settings, policy, lists)
         preview = self._checker.preview(InputFile(name, content), time.time_ns() // 1000)
         if preview.error:
-            raise Malformed(f"{name}: {preview.error}")
+            kind = Unavailable if preview.is_passing else Malformed
+            raise kind(f"{name}: {preview.error}")
         return list(preview.results(before=True))
 
     def push(

@@ -31,7 +31,13 @@ from tocsin.clients.check_processes import (
     is_plain,
 )
 from tocsin.clients.input_files import CandidateReader, InputFile, complete, open_input
-from tocsin.clients.results import ObjectResult, ResultBlock, ResultStore, describe_candidate
+from tocsin.clients.results import (
+    ObjectResult,
+    ResultBlock,
+    ResultsNotKept,
+    ResultStore,
+    describe_candidate,
+)
 from tocsin.config.settings import ClientSettings
 
 _MOST_KEPT = 4_000
@@ -49,6 +55,8 @@ class Preview:
     """Empty if the results are on disk."""
     error: str = ""
     """Why the file as a whole could not be read; then there are no objects."""
+    is_passing: bool = False
+    """True if that is not the file's fault, and may be over later."""
     originals: tuple[StixObject | None, ...] = field(default=(), repr=False)
     """The candidates' objects as they were read."""
     store: ResultStore | None = field(default=None, repr=False)
@@ -137,8 +145,8 @@ class Checker:
             if isinstance(read, ResultStore):
                 return Preview(file.name, store=read)
             examined = tuple(self._examine(read, now, advance))
-        except (ShareError, Unavailable) as error:
-            return Preview(file.name, error=str(error))
+        except ShareError as error:
+            return _explain(file, error)
         originals = tuple(candidate.object for candidate in read)
         return Preview(file.name, examined, originals=originals)
 
@@ -287,4 +295,10 @@ def read_unexamined(file: InputFile, now: int, tlp: Tlp) -> Preview:
     try:
         return Preview(file.name, tuple(CandidateReader(file, now, tlp)))
     except ShareError as error:
-        return Preview(file.name, error=str(error))
+        return _explain(file, error)
+
+
+def _explain(file: InputFile, error: ShareError) -> Preview:
+    """The preview of a file that could not be read."""
+    is_passing = isinstance(error, Unavailable | ResultsNotKept)
+    return Preview(file.name, error=str(error), is_passing=is_passing)

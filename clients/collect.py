@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from tocsin.admission import parse_policy
-from tocsin.admission.errors import NotAllowed, ShareError, Unprocessable
+from tocsin.admission.errors import NotAllowed, ShareError, Unavailable, Unprocessable
 from tocsin.admission.timestamps import stix_time
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.check import Checker
@@ -255,6 +255,8 @@ class _Task:
             valid_for=valid_for * 1_000_000,
         )
         preview = checker.preview(file, now)
+        if preview.is_passing:  # the document must be read again
+            raise Unavailable(f"{document.name}: {preview.error}")
         if preview.error:
             self._note(document, preview.error)
             return 0

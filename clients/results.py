@@ -43,6 +43,10 @@ but for `withheld`: the preview holds the object, so a push has not sent it.
 _NOT_SENT = "; it is not sent, so no reviewer can release it"
 
 
+class ResultsNotKept(UnusableFile):
+    """The results of a file cannot be kept: the disk for temporary files is to blame."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectResult:
     """The verdict on one object of a file, with its findings."""
@@ -191,7 +195,7 @@ class OctetStore:
     """Pieces of octets in a temporary file that has no name and ends with the program.
 
     They are read in the order in which they were added, as often as they are needed.  Raises
-    UnusableFile if there is no room.
+    ResultsNotKept if there is no room.
     """
 
     def __init__(self) -> None:
@@ -216,7 +220,7 @@ class OctetStore:
 
 
 class ResultStore:
-    """The results of a large file, on disk.  Raises UnusableFile if there is no room for them."""
+    """The results of a large file, on disk.  Raises ResultsNotKept if there is no room for them."""
 
     def __init__(self, file: str) -> None:
         """`file` is the name that the results have."""
@@ -266,11 +270,11 @@ def _decode_rows(pieces: Iterable[bytes]) -> Iterator[list[Any]]:
 
 @contextmanager
 def writing_results() -> Iterator[None]:
-    """Turn a failure to write a temporary file into UnusableFile."""
+    """Turn a failure to write a temporary file into ResultsNotKept."""
     try:
         yield
     except OSError as error:
-        raise UnusableFile(
+        raise ResultsNotKept(
             f"its results cannot be kept in {tempfile.gettempdir()}: {error.strerror}; "
             "name a folder with more room in TMPDIR"
         ) from error

@@ -255,6 +255,8 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
             send_held=bool(options["send_held"]),
         )
         previews = preview_files(settings, inputs, examine=not options["raw"])
+        if options["watch"]:
+            _require_verdict(previews)
         job = _Job(hub, collection, previews, push_options, options["as_json"])
         watched, repeated = options["watch"] is not None, options.get("repeated", False)
         job = replace(job, is_watched=watched, is_repeated=repeated)
@@ -269,6 +271,13 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
         kind = PushKind.NEW_IDS if inputs.new_ids else None
         with records.begin(collection, hub.url, inputs.names, kind) as record:
             return _run(job, record, failed)
+
+
+def _require_verdict(previews: Iterable[Preview]) -> None:
+    """Raise Unavailable if nothing was found out about a file, for a reason that may pass."""
+    for each in previews:
+        if each.is_passing:
+            raise Unavailable(each.error)
 
 
 def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> NoReturn:

@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 import requests
 from support.feed_states import damage_pages
+from support.hub import HubInProcess
 from support.processes import BIN, HubProcess
 from support.source_servers import FileServer, serve
 from support.taxii_servers import Answer, serve_script
 
-from tocsin.admission.errors import Malformed
+from tocsin.admission.bounded_process import BoundedTask
+from tocsin.admission.errors import Malformed, Unavailable
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.collect import Run, run_source
 from tocsin.clients.collect_schedule import (
@@ -224,6 +226,27 @@ class TestSubmitting:
 
 PAGE = b"<!doctype html><body>Your address is blocked; mail help@lists-vendor.top</body>"
 ERROR = b'{"status": "error", "message": "blocked; mail help@lists-vendor.top"}'
+
+
+def test_a_document_for_which_this_computer_was_too_busy_is_read_again(
+    served: HubInProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Any:
+        raise Unavailable("the system is too busy")
+
+    rule = tmp_path / "in" / "a.yar"
+    rule.parent.mkdir()
+    rule.write_text('rule bad { strings: $a = "evil-portal" condition: $a }')
+    os.utime(rule, (time.time() - 60,) * 2)
+    source = DirectorySource(name="rules", path=rule.parent, tlp="green")
+    settings = ClientSettings(url=os.environ["TOCSIN_URL"], key=os.environ["TOCSIN_KEY"])
+    with open_hub(settings) as hub:
+        with monkeypatch.context() as busy:
+            busy.setattr(BoundedTask, "run", refuse)
+            first = run_source(source, settings, hub, tmp_path)
+        second = run_source(source, settings, hub, tmp_path)
+    assert (first.error, first.counts) == ("a.yar: the system is too busy", {"documents": 1})
+    assert (second.error, second.counts["submitted"]) == ("", 1)
 
 
 @pytest.mark.slow

@@ -306,19 +306,34 @@ raise SystemExit(main.main())
 """`tocsin`, which looks for files ten times a second, not every other second."""
 
 
+_BUSY_AT_FIRST = """
+from tocsin.admission.bounded_process import BoundedTask
+from tocsin.admission.errors import Unavailable
+run = BoundedTask.run
+def refuse(*words):
+    BoundedTask.run = run
+    raise Unavailable("the system is too busy")
+BoundedTask.run = refuse
+"""
+"""Before it: of a system that is too busy to check the first pattern."""
+
+
 @contextmanager
-def watching(url: str, *words: str) -> Iterator[Callable[..., None]]:
-    """`tocsin push --watch out` while it runs.
+def watching(
+    url: str, *words: str, before: str = "", inside: bool = False
+) -> Iterator[Callable[..., None]]:
+    """`tocsin push --watch out`, or `--watch .` inside it, while it runs.
 
     Gives a function that waits for a path, and for a message in the file `stderr`, which has its
     standard error.
     """
-    command = [sys.executable, "-c", _LOOKS_OFTEN, "push", "--watch", "out", "--to", "feed"]
-    command += ["--url", url, *words]
+    command = [sys.executable, "-c", before + _LOOKS_OFTEN, "push", "--to", "feed"]
+    command += ["--url", url, "--watch", "." if inside else "out", *words]
+    folder = "out" if inside else "."
     with (
         open("stderr", "wb") as stderr,
         open("stdout", "wb") as stdout,
-        subprocess.Popen(command, stdout=stdout, stderr=stderr) as running,
+        subprocess.Popen(command, stdout=stdout, stderr=stderr, cwd=folder) as running,
     ):
 
         def wait_for(path: str, message: str = "") -> None:
@@ -327,7 +342,11 @@ def watching(url: str, *words: str) -> Iterator[Callable[..., None]]:
                 assert time.monotonic() < deadline and running.poll() is None
                 time.sleep(0.05)
 
-        yield wait_for
+        try:
+            yield wait_for
+        except BaseException:
+            running.kill()  # or a test that fails would wait for it
+            raise
         running.send_signal(signal.SIGINT)
         running.wait(timeout=30)
     assert running.returncode == 130
@@ -531,6 +550,19 @@ class TestWatching:
         first, second, *_ = Path("stderr").read_text().splitlines()
         assert f"says {status}: Blocked" in first
         assert second.startswith("tocsin: evil.txt waits, the next attempt is in ")
+
+    def test_a_file_waits_while_this_computer_is_too_busy_to_check_it(self) -> None:
+        def script(request: Any) -> Any:
+            complete = {"id": str(uuid.uuid4()), "status": "complete", "success_count": 1}
+            return Answer(complete, 202) if request.method == "POST" else None
+
+        Path("out/a.yar").write_text('rule bad { strings: $a = "evil-portal" condition: $a }')
+        with (
+            serve_script(script) as server,
+            watching(server.url, before=_BUSY_AT_FIRST) as wait_for,
+        ):
+            wait_for("out", "the system is too busy\ntocsin: a.yar waits, the next attempt is in ")
+            wait_for("out/sent/a.yar")
 
     def test_a_file_that_was_taken_counts_as_sent_if_its_status_is_not_found(self) -> None:
         def script(request: Any) -> Any:
