@@ -292,7 +292,7 @@ def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any])
             version = folder.find_complete(file)
             if version != versions[file]:  # it has changed while those before it were sent
                 continue
-            named = replace(inputs, names=(str(file),))
+            named = replace(inputs, names=(_name_file(file),))
             repeated = {**options, "repeated": order.is_checked(file)}
             outcome = _push_watched(settings, named, repeated)
             if outcome.code != stdio.UNAVAILABLE:
@@ -307,6 +307,11 @@ def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any])
                 break
         sys.stdout.flush()
         time.sleep(_WATCH_SECONDS)
+
+
+def _name_file(file: Path) -> str:
+    """The name of a file on the command line, where `-` would be standard input."""
+    return f"./{file}" if str(file) == "-" else str(file)
 
 
 def _push_watched(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> _Outcome:

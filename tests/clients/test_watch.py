@@ -564,6 +564,22 @@ class TestWatching:
             wait_for("out", "the system is too busy\ntocsin: a.yar waits, the next attempt is in ")
             wait_for("out/sent/a.yar")
 
+    def test_a_file_named_like_standard_input_is_sent(self) -> None:
+        bodies: list[bytes] = []
+
+        def script(request: Any) -> Any:
+            complete = {"id": str(uuid.uuid4()), "status": "complete", "success_count": 1}
+            bodies.append(request.body)
+            return Answer(complete, 202) if request.method == "POST" else None
+
+        Path("out/-").write_text("evil-portal.top")
+        with (
+            serve_script(script) as server,
+            watching(server.url, "--as", "a.txt", inside=True) as wait_for,
+        ):
+            wait_for("out/sent/-")
+        assert b"evil-portal.top" in b"".join(bodies)
+
     def test_a_file_that_was_taken_counts_as_sent_if_its_status_is_not_found(self) -> None:
         def script(request: Any) -> Any:
             status = {"id": str(uuid.uuid4()), "status": "pending", "pending_count": 1}
