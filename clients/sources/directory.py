@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -40,16 +41,24 @@ class DirectorySource(
         """See Source; the oldest files come first.  Links and hidden files are left out."""
         for entry, about in self._files():
             name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
-            version = f"{about.st_mtime_ns} {about.st_size} {about.st_ino}"
-            if memory.get(name) != version:
-                yield self._document(Path(entry.path), name, version)
+            version = _version(about)
+            if memory.get(name) == version:
+                continue
+            if document := self._document(Path(entry.path), name, version):
+                yield document
 
-    def _document(self, path: Path, name: str, version: str) -> Document:
-        """A file; one that cannot be read holds up no other one."""
+    def _document(self, path: Path, name: str, version: str) -> Document | None:
+        """A file; one that cannot be read holds up no other one.
+
+        None if it has changed since it was found to be complete, perhaps long ago because others
+        were submitted before it: then it may be half written, and a later run reads it.
+        """
         try:
-            content = _read(path, self.max_length + 1)
+            content, found = _read(path, self.max_length + 1)
         except OSError as error:
             return Document(name, b"", skipped=f"cannot be read: {error.strerror}")
+        if found != version:
+            return None
         if len(content) > self.max_length:
             reason = f"longer than max_length ({self.max_length} octets)"
             return Document(name, b"", {name: version}, reason)
@@ -57,9 +66,12 @@ class DirectorySource(
 
     def _files(self) -> list[tuple[os.DirEntry[str], os.stat_result]]:
         latest = time.time() - _SETTLED_AFTER
+        found = []
         try:
             with os.scandir(self.path) as entries:
-                found = [(each, each.stat(follow_symlinks=False)) for each in entries]
+                for entry in entries:
+                    with suppress(FileNotFoundError):  # another program took it away
+                        found.append((entry, entry.stat(follow_symlinks=False)))
         except OSError as error:
             raise Unavailable(f"{self.path} cannot be read: {error.strerror}") from error
         usable = [
@@ -73,10 +85,14 @@ class DirectorySource(
         return sorted(usable, key=lambda each: (each[1].st_mtime_ns, each[0].name))
 
 
-def _read(path: Path, most: int) -> bytes:
-    """The beginning of a file, at most `most` octets; it may grow meanwhile."""
+def _read(path: Path, most: int) -> tuple[bytes, str]:
+    """The beginning of a file, at most `most` octets, and its version afterwards."""
     with open(os.open(path, os.O_RDONLY | _NO_FOLLOW), "rb") as file:
-        return file.read(most)
+        return file.read(most), _version(os.fstat(file.fileno()))
+
+
+def _version(about: os.stat_result) -> str:
+    return f"{about.st_mtime_ns} {about.st_size} {about.st_ino}"
 
 
 SOURCE = DirectorySource

@@ -291,6 +291,43 @@ class TestDirectory:
         assert (good.content, good.skipped) == (b"evil.top", "")
         assert [d.name for d in read(source, memory)] == ["2-closed.txt"]
 
+    @pytest.mark.parametrize("is_replaced", [False, True])
+    def test_a_file_that_changes_while_others_are_submitted_waits(
+        self, tmp_path: Path, is_replaced: bool
+    ) -> None:
+        source, memory = self.source(tmp_path), dict[str, str]()
+        self.put(tmp_path, "1.txt", "a.top", age=90)
+        self.put(tmp_path, "2.txt", "b.top", age=80)
+        documents = source.documents(memory)
+        assert next(documents).name == "1.txt"
+        if is_replaced:
+            (tmp_path / "in" / "2.txt").unlink()
+        (tmp_path / "in" / "2.txt").write_text("evil-portal.to")
+        assert list(documents) == []
+        self.put(tmp_path, "2.txt", "evil-portal.top", age=10)
+        assert [d.content for d in read(source, memory)] == [b"a.top", b"evil-portal.top"]
+
+    def test_a_file_that_goes_while_the_folder_is_read_stops_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Entries(list[Any]):
+            def __enter__(self) -> Any:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                (tmp_path / "in" / "1.txt").touch()
+
+            def __iter__(self) -> Any:
+                (tmp_path / "in" / "1.txt").unlink()
+                return super().__iter__()
+
+        scan = os.scandir
+        monkeypatch.setattr(os, "scandir", lambda path: Entries(scan(path)))
+        source = self.source(tmp_path)
+        self.put(tmp_path, "1.txt", "a.top", age=90)
+        self.put(tmp_path, "2.txt", "b.top", age=80)
+        assert [d.content for d in read(source, {})] == [b"b.top"]
+
     def test_a_name_that_is_no_text_holds_up_nothing(self, tmp_path: Path) -> None:
         source, memory = self.source(tmp_path), dict[str, str]()
         self.put(tmp_path, os.fsdecode(b"\xff.txt"), "evil.top")
