@@ -7,13 +7,16 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from tocsin.admission.errors import NotFound
+from tocsin.admission.errors import NotAllowed, NotFound
 from tocsin.clients.bounds import ResponseRefused, ResponseTooLong, is_too_deep
 from tocsin.clients.downloads import Downloads
 from tocsin.clients.sources import Document, Memory, RemoteSource
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _MAX_EVENTS = 100_000
+_MOST_REFUSED = 20
+"""Events in a row that are refused, for instance by a proxy that looks for malware, after which the
+feed as a whole seems to be."""
 _MAX_BRACES = 40 * _MAX_EVENTS
 """Objects of a manifest, those of organisations and tags included."""
 
@@ -33,10 +36,19 @@ class MispSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields=
         with Downloads(self.url, self.access()) as downloads:
             manifest = downloads.fetch(f"{folder}manifest.json", accept="application/json")
             events = _read_manifest(manifest.content if manifest else b"")
+            refused = 0
             for uuid, stamp in sorted(events.items(), key=lambda each: (each[1], each[0])):
                 if memory.get(uuid) == str(stamp):
                     continue
-                yield _read_event(downloads, folder, uuid, stamp)
+                try:
+                    event = _read_event(downloads, folder, uuid, stamp)
+                    refused = 0
+                except (NotAllowed, ResponseRefused) as error:
+                    refused += 1
+                    if refused == _MOST_REFUSED:
+                        raise
+                    event = Document(f"{uuid}.json", b"", skipped=str(error))
+                yield event
 
 
 def _read_event(downloads: Downloads, folder: str, uuid: str, stamp: int) -> Document:

@@ -221,6 +221,32 @@ class TestMisp:
         assert "404" in missing.skipped and "longer than 1024 octets" in long.skipped
         assert good.content == b"{}" and list(memory) == [UUIDS[2]]
 
+    def test_an_event_that_is_refused_holds_up_no_other_one(
+        self, tmp_path: Path, web: FileServer
+    ) -> None:
+        manifest = {uuid: {"timestamp": str(n)} for n, uuid in enumerate(UUIDS, 1)}
+        web.files |= {f"/feed/{uuid}.json": b"{}" for uuid in UUIDS}
+        web.files["/feed/manifest.json"] = json.dumps(manifest).encode()
+        web.statuses[f"/feed/{UUIDS[0]}.json"] = 403
+        web.redirects[f"/feed/{UUIDS[1]}.json"] = "file:///blocked.html"
+        source = load(tmp_path, "misp", url=f"{web.url}/feed/", allow_private=True)
+        memory: dict[str, str] = {}
+        blocked, moved, good = read(source, memory)
+        assert "says 403" in blocked.skipped and "is not followed" in moved.skipped
+        assert good.content == b"{}" and list(memory) == [UUIDS[2]]
+
+    def test_a_feed_that_refuses_every_event_is_left_alone_after_some(
+        self, tmp_path: Path, web: FileServer
+    ) -> None:
+        uuids = [f"{UUIDS[0][:-3]}{n:03}" for n in range(100)]
+        manifest = {uuid: {"timestamp": "1"} for uuid in uuids}
+        web.files["/feed/manifest.json"] = json.dumps(manifest).encode()
+        web.statuses |= {f"/feed/{uuid}.json": 403 for uuid in uuids}
+        source = load(tmp_path, "misp", url=f"{web.url}/feed/", allow_private=True)
+        with pytest.raises(NotAllowed, match="check the credential of the source"):
+            read(source, {})
+        assert len(web.requests) == 21
+
     def test_a_manifest_without_end_is_refused_before_it_is_read(
         self, tmp_path: Path, web: FileServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
