@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -20,6 +20,8 @@ from tocsin.clients.sources import Document, Memory, Source
 
 _SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
 _FOLDER = re.compile(r'[^"\\\r\n\0]{1,200}')
+_FOR_NOW = re.compile(rb"\[(?:UNAVAILABLE|INUSE|LIMIT|THROTTLED)\b", re.IGNORECASE)
+"""The beginning of a refusal that passes (RFC 5530 section 3)."""
 _SECONDS = 60.0
 """Seconds for each answer of the server."""
 _MAX_ANSWER = 4 * 1024 * 1024
@@ -65,7 +67,10 @@ class ImapSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True, 
             for uid in _list_messages(mailbox, last):
                 kept = {"validity": validity, "last": str(uid)}
                 message = _read_message(mailbox, uid, self.max_length)
-                reason = f"longer than max_length ({self.max_length} octets), or deleted meanwhile"
+                reason = (
+                    f"longer than max_length ({self.max_length} octets), refused by the server, or "
+                    "deleted meanwhile"
+                )
                 yield Document(f"message-{uid}.eml", message, kept, "" if message else reason)
 
     def _password(self) -> str:
@@ -169,25 +174,43 @@ def _select(mailbox: imaplib.IMAP4, folder: str) -> str:
 
 
 def _list_messages(mailbox: imaplib.IMAP4, last: int) -> list[int]:
-    """The UIDs after `last`, in order.  `n:*` always finds the last message."""
-    _, found = mailbox.uid("SEARCH", f"UID {last + 1}:*")
+    """The UIDs after `last`, in order.  `n:*` always finds the last message.
+
+    Raises Unavailable if the server does not say.
+    """
+    answer, found = mailbox.uid("SEARCH", f"UID {last + 1}:*")
+    if answer != "OK":
+        raise Unavailable("the mailbox cannot be searched; the server refuses it")
     uids = [int(each) for each in (found[0] or b"").split() if each.isdigit() and len(each) < 11]
     return sorted(uid for uid in uids if last < uid <= _HIGHEST_UID)
 
 
 def _read_message(mailbox: _Mailbox, uid: int, max_length: int) -> bytes:
-    """A message; empty if it is too long or is no longer there."""
+    """A message; empty if it is too long, is no longer there, or is never given.
+
+    Raises Unavailable if the server says that it is not given now.
+    """
     mailbox.allow(0)
-    _, answer = mailbox.uid("FETCH", str(uid), "(RFC822.SIZE)")
+    answer = _fetch(mailbox, uid, "(RFC822.SIZE)")
     size = _SIZE.search(answer[0]) if answer and isinstance(answer[0], bytes) else None
     if size is None or int(size[1]) > max_length:
         return b""
     mailbox.allow(max_length)
-    _, parts = mailbox.uid("FETCH", str(uid), "(BODY.PEEK[])")
+    parts = _fetch(mailbox, uid, "(BODY.PEEK[])")
     with suppress(StopIteration):
         message = bytes(next(each[1] for each in parts if isinstance(each, tuple)))
         return message if len(message) <= max_length else b""
     return b""
+
+
+def _fetch(mailbox: _Mailbox, uid: int, what: str) -> list[Any]:
+    answer, parts = mailbox.uid("FETCH", str(uid), what)
+    if answer == "OK":
+        return parts
+    reason = b" ".join(each for each in parts if isinstance(each, bytes))
+    if _FOR_NOW.match(reason):
+        raise Unavailable(f"message {uid} is not given now; it is read later")
+    return []
 
 
 SOURCE = ImapSource

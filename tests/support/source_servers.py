@@ -155,6 +155,8 @@ class Mailbox:
     """Lines that come before each message."""
     size: int = 0
     """The size that it says each message has; 0: the true one."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Refusals of commands, by their beginning."""
 
     def talk(self, connection: socket.socket) -> None:
         """Answer the commands of one connection."""
@@ -163,6 +165,10 @@ class Mailbox:
         for line in lines:
             tag, _, command = line.decode().strip().partition(" ")
             self.commands.append(command)
+            refusals = [text for begin, text in self.refused.items() if command.startswith(begin)]
+            if refusals:
+                connection.sendall(f"{tag} {refusals[0]}\r\n".encode())
+                continue
             for each in self._answer(command):
                 connection.sendall(each + b"\r\n")
             is_wrong = command.startswith("LOGIN") and f'"{self.password}"' not in command

@@ -482,6 +482,35 @@ class TestImap:
         assert (first.content, second.content) == (b"", b"b")
         assert "longer than max_length" in first.skipped and not second.skipped
 
+    def test_a_message_that_the_server_does_not_give_now_is_read_later(
+        self, tmp_path: Path, mailbox: Mailbox
+    ) -> None:
+        source, memory = self.source(tmp_path, mailbox), dict[str, str]()
+        mailbox.messages = {1: b"a", 2: b"b"}
+        for what in ("(RFC822.SIZE)", "(BODY.PEEK[])"):
+            mailbox.refused = {f"UID FETCH 2 {what}": "NO [UNAVAILABLE] a disk is away"}
+            with pytest.raises(Unavailable, match="message 2 is not given now"):
+                read(source, memory)
+        assert memory["last"] == "1"
+        mailbox.refused = {"UID FETCH 1": "NO never"}
+        assert [d.content for d in read(source, memory)] == [b"b"]
+
+    def test_a_message_that_the_server_never_gives_holds_up_no_other_one(
+        self, tmp_path: Path, mailbox: Mailbox
+    ) -> None:
+        mailbox.messages = {1: b"a", 2: b"b"}
+        mailbox.refused = {"UID FETCH 1 (BODY": "NO the message is damaged"}
+        first, second = read(self.source(tmp_path, mailbox), {})
+        assert "refused by the server" in first.skipped and second.content == b"b"
+
+    def test_a_mailbox_that_cannot_be_searched_is_not_empty(
+        self, tmp_path: Path, mailbox: Mailbox
+    ) -> None:
+        mailbox.messages = {1: b"a"}
+        mailbox.refused = {"UID SEARCH": "NO [SERVERBUG] internal error 500"}
+        with pytest.raises(Unavailable, match="cannot be searched"):
+            read(self.source(tmp_path, mailbox), {})
+
     def test_a_wrong_password_is_an_error_without_the_password(
         self, tmp_path: Path, mailbox: Mailbox
     ) -> None:
