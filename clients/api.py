@@ -6,7 +6,7 @@ text says what to do.  Functions print nothing, ask nothing and start no process
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,12 +24,15 @@ from tocsin.clients.http import Collection, Hub
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.push import PushOptions, push_results
+from tocsin.clients.responses import decode_object
 from tocsin.clients.results import ObjectResult
 from tocsin.clients.state import cursor_key, open_state
 from tocsin.config.cache import load_or_build
 from tocsin.config.conversion import ConfigError
 from tocsin.config.loading import load_client, policy_text
 from tocsin.config.settings import ClientSettings
+
+log = logging.getLogger(__name__)
 
 __all__ = [
     "Client",
@@ -146,6 +149,7 @@ class Client:
 
         The cursor moves when the objects of a page have been used and the next one is asked
         for, so a program that ends in between gets the rest of its page again and loses nothing.
+        An object with a number that Python does not read is left out, with a warning in the log.
         """
         found = self.hub.find_usable(collection)
         query = PollQuery(types=_as_tuple(types), added_after=added_after)
@@ -153,7 +157,11 @@ class Client:
         cursors = open_state(state)
         saved = cursors.load(key)
         for batch in poll_batches(self.hub, found, query, saved):
-            yield from map(json.loads, batch.objects)
+            for each in map(decode_object, batch.objects):
+                if each is None:
+                    log.warning("%s: an object is left out, it has a number that is too long", key)
+                else:
+                    yield each
             if batch.cursor != saved:
                 saved = replace(batch.cursor, output="", size=0)
                 cursors.save(key, saved)

@@ -6,7 +6,6 @@ filters are used; a server that ignores them costs more pages, and its objects a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.model import StixObject
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.clients.http import Collection, Hub
-from tocsin.clients.responses import read_count
+from tocsin.clients.responses import decode_object, read_count
 
 _MAX_PAGES = 1_000
 _IDS_AT_ONCE = 50
@@ -45,7 +44,7 @@ def find_objects(
     for _ in range(_MAX_PAGES):
         page = hub.fetch_page(collection, query)
         for text in page.objects:
-            found = json.loads(text)
+            found = decode_object(text)
             if isinstance(found, dict) and isinstance(found.get("id"), str):
                 yield found
         if not (page.more and page.next):

@@ -6,13 +6,15 @@ later parsers could not read is refused before it is taken apart.  Knows no netw
 """
 
 import codecs
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
+from tocsin.admission.model import StixObject
 from tocsin.admission.timestamps import find_instant
 from tocsin.clients.bounds import (
     MAX_DEPTH,
@@ -107,6 +109,14 @@ def parse_page(body: bytes | bytearray, headers: Mapping[str, str]) -> Page:
         ignored=headers.get(_IGNORED_HEADER, ""),
         digest=digest.digest(),
     )
+
+
+def decode_object(body: bytes) -> StixObject | None:
+    """An object of a page; None if it has a number of more digits than Python reads (4,300)."""
+    try:
+        return cast(StixObject, json.loads(body))
+    except ValueError:
+        return None
 
 
 def check_shape(body: bytes | bytearray) -> None:

@@ -34,9 +34,11 @@ from tocsin.admission.errors import Malformed, ShareError, Unavailable
 from tocsin.admission.model import Candidate
 from tocsin.admission.timestamps import micros
 from tocsin.clients import poll
+from tocsin.clients.api import Client
 from tocsin.clients.bounds import ResponseBounds, ResponseRefused
 from tocsin.clients.check import Preview
 from tocsin.clients.http import Collection, Hub, RetrySettings
+from tocsin.clients.lookup import find_objects
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.push import push
 from tocsin.clients.state import Cursor
@@ -337,6 +339,25 @@ class TestWrongTypes:
             words = ("sighting", "evil-portal.top", "--to", "feed", "--url", server.url)
             code, _, stderr = tocsin(*words)
         assert code == 1 and "has an indicator for" in stderr
+
+    def test_an_object_with_a_number_that_python_does_not_read_hides_no_other_one(
+        self, alone: None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        long = json.dumps({**indicator(0), "x_number": 1}).replace(": 1}", f": {'1' * 5000}}}")
+        body = f'{{"objects":[{long},{json.dumps(indicator(1))}]}}'.encode()
+
+        def script(request: ReceivedRequest) -> Answer | None:
+            return Answer(body) if request.path.endswith("/objects/") else None
+
+        with (
+            serve_script(script) as server,
+            Hub(server.url) as hub,
+            Client(server.url) as client,
+        ):
+            collection = hub.find_collection("feed")
+            assert [*find_objects(hub, collection, {})] == [indicator(1)]
+            assert [*client.poll("feed")] == [indicator(1)]
+        assert "an object is left out" in caplog.text
 
 
 class TestOtherOrigins:
