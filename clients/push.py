@@ -224,7 +224,8 @@ class _WaitingParts:
                 self._stream = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
                 weakref.finalize(self, self._stream.close)
             start = self._stream.seek(0, os.SEEK_END)
-            self._parts.append((start, self._stream.write(_ENCODER.encode((part, report)))))
+            octets = _PART_ENCODER.encode((part, report))
+            self._parts.append((start, self._stream.write(octets)))
 
     def popleft(self) -> tuple[_Envelope, StatusReport]:
         self._settled.popleft()
@@ -234,11 +235,12 @@ class _WaitingParts:
             return first, second
         assert self._stream is not None and isinstance(first, int)  # noqa: S101  (append)
         self._stream.seek(first)
-        return _DECODER.decode(self._stream.read(cast(int, second)))
+        return _PART_DECODER.decode(self._stream.read(cast(int, second)))
 
 
+_PART_ENCODER = msgspec.json.Encoder()  # unlike MessagePack, it takes any number of a server
+_PART_DECODER = msgspec.json.Decoder(tuple[list[_Item], StatusReport])
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(tuple[list[_Item], StatusReport])
 _ITEM_DECODER = msgspec.msgpack.Decoder(_Item)
 
 

@@ -365,6 +365,12 @@ class TestWaiting:
         )
         assert result.verdict == "pending"
 
+    def test_parts_wait_whatever_numbers_their_statuses_have(self) -> None:
+        hub = ScriptedHub(status="pending", x_number=2**70)
+        options = PushOptions(wait=False, max_objects=1)
+        results = push_candidates(hub, *map(candidate, range(9)), options=options)
+        assert [each.source_id for each in results] == [indicator(n)["id"] for n in range(9)]
+
     def test_a_push_stops_waiting_after_its_timeout(self) -> None:
         pending = {"success_count": 0, "pending_count": 1, "status": "pending"}
         (result,) = push_candidates(
