@@ -16,6 +16,7 @@ import binascii
 import hashlib
 from collections.abc import Collection as Some
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -222,17 +223,17 @@ def rights_of(person: Person, accounts: Iterable[Account]) -> Account:
     """
     if person.is_of_hub:
         return Account(person.login, "", operator=True, disabled=person.disabled)
+    joined = join_rights(person.login, person.partner, accounts)
+    writes = joined.writes if person.has(Role.ANALYST) else frozenset[str]()
+    return replace(joined, writes=writes, disabled=person.disabled or joined.disabled)
+
+
+def join_rights(name: str, partner: str, accounts: Iterable[Account]) -> Account:
+    """What all of these accounts of a partner may read and write together."""
     enabled = [each for each in accounts if not each.disabled]
     reads = frozenset[str]().union(*(each.reads for each in enabled))
     writes = frozenset[str]().union(*(each.writes for each in enabled))
-    may_send = person.has(Role.ANALYST)
-    return Account(
-        person.login,
-        person.partner,
-        reads,
-        writes if may_send else frozenset(),
-        disabled=person.disabled or not enabled,
-    )
+    return Account(name, partner, reads, writes, disabled=not enabled)
 
 
 def find_sender(known: Senders, name: str) -> Account | None:

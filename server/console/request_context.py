@@ -87,9 +87,18 @@ def rights_of(person: Person, services: ConsoleServices) -> Account:
     The partner's agreements bound them now, as they bound an account.  The hub's own people read
     what an operator's account reads.
     """
-    store = services.store
     if person.is_of_hub:
         return auth.rights_of(person, ())
-    account = auth.rights_of(person, store.accounts.list_accounts(person.partner))
-    required = services.settings.require_agreements
-    return narrow_account(account, store.feeds.look(), services.clock(), required=required)
+    accounts = services.store.accounts.list_accounts(person.partner)
+    return _narrow(auth.rights_of(person, accounts), services)
+
+
+def rights_of_partner(slug: str, services: ConsoleServices) -> Account:
+    """The rights of all accounts of a partner together, bounded by its agreements now."""
+    accounts = services.store.accounts.list_accounts(slug)
+    return _narrow(auth.join_rights("", slug, accounts), services)
+
+
+def _narrow(account: Account, services: ConsoleServices) -> Account:
+    state, required = services.store.feeds.look(), services.settings.require_agreements
+    return narrow_account(account, state, services.clock(), required=required)

@@ -163,7 +163,6 @@ _NO_WRITE_RIGHT = (
 )
 _NO_AGREEMENT = "no agreement with {} is in force that allows it: reject it, or add an agreement"
 _NEWER_IS_PUBLISHED = "you sent a newer version of it, which is published"
-_GONE = "it is not kept any more"
 _REVOKED = "was revoked while it waited"
 _REJECTED = "a reviewer rejected it"
 _RELEASED = "a reviewer released it as it was sent"
@@ -556,7 +555,7 @@ class Reviewer:
         with _isolated(due.id, running, self._store.availability.is_outage):
             review = self._store.reviews.find(due.id)
             if review is None:
-                raise NotFound(_GONE)
+                raise NotFound("the review is not kept any more")
             done = running.task.id if last and not running.failed and not due.refusal else ""
             if due.refusal:
                 _, more = self._refuse(review, _Order(_INTAKE), due.refusal)

@@ -16,7 +16,7 @@ from tocsin.server.console.forms import go, refuse, sentence, text_field
 from tocsin.server.console.middleware import status_of
 from tocsin.server.console.pages.submissions import count_in_words
 from tocsin.server.console.registry import EVERYBODY, Pages
-from tocsin.server.console.request_context import context, rights_of
+from tocsin.server.console.request_context import context, rights_of_partner
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.model import CollectionKind
 from tocsin.server.partners.agreement_lifecycle import find_current
@@ -112,10 +112,7 @@ class PartnerPages:
     def _feeds(self, slug: str) -> list[str]:
         """Names of the feeds that the partner reads and this person may know of."""
         here = context()
-        account = here.rights
-        if here.who.is_of_hub:
-            found = self.services.store.people.list_people(slug)
-            account = rights_of(found[0], self.services) if found else here.rights
+        account = rights_of_partner(slug, self.services) if here.who.is_of_hub else here.rights
         reads = [c for c in here.collections if c.id in account.reads or account.operator]
         return [c.alias for c in reads if c.kind is CollectionKind.FEED and c.alias]
 

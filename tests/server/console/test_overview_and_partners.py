@@ -159,6 +159,14 @@ def test_what_a_row_opens_has_a_name_of_its_own(hub: HubInProcess, person: str, 
     assert len(names) > 1 and len(names) == len(set(names))
 
 
+def test_the_page_of_a_partner_without_people_names_a_feed_that_it_reads(
+    hub: HubInProcess,
+) -> None:
+    hub.join(Partner("quiet", "Quiet"), ("clear",))
+    page = sign_in(hub, "operator@hub.example").get("/console/partners/quiet").text
+    assert "tocsin poll clear" in page
+
+
 def test_an_analyst_issues_keys_until_the_account_has_twenty(hub: HubInProcess) -> None:
     accounts = hub.store.accounts
     accounts.add_key("acme", "x509:1")
