@@ -362,7 +362,7 @@ class TestPoll:
             output, written = ("--mirror", "m"), tmp_path / "m/edl/domain.txt"
             grown = tmp_path / "m/.tocsin/state.sqlite-wal"
         partner.add(*(acceptable_indicator(n) for n in range(10)))
-        words = [*COMMAND, "poll", COLLECTION, "--follow", "0.1", "--limit", "40", *output]
+        words = [*COMMAND, "poll", COLLECTION, "--follow", "0.1", "--limit", "16", *output]
         with subprocess.Popen(words, stderr=subprocess.PIPE) as following:
             wait_for_lines(written, 10)
             partner.add(acceptable_indicator(10))
@@ -370,11 +370,11 @@ class TestPoll:
             limit = resource.prlimit(following.pid, resource.RLIMIT_FSIZE)
             full = (grown.stat().st_size + 300, limit[1])
             resource.prlimit(following.pid, resource.RLIMIT_FSIZE, full)
-            partner.add(*(acceptable_indicator(n) for n in range(11, 200)))
+            partner.add(*(acceptable_indicator(n) for n in range(11, 80)))
             assert following.stderr is not None
             message = following.stderr.readline().decode()
             resource.prlimit(following.pid, resource.RLIMIT_FSIZE, limit)
-            wait_for_lines(written, 200)
+            wait_for_lines(written, 80)
             following.send_signal(signal.SIGINT)
             following.communicate(timeout=60)
         assert "cannot be written" in message and message.endswith("; the next poll is in 0.1 s\n")
@@ -408,8 +408,8 @@ class TestPoll:
         if format != "mirror":
             output, written = ["--output", "o", "--format", line_format], tmp_path / "o"
             output += [] if format == "stateless" else ["--state", "s"]
-        partner.add(*(acceptable_indicator(n) for n in range(200)))
-        words = [*COMMAND, "poll", COLLECTION, "--follow", "0.1", "--limit", "40", *output]
+        partner.add(*(acceptable_indicator(n) for n in range(80)))
+        words = [*COMMAND, "poll", COLLECTION, "--follow", "0.1", "--limit", "16", *output]
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)
         with limited_files(room):
             following = subprocess.Popen(words, stderr=subprocess.PIPE)
@@ -417,9 +417,9 @@ class TestPoll:
             assert following.stderr is not None
             message = following.stderr.readline().decode()
             resource.prlimit(following.pid, resource.RLIMIT_FSIZE, limit)
-            wait_for_lines(written, 200)
-            partner.add(acceptable_indicator(200))
-            wait_for_lines(written, 201 + (format == "csv"))
+            wait_for_lines(written, 80)
+            partner.add(acceptable_indicator(80))
+            wait_for_lines(written, 81 + (format == "csv"))
             following.send_signal(signal.SIGINT)
             following.communicate(timeout=60)
         assert "cannot be written" in message and message.endswith("; the next poll is in 0.1 s\n")
