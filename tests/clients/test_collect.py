@@ -1,6 +1,7 @@
 """`tocsin collect` against a running hub: what is submitted, when, and what a bad source costs."""
 
 import json
+import multiprocessing
 import os
 import resource
 import signal
@@ -10,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,12 +21,14 @@ import pytest
 import requests
 from support.feed_states import damage_pages
 from support.hub import HubInProcess
+from support.paths import ROOT
 from support.processes import BIN, HubProcess
 from support.source_servers import FileServer, serve
 from support.taxii_servers import Answer, serve_script
 
 from tocsin.admission.bounded_process import BoundedTask
 from tocsin.admission.errors import Malformed, Unavailable
+from tocsin.clients import collect_schedule
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.collect import Run, run_source
 from tocsin.clients.collect_schedule import (
@@ -58,9 +63,23 @@ def web() -> Iterator[FileServer]:
 Tocsin = Callable[..., tuple[int, list[str], str]]
 
 
+@pytest.fixture(scope="module")
+def copies() -> BaseContext:
+    """Processes that begin as copies of one that is ready to collect."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["support.ready_to_collect"])
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(ROOT / "tests"))
+        forkserver.ensure_running()
+    return context
+
+
 @pytest.fixture
-def collect(hub: HubProcess, tocsin: Tocsin, monkeypatch: pytest.MonkeyPatch) -> Tocsin:
+def collect(
+    hub: HubProcess, copies: BaseContext, tocsin: Tocsin, monkeypatch: pytest.MonkeyPatch
+) -> Tocsin:
     """A function that runs `tocsin collect` in a folder of its own, with the hub's address."""
+    monkeypatch.setattr(collect_schedule, "_SPAWN", copies)
     monkeypatch.setenv("TOCSIN_URL", hub.url)
     monkeypatch.setenv("TOCSIN_KEY", hub.key)
 
@@ -686,9 +705,13 @@ class TestService:
     ) -> None:
         web.files[FEED] = table("killed", 4_000)
         write_sources({"name": "iocs", "url": web.url + FEED, "every": "1s"})
-        for number in range(8):
-            service = Service(hub)
-            time.sleep(0.8 + number * 0.35)
+        for number in range(5):
+            read, service = len(web.requests), Service(hub)
+            deadline = time.monotonic() + 60
+            while len(web.requests) == read:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            time.sleep(number * 0.4)
             service.stop(signal.SIGKILL)
         assert collect("--once")[0] == 0
         found = [each for each in hub.walk() if "'killed-" in each.get("pattern", "")]
