@@ -102,8 +102,8 @@ def kill_when(
 @pytest.mark.long
 def test_a_hub_backed_up_under_load_goes_on_after_a_wipe(tmp_path: Path) -> None:
     hub, file = HubProcess(tmp_path / "data"), tmp_path / "x.tar"
-    hub.join()
     hub.start()
+    hub.join()
     inbox, scratch = Writers(hub, count=3), Writers(hub, count=1, size=7, to="scratch")
     inbox.wait_for(20)
     scratch.wait_for(10)
@@ -164,8 +164,8 @@ def test_a_hub_backed_up_under_load_goes_on_after_a_wipe(tmp_path: Path) -> None
 @pytest.mark.long
 def test_a_killed_restore_is_refused_by_the_hub_and_can_be_run_again(tmp_path: Path) -> None:
     hub, file, new = HubProcess(tmp_path / "data"), tmp_path / "x.tar", tmp_path / "new"
-    hub.join()
     hub.start()
+    hub.join()
     hub.wait_until_settled(hub.post(indicators(1_000)).json()["id"])
     before = walk(hub, "green")
     finish(run("backup", file, "--data", hub.data, "--json"))
@@ -190,8 +190,8 @@ def test_a_killed_restore_is_refused_by_the_hub_and_can_be_run_again(tmp_path: P
 def test_a_killed_backup_leaves_only_a_partial_file(tmp_path: Path) -> None:
     hub, folder = HubProcess(tmp_path / "data"), tmp_path / "backups"
     folder.mkdir()
-    hub.join()
     hub.start()
+    hub.join()
     hub.wait_until_settled(hub.post(indicators(3_000)).json()["id"])
     file, partial = folder / "x.tar", folder / "x.tar.partial"
 

@@ -59,9 +59,9 @@ def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
 def running(data: Path, log: Path) -> Iterator[HubProcess]:
     """A hub whose log and ready file are elsewhere than its data."""
     hub = Hub(data, log_file=log)
-    hub.join()
-    hub.start()
     try:
+        hub.start()
+        hub.join()
         yield hub
     finally:
         hub.kill()

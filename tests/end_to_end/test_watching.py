@@ -29,23 +29,43 @@ def promtool() -> str:
     return require_program("promtool", "prometheus")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def metrics_port() -> int:
     return free_port()
 
 
-@pytest.fixture
-def hub(tmp_path: Path, metrics_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubProcess]:
-    """A running hub with an object in its feed that a partner has read."""
-    monkeypatch.setenv("TOCSIN_METRICS_ADDRESS", f"127.0.0.1:{metrics_port}")
-    hub = HubProcess(tmp_path / "data").start()
-    try:
-        hub.join()
-        hub.wait_until_settled(hub.post(indicators(2)).json()["id"])
-        assert len([each for each in hub.walk() if each["type"] == "indicator"]) == 2
+@contextmanager
+def running_hub(data: Path, metrics_port: int) -> Iterator[HubProcess]:
+    """A hub with an object in its feed that a partner has read."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TOCSIN_METRICS_ADDRESS", f"127.0.0.1:{metrics_port}")
+        hub = HubProcess(data).start()
+        try:
+            hub.join()
+            hub.wait_until_settled(hub.post(indicators(2)).json()["id"])
+            assert len([each for each in hub.walk() if each["type"] == "indicator"]) == 2
+            yield hub
+        finally:
+            hub.kill()
+
+
+@pytest.fixture(scope="module")
+def hub(metrics_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    """A running hub that no test changes."""
+    with running_hub(tmp_path_factory.mktemp("hub") / "data", metrics_port) as hub:
         yield hub
-    finally:
-        hub.kill()
+
+
+@pytest.fixture
+def fragile_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def fragile(fragile_port: int, tmp_path: Path) -> Iterator[HubProcess]:
+    """A running hub for one test."""
+    with running_hub(tmp_path / "data", fragile_port) as hub:
+        yield hub
 
 
 def wait_for(answer: Callable[[], Any], seconds: float = 90) -> Any:
@@ -153,8 +173,10 @@ def find_check(url: str, check: str) -> float | None:
 
 
 @pytest.mark.slow
-def test_a_hub_is_not_ready_while_its_database_is_away(hub: HubProcess, metrics_port: int) -> None:
-    url = f"http://127.0.0.1:{metrics_port}"
+def test_a_hub_is_not_ready_while_its_database_is_away(
+    fragile: HubProcess, fragile_port: int
+) -> None:
+    hub, url = fragile, f"http://127.0.0.1:{fragile_port}"
 
     def read_checks() -> dict[str, bool]:
         answer = requests.get(hub.url.replace("taxii2/", "readyz"), timeout=10)
@@ -177,9 +199,11 @@ def test_a_hub_is_not_ready_while_its_database_is_away(hub: HubProcess, metrics_
 
 
 @pytest.mark.slow
-def test_a_hub_that_was_killed_counts_from_0_again(hub: HubProcess, metrics_port: int) -> None:
+def test_a_hub_that_was_killed_counts_from_0_again(fragile: HubProcess, fragile_port: int) -> None:
+    hub = fragile
+
     def count_admitted() -> float | None:
-        text = requests.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10).text
+        text = requests.get(f"http://127.0.0.1:{fragile_port}/metrics", timeout=10).text
         return find_value(text, "tocsin_objects_settled_total", verdict="admitted")
 
     assert count_admitted() == 2

@@ -210,9 +210,9 @@ def _start_processes(
         cleanup.callback(engine.stop)
         engine.watch()
         os.environ["TOCSIN_MONGO_URI"] = engine.uri
-    hub.join()
     hub.start()
     cleanup.callback(hub.stop, STOP_TIMEOUT)
+    hub.join()
     if not apart:
         return hub, None
     worker = Worker((*program, "--data", hub.data), folder / "worker.log")

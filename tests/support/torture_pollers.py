@@ -42,6 +42,8 @@ class Poller:
         while idle < 3:
             ended = done.is_set()
             found = self._poll_once(self._cursor(), patient=not ended)
+            if found is False:  # there is nothing new, for a minute or two at the end
+                time.sleep(self._rng.random() * 0.2)
             idle = idle + 1 if ended and found is False else 0
 
     def log(self) -> Log:
@@ -150,6 +152,7 @@ class Downloader:
             self.downloads += 1
             self.missing += sorted(self._known - ids)
             self._known |= ids
+            done.wait(0.1)
 
     def _download_once(self) -> set[str] | None:
         """Return the ids of all objects; None if the hub went down in between."""

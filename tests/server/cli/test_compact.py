@@ -7,9 +7,11 @@ import json
 import os
 import re
 import resource
+import shutil
 import threading
 import zlib
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ if importlib.util.find_spec("secantus") is None:
     pytest.skip("the embedded engine is not installed", allow_module_level=True)
 
 MARKER = "kestrel-over-lisbon"
+LOG = "secantus_oplog.wt"
 
 
 def inflations(octets: bytes) -> list[bytes]:
@@ -125,15 +128,21 @@ def test_a_swap_that_was_interrupted_is_undone_or_completed(tmp_path: Path, swap
     assert not (data / "db.old").exists()
 
 
-@pytest.fixture
-def filled(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data directory of a hub whose database has 8 MB of documents."""
-    data = tmp_path / "data"
+    data = tmp_path_factory.mktemp("filled") / "data"
     make_data(data)
     with database(data, print) as uri, MongoClient[dict[str, Any]](uri) as client:
         for number in range(8):
             client.tocsin.public_objects.insert_one({"_id": number, "x": os.urandom(1_000_000)})
     return data
+
+
+@pytest.fixture
+def filled(filled_once: Path, tmp_path: Path) -> Path:
+    """A copy of that directory."""
+    return Path(shutil.copytree(filled_once, tmp_path / "data"))
 
 
 class TestWithoutRoom:
@@ -181,30 +190,45 @@ class TestWithoutRoom:
             assert client.tocsin.public_objects.count_documents({}) == 8
 
 
-@pytest.mark.slow
-def test_a_copy_has_no_log_of_operations(filled: Path) -> None:
-    before = (filled / "db" / "secantus_oplog.wt").stat().st_size
-    assert main(["compact", "--data", str(filled)]) == 0
-    after = (filled / "db" / "secantus_oplog.wt").stat().st_size
-    assert before > 8_000_000 > 200_000 > after
-    with database(filled, print) as uri, closing(Store.connect(uri)) as store:
-        store.commit(lambda txn: txn.add_journal_entry("test", "operator", {}))
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """A data directory that was compacted."""
+
+    data: Path
+    log_before: int
+    """Octets of the log of operations."""
+    locked: list[bool]
+    """True for each end of an engine meanwhile at which the database was locked."""
 
 
-@pytest.mark.slow
-def test_no_command_uses_the_database_between_the_copy_and_the_swap(
-    filled: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+def compacted(filled_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Compacted:
+    data = Path(shutil.copytree(filled_once, tmp_path_factory.mktemp("compacted") / "data"))
+    before = (data / "db" / LOG).stat().st_size
     stop_process = embedded._stop_process
     locked: list[bool] = []
 
     def stop(process: Any, port: int) -> None:
         stop_process(process, port)
-        locked.append(embedded._is_locked(filled / "engine.lock"))
+        locked.append(embedded._is_locked(data / "engine.lock"))
 
-    monkeypatch.setattr(embedded, "_stop_process", stop)
-    assert main(["compact", "--data", str(filled)]) == 0
-    assert locked and all(locked), "it could write what the swap deletes"
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(embedded, "_stop_process", stop)
+        assert main(["compact", "--data", str(data)]) == 0
+    return Compacted(data, before, locked)
+
+
+@pytest.mark.slow
+def test_a_copy_has_no_log_of_operations(compacted: Compacted) -> None:
+    after = (compacted.data / "db" / LOG).stat().st_size
+    assert compacted.log_before > 8_000_000 > 200_000 > after
+    with database(compacted.data, print) as uri, closing(Store.connect(uri)) as store:
+        store.commit(lambda txn: txn.add_journal_entry("test", "operator", {}))
+
+
+@pytest.mark.slow
+def test_no_command_uses_the_database_between_the_copy_and_the_swap(compacted: Compacted) -> None:
+    assert compacted.locked and all(compacted.locked), "it could write what the swap deletes"
 
 
 def test_what_an_interrupted_copy_has_left_is_deleted_by_the_next_start(
