@@ -229,7 +229,7 @@ def rights_of(person: Person, accounts: Iterable[Account]) -> Account:
 
 
 def join_rights(name: str, partner: str, accounts: Iterable[Account]) -> Account:
-    """What all of these accounts of a partner may read and write together."""
+    """The rights of all of these accounts of a partner together."""
     enabled = [each for each in accounts if not each.disabled]
     reads = frozenset[str]().union(*(each.reads for each in enabled))
     writes = frozenset[str]().union(*(each.writes for each in enabled))
