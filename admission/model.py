@@ -143,7 +143,7 @@ class Candidate:
     source_id: str | None = None
     """The submitter's id for it, as sent."""
     source_version: str | None = None
-    """The submitter's `modified`, else `created`, as sent; None if that is no timestamp.
+    """The submitter's `modified`, else `created`, as sent; None if that is not a timestamp.
 
     Nothing else checks it where STIX does not define `modified`, as for observables."""
     verdict: Verdict = Verdict.OPEN

@@ -117,7 +117,7 @@ class Client:
             self._checker = Checker(self.settings, policy, lists)
         preview = self._checker.preview(InputFile(name, content), time.time_ns() // 1000)
         if preview.error:
-            kind = Unavailable if preview.is_passing else Malformed
+            kind = Unavailable if preview.has_temporary_error else Malformed
             raise kind(f"{name}: {preview.error}")
         return list(preview.results(before=True))
 

@@ -55,8 +55,8 @@ class Preview:
     """Empty if the results are on disk."""
     error: str = ""
     """Why the file as a whole could not be read; then there are no objects."""
-    is_passing: bool = False
-    """True if that is not the file's fault, and may be over later."""
+    has_temporary_error: bool = False
+    """True if the error is not the file's fault, and the file may be read later."""
     originals: tuple[StixObject | None, ...] = field(default=(), repr=False)
     """The candidates' objects as they were read."""
     store: ResultStore | None = field(default=None, repr=False)
@@ -146,7 +146,7 @@ class Checker:
                 return Preview(file.name, store=read)
             examined = tuple(self._examine(read, now, advance))
         except ShareError as error:
-            return _explain(file, error)
+            return _failed_preview(file, error)
         originals = tuple(candidate.object for candidate in read)
         return Preview(file.name, examined, originals=originals)
 
@@ -295,10 +295,10 @@ def read_unexamined(file: InputFile, now: int, tlp: Tlp) -> Preview:
     try:
         return Preview(file.name, tuple(CandidateReader(file, now, tlp)))
     except ShareError as error:
-        return _explain(file, error)
+        return _failed_preview(file, error)
 
 
-def _explain(file: InputFile, error: ShareError) -> Preview:
+def _failed_preview(file: InputFile, error: ShareError) -> Preview:
     """The preview of a file that could not be read."""
-    is_passing = isinstance(error, Unavailable | ResultsNotKept)
-    return Preview(file.name, error=str(error), is_passing=is_passing)
+    has_temporary_error = isinstance(error, Unavailable | ResultsNotKept)
+    return Preview(file.name, error=str(error), has_temporary_error=has_temporary_error)

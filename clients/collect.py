@@ -255,7 +255,7 @@ class _Task:
             valid_for=valid_for * 1_000_000,
         )
         preview = checker.preview(file, now)
-        if preview.is_passing:  # the document must be read again
+        if preview.has_temporary_error:  # the document must be read again
             raise Unavailable(f"{document.name}: {preview.error}")
         if preview.error:
             self._note(document, preview.error)

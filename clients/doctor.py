@@ -25,8 +25,8 @@ from tocsin.clients.http import (
     NO_RIGHTS,
     PROXY_ADVICE,
     Hub,
+    find_ca_certificates,
     find_proxy,
-    find_trusted,
     is_loopback,
     name_host,
     name_proxy,
@@ -182,7 +182,7 @@ def _check_connection(place: Environment) -> Iterator[Diagnosis]:
 
 
 def _check_tls(plain: socket.socket, host: str, settings: ClientSettings) -> Diagnosis:
-    ca = settings.ca or find_trusted(settings.url)
+    ca = settings.ca or find_ca_certificates(settings.url)
     if not settings.ca and not ca.exists():
         advice = "correct the variable REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it"
         return Diagnosis("TLS", "failed", f"there are no CA certificates in {ca}", advice)

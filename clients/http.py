@@ -391,7 +391,7 @@ def _way(url: str) -> str:
     return f" (through {name_proxy(proxy)})" if proxy else ""
 
 
-def find_trusted(url: str) -> Path:
+def find_ca_certificates(url: str) -> Path:
     """A file or folder of CA certificates: those that requests trusts where no setting names some.
 
     The variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name others than those that it comes with.

@@ -521,7 +521,7 @@ class RevocationReason(StrEnum):
 
     WITHDRAWN = "withdrawn"  # no contribution was left
     EXPIRED = "expired"  # its valid_until passed, or the text that it translates has changed
-    DISALLOWED = "agreement ended"  # no agreement allows any more that its readers get it
+    AGREEMENT_ENDED = "agreement ended"  # no agreement allows any more that its readers get it
     DECIDED = "decided"  # a reviewer revoked it, or forbade its value
     PURGED = "purged"  # an operator had its content deleted
 

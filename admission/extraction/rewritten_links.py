@@ -1,7 +1,7 @@
 """Links that mail filters rewrote: out of their wrappers, which name the recipient or the customer.
 
-`Safe Links`, Proofpoint and others put their own address before each link of a mail, and whoever
-copies the link from the mail copies that.
+`Safe Links`, Proofpoint and others put their own address before each link of a mail, and a link
+that is copied from such a mail has it too.
 """
 
 import base64

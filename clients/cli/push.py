@@ -256,7 +256,7 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
         )
         previews = preview_files(settings, inputs, examine=not options["raw"])
         if options["watch"]:
-            _require_verdict(previews)
+            _raise_temporary_error(previews)
         job = _Job(hub, collection, previews, push_options, options["as_json"])
         watched, repeated = options["watch"] is not None, options.get("repeated", False)
         job = replace(job, is_watched=watched, is_repeated=repeated)
@@ -273,10 +273,10 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
             return _run(job, record, failed)
 
 
-def _require_verdict(previews: Iterable[Preview]) -> None:
-    """Raise Unavailable if nothing was found out about a file, for a reason that may pass."""
+def _raise_temporary_error(previews: Iterable[Preview]) -> None:
+    """Raise Unavailable if a file could not be checked now, but may be later."""
     for each in previews:
-        if each.is_passing:
+        if each.has_temporary_error:
             raise Unavailable(each.error)
 
 

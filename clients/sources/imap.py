@@ -186,7 +186,7 @@ def _list_messages(mailbox: imaplib.IMAP4, last: int) -> list[int]:
 
 
 def _read_message(mailbox: _Mailbox, uid: int, max_length: int) -> bytes:
-    """A message; empty if it is too long, is no longer there, or is never given.
+    """A message; empty if it is too long, was deleted, or the server refuses it for good.
 
     Raises Unavailable if the server says that it is not given now.
     """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tocsin.server.model import PublicObject, Record, RevocationReason
 from tocsin.server.publishing.references import revocation_name
+from tocsin.server.publishing.revocations import may_return
 from tocsin.server.store import Snapshot, Store
 
 WITHDRAWN = "withdrawn"
@@ -20,9 +21,8 @@ _WORDS = {
     RevocationReason.PURGED.value: "revoked by the hub",
     RevocationReason.EXPIRED.value: "expired",
     RevocationReason.WITHDRAWN.value: WITHDRAWN,
-    RevocationReason.DISALLOWED.value: "ended with an agreement",
+    RevocationReason.AGREEMENT_ENDED.value: "ended with an agreement",
 }
-_BY_TERMS = frozenset({RevocationReason.EXPIRED.value, RevocationReason.DISALLOWED.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class _Known:
         if public.id in readable:
             return _WORDS.get(public.revocation_reason, ""), False
         # If others report it for longer, it is in force: the page is the same in both cases.
-        return "", not public.revoked or public.revocation_reason in _BY_TERMS
+        return "", not public.revoked or may_return(public)
 
     def _took_back(self, public: PublicObject, record: Record) -> bool:
         is_counted = any(each.partner == self.partner for each in public.withdrawals)

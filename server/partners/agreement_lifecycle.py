@@ -223,7 +223,7 @@ class AgreementLifecycle:
             found.append(public)
             gone = [each for each in public.contributions if each.partner == slug]
             if gone:
-                why = RevocationReason.DISALLOWED
+                why = RevocationReason.AGREEMENT_ENDED
                 work.put(end_contributions(work.find(public.id), gone, work.merge, why))
                 changed.append(public.id)
         work.write()

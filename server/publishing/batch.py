@@ -174,7 +174,7 @@ class SettlementTask:
         """The id of the hub's identity."""
         return self.work.merge.config.hub
 
-    def sees(self, level: Tlp) -> bool:
+    def may_read(self, level: Tlp) -> bool:
         """True if the submitter may read what is published at a level."""
         return self.batch.sees is not None and level <= self.batch.sees
 
@@ -186,7 +186,7 @@ class SettlementTask:
         """
         copy = self.work.find(public_id)
         mine = copy.contribution(self.batch.partner.slug, source)
-        if mine is None or copy.public is None or self.sees(copy.public.tlp):
+        if mine is None or copy.public is None or self.may_read(copy.public.tlp):
             return mine
         return mine if is_valid(mine, self.batch.now) else None
 
@@ -196,7 +196,7 @@ class SettlementTask:
         Which of the ids of one thing is in force tells if others reported it.
         """
         levels = (level for each in (new, old) for level, _ in layers_of(each))
-        return bool(new.sent and old.sent) and not self.sees(max(levels))
+        return bool(new.sent and old.sent) and not self.may_read(max(levels))
 
     def is_same(self, new: Contribution, old: Contribution) -> bool:
         """True if the submitter says the same again, as far as it may know."""
@@ -209,7 +209,7 @@ class SettlementTask:
         """
         if public is None or public.audience not in (EVERYBODY, self.batch.audience):
             return False
-        return self.sees(public.tlp)
+        return self.may_read(public.tlp)
 
     def is_hubs_own(self, candidate: Candidate) -> bool:
         """True if the hub's own object comes back.

@@ -68,7 +68,7 @@ def subject_state(
     public = task.work.find_public(subject)
     level = resolved.candidate.effective_tlp
     hidden = not task.is_visible(public) and can_be_shared(subject)
-    if not task.sees(level) and is_observable_type(subject.partition("--")[0]):
+    if not task.may_read(level) and is_observable_type(subject.partition("--")[0]):
         hidden = True  # others may report the same observable at that level
     leading = find_leading(public, task.work.merge, level)
     if hidden or leading is None or leading.partner != task.batch.partner.slug or public is None:
@@ -122,9 +122,10 @@ def public_state(task: SettlementTask, copy: WorkingCopy, new: Contribution) -> 
         if is_observable:
             return PublicState.ABSENT
         return PublicState.EXPIRED if may_return(public) else PublicState.REVOKED
-    if not task.sees(public.tlp):
+    if not task.may_read(public.tlp):
         return PublicState.HIDDEN
-    alone = all(each.partner == new.partner for each in public.contributions if task.sees(each.tlp))
+    readable = (each for each in public.contributions if task.may_read(each.tlp))
+    alone = all(each.partner == new.partner for each in readable)
     return PublicState.OWN if alone else PublicState.SHARED
 
 

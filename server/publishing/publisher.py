@@ -454,7 +454,7 @@ def _join(
     left = _leave_former_object(task, copy.id, new)
     joined = add_contribution(copy, new, work.merge)
     strictest = max(level for level, _ in layers_of(new))
-    hidden = public is PublicState.HIDDEN or not task.sees(strictest)
+    hidden = public is PublicState.HIDDEN or not task.may_read(strictest)
     ends = left and new.object["type"] == "marking-definition"
     again = any(task.is_same(new, each) for each in others)
     own = before

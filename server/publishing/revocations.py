@@ -29,7 +29,7 @@ _IDENTIFYING = (
     "object_marking_refs",
 )
 """Properties that, with its source id, say which thing a contribution is about, and its scope."""
-_MAY_RETURN = (RevocationReason.EXPIRED, RevocationReason.DISALLOWED)
+_MAY_RETURN = (RevocationReason.EXPIRED, RevocationReason.AGREEMENT_ENDED)
 
 
 def is_revocation(candidate: Candidate) -> bool:
@@ -133,7 +133,7 @@ def waits_since_restore(task: SettlementTask, public: PublicObject) -> bool:
     Which partners had it then is not known, so a report of it may be one that ended.  It does
     not exist for a submitter that may not see it; TLP:RED stands for a level that is not known.
     """
-    is_seen = public.tlp is Tlp.RED or task.sees(public.tlp)
+    is_seen = public.tlp is Tlp.RED or task.may_read(public.tlp)
     is_left = RESTORED not in task.batch.waived
     return public.revoked and public.from_journal and is_seen and is_left
 
@@ -187,7 +187,8 @@ def _find_living_id(task: SettlementTask, resolved: ResolvedCandidate) -> Resolv
         return resolved
     newest = find_newest_id(task, resolved)
     level = resolved.candidate.effective_tlp
-    valid = resolved.is_valid(batch.now) or not task.sees(level)  # nobody says what expired there
+    # At a level that the sender may not read, nobody says what expired.
+    valid = resolved.is_valid(batch.now) or not task.may_read(level)
     own = work.find_public(task.source_ids.public_id(str(resolved.candidate.source_id)))
     if own is not None and own.revoked and not (may_return(own) and valid):
         former = (ids.generation(resolved, n) for n in range(newest.generation + 1))

@@ -366,18 +366,18 @@ def find_entries_at(base: Base, feed: str, positions: Iterable[int]) -> list[Ind
     ]
 
 
-def find_marked(base: Base, feed: str, positions: Iterable[int]) -> set[int]:
-    """Those of these positions whose entries have a status bit.
+def find_positions_with_status(base: Base, feed: str, positions: Iterable[int]) -> set[int]:
+    """Find those of these positions whose entries have a status bit.
 
     The others are the only entries of their objects in the feed, or in their spec_version.
     """
     wanted = set(positions)
-    marked: set[int] = set()
+    found: set[int] = set()
     for chunk in chunk_keys(sorted(set(map(block_number, wanted))), MAX_KEYS):
         for document in base.status_bits.find({"feed": feed, "block": {"$in": list(chunk)}}):
             first, bits = first_position(document), read_status_bits(document)
-            marked |= {first + i for i in bits.old | bits.later | bits.shadowed}
-    return wanted & marked
+            found |= {first + i for i in bits.old | bits.later | bits.shadowed}
+    return wanted & found
 
 
 def find_status_documents(

@@ -93,7 +93,7 @@ class VersionFilter:
         """True if the query selects the entry."""
         return self._includes(entry.index, bits, _type_spec_version(entry))
 
-    def includes_only(self, entry: Entry) -> bool:
+    def includes_single(self, entry: Entry) -> bool:
         """True if the query selects the only entry of an object; its type is not looked at."""
         of_spec = not self._specs or entry.spec in self._specs
         return of_spec and self._includes_version(0, StatusBits(), entry.version)

@@ -50,7 +50,7 @@ from tocsin.server.store.feeds.blocks import (
     PackedHead,
     find_entries,
     find_entries_at,
-    find_marked,
+    find_positions_with_status,
 )
 from tocsin.server.store.feeds.clock import joint_clock_since
 from tocsin.server.store.feeds.filter_index import ENDED
@@ -168,7 +168,7 @@ _ATTEMPTS = 5
 _ROUNDS = 20
 _FEWEST, _MOST = 32, 1_001
 """Minimum and maximum number of entries that are looked up at once."""
-MOST_OF_A_VIEW = 1_000
+MAX_VIEW_ENTRIES = 1_000
 """Maximum number of entries of a page of a view.
 
 If all of them are in several sources, the embedded engine needs a second for the look-up."""
@@ -378,7 +378,7 @@ class CollectionReader(FeedReader):
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
         """See `FeedReader.page`; in a view the position is the stamp.
 
-        A page of a view has at most `MOST_OF_A_VIEW` entries, whatever the query's limit.
+        A page of a view has at most `MAX_VIEW_ENTRIES` entries, whatever the query's limit.
         """
         with in_order(self._base):
             return self._page(feed, query, bodies=bodies)
@@ -401,7 +401,7 @@ class CollectionReader(FeedReader):
         return self._page_of_view(view, query, bodies=bodies)
 
     def _page_of_view(self, view: View, query: Query, *, bodies: bool) -> Page:
-        query = replace(query, limit=min(query.limit, MOST_OF_A_VIEW))
+        query = replace(query, limit=min(query.limit, MAX_VIEW_ENTRIES))
         for _ in range(_ATTEMPTS):
             state = self._current_state(view)
             if state.head.is_past_end(query):
@@ -541,7 +541,7 @@ class CollectionReader(FeedReader):
             elif entry.stamp not in found:
                 if entry.id in several or by_visibility:
                     raise _ChangedDuringRead
-                if choice.includes_only(entry):
+                if choice.includes_single(entry):
                     yield entry
 
     def _find_several(
@@ -564,9 +564,9 @@ class CollectionReader(FeedReader):
         ids: set[str] = set()
         for source, entries in _by_source(candidates).items():
             positions = [entry.position for entry in entries]
-            read = partial(find_marked, self._base, source, positions)
-            marked = self._reader.read(source, read)
-            ids |= {entry.id for entry in entries if entry.position in marked}
+            read = partial(find_positions_with_status, self._base, source, positions)
+            repeated = self._reader.read(source, read)
+            ids |= {entry.id for entry in entries if entry.position in repeated}
         return ids
 
     def _find_alone(self, candidates: Sequence[Candidate], several: Some[str]) -> dict[int, Found]:

@@ -1,4 +1,4 @@
-"""`tocsin-hub partner submissions`: what a partner sent, whoever of it did."""
+"""`tocsin-hub partner submissions`: what a partner's accounts and people sent."""
 
 import json
 from typing import Any

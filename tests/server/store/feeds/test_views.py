@@ -25,7 +25,7 @@ from tocsin.server.model import (
     View,
 )
 from tocsin.server.store import Store, wall_clock
-from tocsin.server.store.feeds.views import MOST_OF_A_VIEW
+from tocsin.server.store.feeds.views import MAX_VIEW_ENTRIES
 
 pytestmark = pytest.mark.slow
 
@@ -156,7 +156,7 @@ def long(common_store: Store) -> Any:
 
 class TestPages:
     @pytest.mark.parametrize("how", ["position", "added_after"])
-    @pytest.mark.parametrize("limit", [333, MOST_OF_A_VIEW + 1])
+    @pytest.mark.parametrize("limit", [333, MAX_VIEW_ENTRIES + 1])
     def test_a_walk_meets_each_once_in_order(self, long: Any, limit: int, how: str) -> None:
         both, feeds = long
         assert entry_keys(walk(both, Query(limit=limit, keywords=ALL), how)) == merge_feeds(*feeds)
@@ -178,7 +178,7 @@ class TestPages:
     def test_of_a_view_has_a_greatest_length(self, long: Any) -> None:
         both, _ = long
         page = both.store.feeds.page(both.id, Query(limit=5_000, keywords=ALL))
-        assert (len(page.entries), page.more) == (MOST_OF_A_VIEW, True)
+        assert (len(page.entries), page.more) == (MAX_VIEW_ENTRIES, True)
 
     @pytest.mark.parametrize("definition", [{"active": True}, {"max_tlp": Tlp.RED}, {}])
     def test_of_objects_with_one_entry_needs_few_queries(
