@@ -490,6 +490,7 @@ class TestFullDisk:
 
 
 class TestFailing:
+    @pytest.mark.slow
     def test_a_source_that_fails_is_named_and_the_others_go_on(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:
@@ -600,6 +601,7 @@ class TestFailing:
         code, _, err = collect(*words)
         assert (code, message in err) == (2, True)
 
+    @pytest.mark.slow
     def test_a_run_of_one_source_leaves_what_is_known_of_the_others(
         self, collect: Tocsin, tmp_path: Path
     ) -> None:

@@ -332,6 +332,7 @@ class TestReceipts:
             assert "--since" not in stderr
 
     @pytest.mark.parametrize("is_same", [True, False])
+    @pytest.mark.slow
     def test_a_list_of_submissions_without_end_ends(
         self, tocsin: Run, alone: None, is_same: bool
     ) -> None:

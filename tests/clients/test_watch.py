@@ -417,6 +417,7 @@ class TestWatching:
         with serve_script(lambda request: None) as server, watching(server.url) as wait_for:
             wait_for("out/failed/a.txt", line)
 
+    @pytest.mark.slow
     def test_standard_error_says_what_was_not_taken_of_a_file_that_was_sent(self) -> None:
         def script(request: Any) -> Any:
             status = {"id": str(uuid.uuid4()), "status": "complete", "success_count": 1}
@@ -526,6 +527,7 @@ class TestWatching:
         assert answers == [] and f"says {status}: Ended" in text
 
     @pytest.mark.parametrize("status", [403, pytest.param(502, marks=pytest.mark.slow)])
+    @pytest.mark.slow
     def test_a_file_that_something_on_the_way_refuses_delays_no_other_one(
         self, status: int
     ) -> None:

@@ -219,6 +219,7 @@ def hub(founded: HubProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 class TestOneHub:
+    @pytest.mark.slow
     def test_they_begin_as_copies_of_the_first_process_and_hold_none_of_its_files(
         self, hub: HubProcess
     ) -> None:

@@ -22,6 +22,7 @@ def test_the_first_place_of_each_value_is_kept() -> None:
 
 @pytest.mark.parametrize("most_in_memory", [1, 7, 500, 20_000])
 @pytest.mark.parametrize("first_capacity", [1, 1_000])
+@pytest.mark.slow
 def test_values_on_disk_are_known_like_those_in_memory(
     most_in_memory: int, first_capacity: int
 ) -> None:

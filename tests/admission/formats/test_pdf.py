@@ -70,6 +70,7 @@ class TestReading:
         assert values(read_file("a.pdf", pdf(lines[:50], lines[50:]))) == digests
 
     @pytest.mark.parametrize("lines", ["a" * 20 + "\nx\n", "a" * 20 + "\n", "a" * 64 + "\n"])
+    @pytest.mark.slow
     def test_hashes_are_joined_in_linear_time(self, lines: str) -> None:
         started = time.thread_time()
         join_broken_hashes(lines * 100_000)

@@ -598,6 +598,7 @@ class TestHostile:
         ["a", ".", "@", "[", "a.", "1.", ":", "http://", "evil.com/", "a at b dot ", "[.]"]
         + ["http://" + ")" * 4000 + " ", "++http://", "x" + " " * 60_000 + "y\n"],
     )
+    @pytest.mark.slow
     def test_a_megabyte_of_repeated_text_is_read(self, unit: Any) -> None:
         assert len(read(unit * (1_000_000 // len(unit)))) <= 1
 

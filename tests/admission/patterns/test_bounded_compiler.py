@@ -151,6 +151,7 @@ class TestSubmissions:
         assert all("send the other patterns" in text for text in said[MOST_EXCEEDED:-1])
         assert result[-1].is_open
 
+    @pytest.mark.slow
     def test_a_bomb_that_is_sent_again_is_refused_from_memory(self) -> None:
         submission = [("yara", yara_bomb(12_000, number)) for number in range(MOST_EXCEEDED + 1)]
         first, before = messages(examine(*submission)), time_of_children()

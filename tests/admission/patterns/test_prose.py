@@ -101,6 +101,7 @@ class TestProse:
     @pytest.mark.parametrize(
         "part", ['"\\"', "/*", "//", '$a="', "metadata:", "# ", "a:", "= ", *FURTHER]
     )
+    @pytest.mark.slow
     def test_the_time_is_linear(self, part: str) -> None:
         began = time.process_time()
         list(find_prose("snort", part * (300_000 // len(part))))

@@ -386,6 +386,7 @@ class TestDisguises:
             *("Jane Doe ", "Suite 1 ", "12 a b ", "address: ", "Dear A,", "User: a ", "A\n"),
         ],
     )
+    @pytest.mark.slow
     def test_a_hostile_text_is_searched_in_linear_time(self, piece: str) -> None:
         times, size = [], 20_000
         for length in (size, 8 * size):

@@ -219,6 +219,7 @@ class TestNumbersHiddenInPart:
             ("account DE89 3704 **** **** **** 00 was", "IBAN"),
         ],
     )
+    @pytest.mark.slow
     def test_a_partly_hidden_number_is_masked(self, before: str, what: str) -> None:
         after = sanitise_description(RULE, before)
         assert f"[removed: {what}]" in after

@@ -435,6 +435,7 @@ class TestPersonalData:
         assert after("personal_data", group).is_open
 
     @pytest.mark.parametrize("piece", ["a", "1", "1-", "a.", "(1", "+1", "@a", "1[.]", "GB29 "])
+    @pytest.mark.slow
     def test_searching_hostile_text_takes_linear_time(self, piece: str) -> None:
         text = (piece * 50_000)[:50_000]
         after("personal_data", indicator(description=f"a@b 12345678 {text}"))

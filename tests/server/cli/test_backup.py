@@ -428,6 +428,7 @@ def test_a_restore_that_is_killed_before_the_acts_are_repeated_is_half_done(
     assert {each["alias"] for each in new.answer("collection", "list")} >= {"green", "inbox"}
 
 
+@pytest.mark.slow
 def test_a_restore_whose_acts_cannot_be_repeated_leaves_no_trace(
     lost: tuple[Place, Path, Path], new_place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -246,6 +246,7 @@ def test_numbers_on_the_cards_of_a_phone_say_what_they_count(
 
 
 @pytest.mark.parametrize("role", list(Role))
+@pytest.mark.slow
 def test_no_link_of_the_first_pages_leads_where_the_person_may_not_go(
     hub: HubInProcess, role: Role
 ) -> None:

@@ -826,6 +826,7 @@ class TestAReviewerWhoIsGone:
         self.end(hub, way)
         assert "John" not in str(list(hub.store._base.review_acts.find({})))
 
+    @pytest.mark.slow
     def test_has_decided_what_was_carried_out_before(
         self, hub: HubInProcess, clock: ManualClock, way: str
     ) -> None:
@@ -1132,6 +1133,7 @@ class TestAnotherProcess:
         assert descriptions(hub) == [PERSON] and waiting(hub) == []
 
     @pytest.mark.parametrize("after", [1, 2, 3, 4])
+    @pytest.mark.slow
     def test_goes_on_where_a_worker_was_killed(  # noqa: PLR0913
         self,
         hub: HubInProcess,

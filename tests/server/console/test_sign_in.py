@@ -46,6 +46,7 @@ def attempt(hub: HubInProcess, login: str, password: str = PASSWORD, code: str =
     return int(post(client, "/console/sign-in", form).status_code)
 
 
+@pytest.mark.slow
 def test_a_person_signs_in_in_a_browser_and_out_again(visitor: Visitor) -> None:
     page = visitor.go("/me")
     assert "/console/sign-in?next=/console/me" in page.url
@@ -707,6 +708,7 @@ class TestKnownBrowsers:
             lambda cookie: "é" * 200,
         ],
     )
+    @pytest.mark.slow
     def test_a_cookie_that_was_changed_makes_no_browser_known(
         self, hub: HubInProcess, change: Callable[[str], str]
     ) -> None:

@@ -83,6 +83,7 @@ def slow_readers(port: int) -> list[Peer]:
         slow_readers,
     ],
 )
+@pytest.mark.slow
 def test_an_honest_poller_is_answered_during_a_flood(
     port: int, flood: Callable[[int], list[Peer]], source: str
 ) -> None:
@@ -343,6 +344,7 @@ class TestReaders:
             for each in slow:
                 each.close()
 
+    @pytest.mark.slow
     def test_a_steady_slow_reader_receives_the_whole_page(self) -> None:
         limits = ConnectionLimits(timeout=2.2, min_rate=500_000)
         with (

@@ -443,6 +443,7 @@ class TestInlineBudget:
 
 class TestLockedOut:
     @pytest.mark.parametrize("to", ["inbox", "scratch"])
+    @pytest.mark.slow
     def test_nothing_more_of_a_disabled_account_is_taken(self, hub: HubInProcess, to: str) -> None:
         posted = post_large(hub, 1_200, to=to)
         while not status(hub, posted)["success_count"]:
@@ -455,6 +456,7 @@ class TestLockedOut:
         assert 0 < answer["success_count"] < 1_200
 
     @pytest.mark.parametrize("to", ["inbox", "scratch"])
+    @pytest.mark.slow
     def test_nothing_more_is_taken_once_the_right_to_write_is_taken_away(
         self, hub: HubInProcess, to: str
     ) -> None:
