@@ -50,7 +50,7 @@ from tocsin.server.model import Collection, CollectionKind, Partner, View
 from tocsin.server.services import build_services
 from tocsin.server.store import Store
 
-EXAMPLES = examples(8)
+EXAMPLES = examples(5)
 FIXED_TIME = 1_830_000_000_000_000
 """Later than the stamps that a new hub has given out."""
 FIRST = "2026-01-01T00:00:00Z"

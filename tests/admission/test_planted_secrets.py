@@ -28,7 +28,7 @@ from tocsin.admission.normalise import MarkingContext, normalise
 from tocsin.admission.stix.validate import validate
 from tocsin.admission.warninglists.index import WarningLists
 
-EXAMPLES = examples(40)
+EXAMPLES = examples(20, 8)
 many_examples = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -18,7 +18,7 @@ from tocsin.config.loading import policy_text
 NOW = 1_790_000_000_000_000
 POLICY = parse_policy(policy_text(None))
 ALL_TYPES = sorted({**DOMAIN_OBJECTS, **OBSERVABLES})
-EXAMPLES = examples(20)
+EXAMPLES = examples(10, 4)
 many_examples = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )

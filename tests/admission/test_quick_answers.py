@@ -10,7 +10,7 @@ from tocsin.admission.detectors.ip_addresses import find_ip_networks
 from tocsin.admission.observables import addresses, urls
 from tocsin.admission.observables.urls import canonical_url
 
-many_examples = settings(max_examples=examples(2_000, 150), deadline=None, derandomize=True)
+many_examples = settings(max_examples=examples(600, 150), deadline=None, derandomize=True)
 
 
 def joined(*choices: str, most: int = 1) -> st.SearchStrategy[str]:

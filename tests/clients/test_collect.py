@@ -705,7 +705,7 @@ class TestService:
     def test_killed_again_and_again_it_submits_everything_and_nothing_twice(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:
-        web.files[FEED] = table("killed", 4_000)
+        web.files[FEED] = table("killed", 2_000)
         write_sources({"name": "iocs", "url": web.url + FEED, "every": "1s"})
         for number in range(5):
             read, service = len(web.requests), Service(hub)
@@ -718,11 +718,11 @@ class TestService:
         assert collect("--once")[0] == 0
         found = [each for each in hub.walk() if "'killed-" in each.get("pattern", "")]
         deadline = time.monotonic() + 60
-        while len({each["id"] for each in found}) < 4_000 and time.monotonic() < deadline:
+        while len({each["id"] for each in found}) < 2_000 and time.monotonic() < deadline:
             time.sleep(1)
             found = [each for each in hub.walk() if "'killed-" in each.get("pattern", "")]
-        assert len({each["pattern"] for each in found}) == 4_000
-        assert len(found) == 4_000
+        assert len({each["pattern"] for each in found}) == 2_000
+        assert len(found) == 2_000
 
 
 def children_of(process: int) -> list[Path]:

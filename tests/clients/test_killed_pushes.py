@@ -18,8 +18,8 @@ from support.hub import HubInProcess
 pytestmark = pytest.mark.slow
 
 Run = Callable[..., Any]
-VALUES = 1_500
-KILLS = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "12"))
+VALUES = 1_000
+KILLS = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "8"))
 
 
 def published(hub: HubInProcess) -> Counter[str]:

@@ -105,15 +105,15 @@ def test_a_hub_backed_up_under_load_goes_on_after_a_wipe(tmp_path: Path) -> None
     hub.start()
     hub.join()
     inbox, scratch = Writers(hub, count=3), Writers(hub, count=1, size=7, to="scratch")
-    inbox.wait_for(20)
-    scratch.wait_for(10)
+    inbox.wait_for(8)
+    scratch.wait_for(5)
     earlier = list(inbox.statuses)
     settled = {each: hub.wait_until_settled(each) for each in earlier}
     waiting = indicators(1_000)
     queued = hub.post(waiting).json()
     assert queued["x_tocsin_settled"] is False
     made = finish(run("backup", file, "--data", hub.data, "--json"))
-    inbox.wait_for(10)
+    inbox.wait_for(5)
     inbox.stop()
     scratch.stop()
     hub.wait_until_settled(queued["id"])

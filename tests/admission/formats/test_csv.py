@@ -430,8 +430,8 @@ class TestHostile:
         ]
 
     @pytest.mark.parametrize("unit", ['"', ",", '"\n', '"a"\n"', "\n,", "\r;", "a", "["])
-    def test_a_megabyte_of_one_character_gives_nothing(self, unit: str) -> None:
-        assert subjects(unit * (1_000_000 // len(unit))) == []
+    def test_much_of_one_character_gives_nothing(self, unit: str) -> None:
+        assert subjects(unit * (300_000 // len(unit))) == []
 
     def test_an_overlong_cell_is_refused(self) -> None:
         (candidate,) = read("value,note\n" + "x" * 200_000 + ".com,y\n")

@@ -103,7 +103,7 @@ def test_a_list_that_changes_while_it_is_read_is_an_error() -> None:
         list(found)
 
 
-@pytest.mark.parametrize("seed", range(examples(150, 40)))
+@pytest.mark.parametrize("seed", range(examples(80, 40)))
 def test_any_list_is_read_alike_in_both_ways(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(seed)
     monkeypatch.setattr(json_list, "_LONGEST_KEPT", chance.choice([5, 50, 500]))
@@ -149,7 +149,7 @@ def spoil(content: bytes, chance: random.Random) -> bytes:
     )
 
 
-@pytest.mark.parametrize("seed", range(examples(200, 60)))
+@pytest.mark.parametrize("seed", range(examples(100, 60)))
 def test_levels_are_found_wherever_a_text_is_cut(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -278,11 +278,11 @@ class TestHostile:
             " \t|\n",
             "*" * 79 + "\n",
             "alert tcp a b -> c d (content:" + " " * 60_000 + "\n",
-            "http://" + "a" * 500_000,
+            "http://" + "a" * 150_000,
         ],
     )
-    def test_a_megabyte_of_repeated_boilerplate_is_read(self, unit: str) -> None:
-        assert len(values(unit * (1_000_000 // len(unit)))) <= 1
+    def test_much_repeated_boilerplate_is_read(self, unit: str) -> None:
+        assert len(values(unit * (300_000 // len(unit)))) <= 1
 
 
 @pytest.mark.slow

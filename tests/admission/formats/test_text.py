@@ -599,8 +599,8 @@ class TestHostile:
         + ["http://" + ")" * 4000 + " ", "++http://", "x" + " " * 60_000 + "y\n"],
     )
     @pytest.mark.slow
-    def test_a_megabyte_of_repeated_text_is_read(self, unit: Any) -> None:
-        assert len(read(unit * (1_000_000 // len(unit)))) <= 1
+    def test_much_repeated_text_is_read(self, unit: Any) -> None:
+        assert len(read(unit * (300_000 // len(unit)))) <= 1
 
     def test_a_value_after_a_very_long_word_is_found(self) -> None:
         assert values("x" * 5_000_000 + " evil[.]com\n") == ["evil.com"]

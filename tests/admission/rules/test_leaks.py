@@ -133,7 +133,7 @@ def plain(candidate: Any) -> Any:
 
 
 class TestNothingOfIt:
-    @settings(max_examples=examples(400, 30), deadline=None)
+    @settings(max_examples=examples(150, 30), deadline=None)
     @given(objects())
     def test_no_secret_is_in_the_object_or_in_a_finding(self, made: Any) -> None:
         subject, secret = made

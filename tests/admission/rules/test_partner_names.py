@@ -42,7 +42,7 @@ DOMAINS = (
 STAFF = ("jane.doe", "jdoe99", "j_doe+mail", "doe-jane")
 MACHINES = ("vpn7", "srv-k12.fra3", "_dmarc9", "owa88.eu2")
 many_examples = settings(
-    max_examples=examples(400, 30), deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(150, 30), deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

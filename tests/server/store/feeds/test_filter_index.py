@@ -273,7 +273,7 @@ NUMBER = st.integers(-(2**53) + 1, 2**53 - 1) | st.integers(-5, 70_000) | st.int
 
 
 class TestBounds:
-    @settings(max_examples=examples(400), deadline=None)
+    @settings(max_examples=examples(150), deadline=None)
     @given(NUMBER, NUMBER, st.sampled_from(["confidence", "number", "src_port", "dst_port"]))
     def test_the_index_alone_tells_which_numbers_are_within(
         self, number: Any, bound: Any, name: Any
@@ -281,7 +281,7 @@ class TestBounds:
         for field, within in ((f"{name}-gte", number >= bound), (f"{name}-lte", number <= bound)):
             assert indexed({name: number}, parse_filter(field, [str(bound)])) is within
 
-    @settings(max_examples=examples(200), deadline=None)
+    @settings(max_examples=examples(80), deadline=None)
     @given(st.datetimes(), st.datetimes())
     def test_the_index_alone_tells_which_instants_are_within(
         self, instant: Any, bound: Any
