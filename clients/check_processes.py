@@ -27,7 +27,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import active_children, connection, get_context, parent_process
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -127,8 +127,10 @@ class CheckProcesses:
         """The processes."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """End them."""
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """End them; at once if nobody waits for their results any more."""
+        if error is not None and self._executor:
+            _kill_processes(self._executor)
         self._end()
 
     @property
@@ -169,18 +171,21 @@ class CheckProcesses:
     ) -> Iterator[ResultBlock]:
         self._end()  # so that there are never more processes than processors
         running: deque[Future[ResultBlock]] = deque()
-        with self._start(large) as executor:
-            try:
-                for part in parts:
-                    running.append(_submit(executor, examine, part))
-                    if len(running) > _MOST_FOR_LARGE * _PARTS_AHEAD:
-                        yield running.popleft().result()
-                while running:
+        executor = self._start(large)
+        try:
+            for part in parts:
+                running.append(_submit(executor, examine, part))
+                if len(running) > _MOST_FOR_LARGE * _PARTS_AHEAD:
                     yield running.popleft().result()
-            except BrokenProcessPool as error:
-                raise Unavailable("a process of this program was ended; try again") from error
-            finally:
-                executor.shutdown(wait=False, cancel_futures=True)
+            while running:
+                yield running.popleft().result()
+        except BrokenProcessPool as error:
+            raise Unavailable("a process of this program was ended; try again") from error
+        except BaseException:
+            _kill_processes(executor)
+            raise
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, large: LargeFile | Surveyed | None) -> ProcessPoolExecutor:
         count = min(self._count, _MOST_FOR_LARGE) if large else self._count
@@ -190,6 +195,17 @@ class CheckProcesses:
         if self._executor:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+
+
+def _kill_processes(executor: ProcessPoolExecutor) -> None:
+    """Kill the processes of this program, which have nothing of their own to keep.
+
+    One that starts does not hear of any other end until it has read its lists, and the executor
+    waits for it: on a busy machine longer than this program may take to end.
+    """
+    for process in active_children():
+        process.kill()
+    executor.shutdown(cancel_futures=True)  # its thread would close what the exit still uses
 
 
 def _submit(

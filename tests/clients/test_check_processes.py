@@ -22,7 +22,12 @@ from support.warning_lists import warning_lists
 from tocsin.admission import parse_policy
 from tocsin.admission.model import Candidate
 from tocsin.clients.check import Checker, describe_submitter
-from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings, is_plain
+from tocsin.clients.check_processes import (
+    CheckProcesses,
+    ExaminerSettings,
+    PlainWork,
+    is_plain,
+)
 from tocsin.clients.cli.command import FREEZE_AFTER, freeze_between
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.results import ObjectResult, encode_results
@@ -62,6 +67,16 @@ def test_a_process_is_started_with_interrupts_blocked(checker: Checker) -> None:
         started = [each.pid or 0 for each in active_children() if each not in before]
         assert started and all(map(is_blocked, started))
     assert not is_blocked(os.getpid())
+
+
+def test_processes_end_with_the_program_though_they_have_not_begun_yet() -> None:
+    before, started = active_children(), []
+    settings = ExaminerSettings(policy_text(), None, describe_submitter(SETTINGS))
+    with pytest.raises(SystemExit), CheckProcesses(settings, count=2, part=5) as processes:
+        processes.submit(b"\x90", PlainWork(NOW, keep_before=False))  # no candidate at all
+        started = [each for each in active_children() if each not in before]
+        raise SystemExit
+    assert [each.exitcode for each in started] == [-signal.SIGKILL]
 
 
 def preview_both_ways(
