@@ -118,6 +118,11 @@ _ADVICE = {
     413: "the envelope is too long for it",
     429: "it limits the rate of requests; try again later",
 }
+_NO_KEY = "; no key was sent: give --key or TOCSIN_KEY=account:secret, or use --cert"
+_NO_ACCOUNT = (
+    "; it does not take the client certificate: ask its operator to register it, or give "
+    "--key or TOCSIN_KEY=account:secret"
+)
 _MAX_TITLE = 300
 """Characters of a server's message that are shown."""
 _MAX_LIST = 2000
@@ -248,6 +253,10 @@ class _Adapter(HTTPAdapter):
         self._bounds = settings.bounds
         self._tls = tls
         super().__init__(max_retries=retry)
+
+    def shows_certificate(self, url: str) -> bool:
+        """True if the server at `url` is shown a certificate, should it ask for one."""
+        return url.startswith("https:") and self._tls.cert_for(url) is not None
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """See requests."""
@@ -476,7 +485,7 @@ def _explain_status(host: str, response: requests.Response) -> ShareError:
 
 def _advice(status: int, response: requests.Response) -> str:
     if status == 401 and "Authorization" not in response.request.headers:
-        return "; no key was sent: give --key or TOCSIN_KEY=account:secret, or use --cert"
+        return _NO_ACCOUNT if _was_shown_certificate(response) else _NO_KEY
     if status == 406 and "version=2.0" in response.request.headers.get("Accept", ""):
         return "; it does not speak TAXII 2.0; check the URL, or poll it without --taxii 2.0"
     if advice := _ADVICE.get(status):
@@ -484,6 +493,11 @@ def _advice(status: int, response: requests.Response) -> str:
     if status == HTTPStatus.BAD_REQUEST and len(_read_error(response)) > 1:
         return ""  # its description says what is wrong with the request
     return "; try again later" if status >= 500 else "; check the URL, or try again later"
+
+
+def _was_shown_certificate(response: requests.Response) -> bool:
+    adapter = getattr(response, "connection", None)
+    return isinstance(adapter, _Adapter) and adapter.shows_certificate(response.url)
 
 
 def _read_message(response: requests.Response) -> str:

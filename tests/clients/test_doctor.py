@@ -237,6 +237,17 @@ def test_the_authorities_are_those_that_the_other_commands_trust(
     assert "there are no CA certificates in /nowhere" in text
 
 
+def test_a_certificate_that_belongs_to_no_account_is_to_be_registered(
+    tocsin: Run, served: tuple[HubProcess, Path], tmp_path: Path
+) -> None:
+    hub, ca = served
+    own = make_authority().issue("acme").write_pem(tmp_path)
+    words = ("--url", hub.url, "--ca", str(ca), "--cert", str(own))
+    code, found, text = states(tocsin, *words)
+    assert (code, found["TLS"], found["credential"]) == (1, "ok", "failed")
+    assert "ask its operator to register it" in text and "no key was sent" not in text
+
+
 def test_without_rights_the_agreement_may_have_ended(
     tocsin: Run, served: tuple[HubProcess, Path]
 ) -> None:
