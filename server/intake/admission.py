@@ -225,8 +225,7 @@ class InboxAdmission:
     def _settle(self, txn: Transaction, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
         services = self._services
         services.evaluator.check(txn, batch)
-        if isinstance(_find_sender(txn, self.submission), Finding):  # it was not when this began
-            raise StalePreconditions
+        services.evaluator.check_sender(txn, batch)
         if self._until is not None and services.clock() >= self._until:
             raise StalePreconditions
         settlement = services.publisher.settle(txn, batch)

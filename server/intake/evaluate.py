@@ -33,7 +33,7 @@ from tocsin.admission.rules.anonymise_source import apply_consent_labels
 from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.warninglists.index import WithExclusions
 from tocsin.server.agreements import PartnerAgreements
-from tocsin.server.auth import find_sender
+from tocsin.server.auth import find_sender, may_still_write
 from tocsin.server.examination.ahead import ExaminationAhead
 from tocsin.server.examination.examiner import (
     Examination,
@@ -215,6 +215,8 @@ class Evaluator:
         self._clock = clock
         self._last_known: _Known | None = None
         self._ahead: _Ahead | None = None
+        self._may_send: tuple[int, set[tuple[str, str]]] = (-1, set())
+        """The partners' revision; the accounts that may send then, each with a collection."""
 
     def evaluate(
         self, sent: Sent, candidates: Sequence[Candidate], waiver: Waiver = _NO_WAIVER
@@ -388,6 +390,25 @@ class Evaluator:
         if batch.preconditions != Preconditions(*txn.find_revisions()):
             self._last_known = None
             raise StalePreconditions
+
+    def check_sender(self, txn: Transaction, batch: Batch) -> None:
+        """Raises StalePreconditions if the sender may not send any more, once `check` passed.
+
+        An account that may is not read again: each change of it raises the partners' revision.
+        """
+        sender = batch.account, batch.collection
+        revision, may_send = self._may_send
+        if revision != batch.preconditions.partners:
+            revision, may_send = batch.preconditions.partners, set()
+        if sender in may_send:
+            return
+        account = txn.accounts.find_account(batch.account)
+        found = account or find_sender(txn, batch.account)
+        if found is None or found.disabled or not may_still_write(found, batch.collection):
+            raise StalePreconditions
+        if account is not None:  # the rights of people have no revision
+            may_send.add(sender)
+        self._may_send = revision, may_send
 
     def _find_sender(
         self, sent: Sent, candidates: Sequence[Candidate], known: _Known

@@ -15,6 +15,7 @@ from tocsin.admission.model import Consent, Tlp
 from tocsin.server.model import Account, Credential, Marking, Partner
 from tocsin.server.store.configuration import increment_configuration_revision
 from tocsin.server.store.connection import Base, Document, Session, time_limit
+from tocsin.server.store.known_state import note_change
 
 PARTNERS_REVISION = "partners"
 """Key of the document with the number of changes of partners."""
@@ -25,6 +26,8 @@ def raise_partners_revision(base: Base, session: Session = None) -> None:
     """Say that partners, their accounts or agreements have changed: evaluations begin anew."""
     change = {"$inc": {"revision": 1}}
     base.hub_state.update_one({"_id": PARTNERS_REVISION}, change, upsert=True, session=session)
+    if session is None:
+        note_change(base)
 
 
 class Accounts:

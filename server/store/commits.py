@@ -271,8 +271,11 @@ def _until(deadline: float) -> AbstractContextManager[object]:
     return pymongo.timeout(max(seconds, _LEAST_SECONDS))
 
 
-MOST_TOGETHER = 64
-"""Writes to one collection that are sent together with those to others."""
+MOST_TOGETHER = 8
+"""Writes to one collection that are sent together with those to others.
+
+More of them are a command of their own: each operation of `bulkWrite` costs the embedded engine
+0.25 ms and more, each document of an insertion 0.1 ms, and a command 0.35 ms."""
 MOST_OCTETS = 500_000
 """Octets of such writes to one collection; one command takes 16 MiB."""
 _BULK_WRITE_VERSION = 25

@@ -51,6 +51,7 @@ from tocsin.server.store.feeds.packing import Packer
 from tocsin.server.store.feeds.value_index import ValueIndexer
 from tocsin.server.store.feeds.views import CollectionReader
 from tocsin.server.store.journal import Journal
+from tocsin.server.store.known_state import KnownState
 from tocsin.server.store.notices import SentNotices
 from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.partner_data import PartnerDocuments
@@ -112,7 +113,7 @@ class Store:
         self.clock = clock
         self._lock = process.commit_lock
         self._commits = Commits(client, self._base, self.process)
-        self._bulk_write = BulkWriteSupport()
+        self._bulk_write, self._state = BulkWriteSupport(), KnownState()
         self.availability = Availability(self._base)
         self._commit_count = process.commits
         self.feeds = CollectionReader(self._base, clock, process.commits)
@@ -362,10 +363,12 @@ class Store:
             )
 
     def _once(self, work: Callable[[Transaction], T], deadline: float) -> T:
-        def write(session: ClientSession, number: CommitNumber) -> T:
-            txn = Transaction(self._base, session, self.clock, self._bulk_write)
+        def write(session: ClientSession, number: CommitNumber) -> tuple[T, Transaction]:
+            txn = Transaction(self._base, session, self.clock, self._bulk_write, self._state)
             result = work(txn)
             txn.finish(number)
-            return result
+            return result, txn
 
-        return self._commits.run(write, deadline)
+        result, txn = self._commits.run(write, deadline)
+        txn.note_kept()
+        return result

@@ -19,6 +19,7 @@ from tocsin.admission.observables.refang import refang
 from tocsin.admission.observables.values import canonical_value
 from tocsin.server.model import Exclusion
 from tocsin.server.store.connection import Base, Document, Session
+from tocsin.server.store.known_state import note_change
 
 EXCLUSIONS_REVISION = "unwanted"  # as in the first databases
 _HOSTS = frozenset(("domain-name", "ipv4-addr", "ipv6-addr"))
@@ -77,6 +78,8 @@ class Exclusions:
     def _increment_revision(self) -> None:
         key, change = {"_id": EXCLUSIONS_REVISION}, {"$inc": {"revision": 1}}
         self._base.hub_state.update_one(key, change, upsert=True, session=self._session)
+        if self._session is None:
+            note_change(self._base)
 
 
 def _key(kind: str, text: str) -> str:

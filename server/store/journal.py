@@ -297,12 +297,17 @@ class JournalWriter:
         """All entries of a transaction have its time, `now`."""
         self._base, self._session, self._now = base, session, now
         self._pending: list[tuple[str, str, Mapping[str, object]]] = []
-        self.head: Document | None = None
-        """The journal's head, if it was read in this transaction already."""
+        self.last: tuple[int, str] | None = None
+        """Sequence and hash of the last entry, if they are known in this transaction already."""
 
     def add(self, action: str, actor: str, details: Mapping[str, object]) -> None:
         """Collect one entry."""
         self._pending.append((action, actor, details))
+
+    def read(self, head: Document | None) -> None:
+        """Find the last entry, given the journal's head as it was read in this transaction."""
+        if self.last is None:
+            self.last = last_number_and_hash(self._base, self._session, head)
 
     def write(self, writes: Writes) -> None:
         """Append the entries to the chain; see `Transaction.finish`.
@@ -311,7 +316,7 @@ class JournalWriter:
         """
         if not self._pending:
             return
-        sequence, previous = last_number_and_hash(self._base, self._session, self.head)
+        sequence, previous = self.last or last_number_and_hash(self._base, self._session)
         chained: list[JournalEntry] = []
         for action, actor, details in self._pending:
             sequence += 1
@@ -320,6 +325,7 @@ class JournalWriter:
             previous = chained[-1].hash
         writes.insert("journal", map(_entry_to_document, chained))
         last = chained[-1]
+        self.last = last.sequence, last.hash
         head = {"sequence": last.sequence, "hash": last.hash, "hash_of": last.sequence}
         writes.update("hub_state", {"_id": HEAD}, {"$set": head})
 

@@ -30,6 +30,7 @@ from tocsin.server.store.feeds.clock import HubClock
 from tocsin.server.store.feeds.writer import Publication, Writer, find_heads
 from tocsin.server.store.journal import FORGET, HEAD, JournalWriter
 from tocsin.server.store.journal import forget as forget_journal
+from tocsin.server.store.known_state import KnownState
 from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.people import People
 from tocsin.server.store.public_objects import (
@@ -43,6 +44,10 @@ from tocsin.server.store.purged_content import Purges
 from tocsin.server.store.review_acts import ReviewActs
 from tocsin.server.store.reviews import ReviewWriter
 from tocsin.server.store.submissions import Progress, SubmissionWriter, settle
+
+_REVISIONS = (PARTNERS_REVISION, EXCLUSIONS_REVISION)
+_MAY_CHANGE_REVISIONS = frozenset(("accounts", "agreements", "exclusions"))
+"""Properties of a transaction by which it may change a revision."""
 
 
 class Snapshot:
@@ -85,6 +90,7 @@ class Transaction(Snapshot):
         session: ClientSession,
         clock: Callable[[], int],
         support: BulkWriteSupport,
+        state: KnownState,
     ) -> None:
         """Read and write in `session`, where nothing was read yet; the hub's clock is taken."""
         super().__init__(base, session)
@@ -96,6 +102,8 @@ class Transaction(Snapshot):
         """The reviews that wait or waited for a person."""
         self._journal = JournalWriter(base, session, self.now)
         self._clock = HubClock(base, session, self.now)
+        self._state, self._known = state, state.begin(self._clock.takes)
+        self._journal.last = self._known.last_entry
 
     @cached_property
     def accounts(self) -> Accounts:
@@ -161,7 +169,8 @@ class Transaction(Snapshot):
         The number of commands does not depend on the number of feeds.
         """
         session = self._read_session("heads", "entry_batches", "id_index")
-        return Publication(self._base, session, self._writes, self._clock, feeds)
+        heads = find_heads(self._base, session, list(feeds), self._known.heads)
+        return Publication(self._base, session, self._writes, self._clock, heads)
 
     def find_first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
         """The versions that a feed assigned to objects without one, by id and spec_version."""
@@ -217,13 +226,16 @@ class Transaction(Snapshot):
 
     def find_revisions(self) -> tuple[int, int]:
         """The revisions of the partners and of the exclusion list."""
-        wanted = {"_id": {"$in": [PARTNERS_REVISION, EXCLUSIONS_REVISION, HEAD]}}
+        if self._known.revisions is not None and self._leaves_revisions:
+            return self._known.revisions
+        wanted = {"_id": {"$in": [*_REVISIONS, HEAD]}}
         state = self._base.hub_state.find(wanted, session=self._read_session("hub_state"))
         found = {each["_id"]: each for each in state}
-        self._journal.head = found.get(HEAD)  # the caller writes the journal too
+        self._journal.read(found.get(HEAD))  # the caller writes the journal too
         first = {"revision": 0}
-        partners = found.get(PARTNERS_REVISION, first)["revision"]
-        return int(partners), int(found.get(EXCLUSIONS_REVISION, first)["revision"])
+        partners, excluded = (found.get(k, first)["revision"] for k in _REVISIONS)
+        self._known.revisions = int(partners), int(excluded)
+        return self._known.revisions
 
     def add_public_ids(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
         """Record the public ids assigned to a partner's own ids, by own id."""
@@ -297,6 +309,18 @@ class Transaction(Snapshot):
         self._writes.update("clock", number.key, number.change)
         self._writes.flush()
 
+    def note_kept(self) -> None:
+        """Note that the transaction is kept, as its commit has said.  `Store.commit` calls it."""
+        self._known.last_entry = self._journal.last
+        if not self._leaves_revisions:
+            self._known.revisions = None
+        self._state.keep(self._clock.takes + 1, self._known)
+
+    @property
+    def _leaves_revisions(self) -> bool:
+        """True if nothing was used that may have changed a revision."""
+        return _MAY_CHANGE_REVISIONS.isdisjoint(self.__dict__)
+
     def _read_session(self, *collections: str) -> ClientSession:
         """The session for a read of some collections of the database, or of any.
 
@@ -308,5 +332,5 @@ class Transaction(Snapshot):
 
     def _writer(self, feed: str) -> Writer:
         session = self._read_session()
-        (head,) = find_heads(self._base, session, [feed])
+        (head,) = find_heads(self._base, session, [feed], self._known.heads)
         return Writer(self._base, session, self._writes, head, self._clock)

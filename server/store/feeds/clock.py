@@ -90,6 +90,8 @@ class HubClock:
         if document is None:
             raise LookupError("the database has no clock: it was not prepared")
         self._initial = self._stamp = int(document["stamp"])
+        self.takes = int(document.get("takes", 0))
+        """How often the clock was taken before, by transactions that were kept."""
 
     def open(self, numbers: Mapping[str, int], after: int = 0) -> Windows:
         """The next windows of these feeds, later than all earlier stamps and than `after`."""

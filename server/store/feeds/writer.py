@@ -44,6 +44,8 @@ from tocsin.server.store.feeds.versions import (
 )
 
 _NO_BATCH = 0
+_HEAD_FIELDS = ("position", "stamp", "number")
+"""The fields of a head that a writer needs; nothing changes them without the hub's clock."""
 _DIGEST_LENGTH = 16
 _BATCHES_PER_PURGE = 10
 """Batches, of up to 8 MB each, that one transaction of a purge rewrites."""
@@ -55,9 +57,9 @@ class Writer:
     def __init__(
         self, base: Base, session: ClientSession, writes: Writes, head: Document, clock: HubClock
     ) -> None:
-        """`head` is the feed's, as it was read in the session."""
+        """`head` is the feed's, as it is in the session; it is changed with it."""
         self._base, self._session, self._feed = base, session, str(head["_id"])
-        self._writes = writes
+        self._writes, self._head = writes, head
         self._position: int = head["position"]
         self._stamp: int = head["stamp"]
         self._number: int = head.get("number", 0)  # an inbox has none
@@ -215,6 +217,7 @@ class Writer:
         `ended`: one of the new entries is the end of a marking definition.
         """
         place = {"position": self._position, "stamp": self._stamp}
+        self._head |= place
         change = {
             "$set": place | ({"ended": self._stamp} if ended else {}),
             "$inc": {"writes": 1, "removals": int(removed)},
@@ -251,11 +254,10 @@ class Publication:
         session: ClientSession,
         writes: Writes,
         clock: HubClock,
-        feeds: Collection[str],
+        heads: Sequence[Document],
     ) -> None:
-        """See `Transaction.begin_publication`."""
+        """See `Transaction.begin_publication`; `heads` are those of the feeds."""
         self._base, self._session, self._writes, self._clock = base, session, writes, clock
-        heads = find_heads(base, session, list(feeds))
         self._heads = {str(head["_id"]): head for head in heads}
         numbers = {feed: int(head["number"]) for feed, head in self._heads.items()}
         self._windows = clock.open(numbers, max(int(head["stamp"]) for head in heads))
@@ -278,12 +280,20 @@ class Publication:
         write_staged(self._writes, staged)
 
 
-def find_heads(base: Base, session: ClientSession, feeds: Sequence[str]) -> list[Document]:
-    """The heads of feeds; raises NotFound if there is no such feed."""
-    heads = list(base.heads.find({"_id": {"$in": feeds}}, session=session))
-    if len(heads) < len(feeds):
-        raise NotFound("there is no such collection")
-    return heads
+def find_heads(
+    base: Base, session: ClientSession, feeds: Sequence[str], known: dict[str, Document]
+) -> list[Document]:
+    """The heads of feeds, those that are not among the `known` ones read and added to them.
+
+    Raises NotFound if there is no such feed.
+    """
+    if missing := [feed for feed in feeds if feed not in known]:
+        fields = dict.fromkeys(_HEAD_FIELDS, 1)
+        found = list(base.heads.find({"_id": {"$in": missing}}, fields, session=session))
+        if len(found) < len(missing):
+            raise NotFound("there is no such collection")
+        known |= {str(head["_id"]): head for head in found}
+    return [known[feed] for feed in feeds]
 
 
 def write_staged(writes: Writes, staged: Sequence[Staged]) -> None:

@@ -88,3 +88,23 @@ def test_consent_withdrawn_during_evaluation_removes_the_name(
     run_interrupted(hub, engine_uri, push, 1, partial(withdraw, other), within=True)
     [public] = [each for each in hub.feed("green", "north") if each["type"] == "indicator"]
     assert public["created_by_ref"] == hub.identity and "Open" not in str(public)
+
+
+def test_an_account_disabled_before_evaluation_publishes_nothing(
+    hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.push(indicator("one.top"))  # the hub knows from it that the account may send
+    submissions = hub.store.submissions
+    receive = submissions.receive
+
+    def receive_and_disable(*args: Any, **options: Any) -> None:
+        receive(*args, **options)
+        monkeypatch.setattr(submissions, "receive", receive)
+        account = hub.store.accounts.find_account("acme")
+        hub.store.accounts.update_account(replace(account, disabled=True))
+        hub.push(indicator("two.top"), who="north")  # reads the partners as they are now
+
+    monkeypatch.setattr(submissions, "receive", receive_and_disable)
+    hub.push(indicator("three.top"))
+    patterns = [each["pattern"] for each in hub.feed("green", "north")]
+    assert [each[-9:-2] for each in patterns] == ["one.top", "two.top"]
