@@ -177,7 +177,7 @@ def restore(base: Base, prepared: PreparedDatabase) -> bool:
     """Restore the initial documents; False if a test created or dropped a collection."""
     if set(base.list_collection_names()) != set(prepared.documents):
         return False
-    present = _read_all(base, list(prepared.documents))
+    present = _read_present(base, prepared.documents)
     if present is None:
         _write(base, prepared.documents, empty=True)
     else:
@@ -185,9 +185,18 @@ def restore(base: Base, prepared: PreparedDatabase) -> bool:
     return True
 
 
-def _read_all(base: Base, names: Sequence[str]) -> dict[str, list[dict[str, Any]]] | None:
-    """The documents of some collections, in one query; None if they are many."""
-    first, *others = [_name_and_document(name) for name in names]
+def _read_present(
+    base: Base, wanted: Mapping[str, Sequence[dict[str, Any]]]
+) -> dict[str, list[dict[str, Any]]] | None:
+    """The documents of some collections, in one query; None if they are many.
+
+    Of a collection that shall be empty no more than one.
+    """
+    first, *others = [
+        [*([] if documents else [{"$limit": 1}]), *_name_and_document(name)]
+        for name, documents in wanted.items()
+    ]
+    names = list(wanted)
     unions = [
         {"$unionWith": {"coll": name, "pipeline": stages}}
         for name, stages in zip(names[1:], others, strict=True)
@@ -214,15 +223,19 @@ def _write_differences(
     ops: list[dict[str, Any]] = []
     for number, (name, wanted) in enumerate(documents.items()):
         before, after = ({repr(d["_id"]): d for d in each} for each in (present[name], wanted))
-        for key, one in before.items():
-            if key not in after:
-                ops.append({"delete": number, "filter": {"_id": one["_id"]}})
-            elif one != after[key]:
-                put = {"update": number, "filter": {"_id": one["_id"]}, "updateMods": after[key]}
+        if before.keys() - after.keys():  # one command is three times as fast as one for each
+            ops.append({"delete": number, "filter": _others(wanted), "multi": True})
+        for key, one in after.items():
+            if key in before and before[key] != one:
+                put = {"update": number, "filter": {"_id": one["_id"]}, "updateMods": one}
                 ops.append(put)
         missing = (one for key, one in after.items() if key not in before)
         ops.extend({"insert": number, "document": one} for one in missing)
     _run(base, documents, ops)
+
+
+def _others(wanted: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"_id": {"$nin": [one["_id"] for one in wanted]}} if wanted else {}
 
 
 def fill(base: Base, prepared: PreparedDatabase) -> None:
