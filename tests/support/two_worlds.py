@@ -35,6 +35,7 @@ from tocsin.admission.output_formats import output_formats
 from tocsin.admission.timestamps import HOUR, micros, timestamp
 from tocsin.config.settings import HubSettings
 from tocsin.server.model import Collection, CollectionKind, Partner
+from tocsin.server.processes.shared_folder import CommitCount, LocalNumbers, Process
 from tocsin.server.store import Store, Transaction
 
 T = TypeVar("T")
@@ -83,14 +84,16 @@ class World:
 
     hub: HubInProcess
     clock: ManualClock
+    commits: CommitCount
+    """As of a hub with several processes: what was read holds until somebody has written."""
     statuses: list[str] = field(default_factory=list)
     """Ids of the observer's submissions."""
     answers: list[str] = field(default_factory=list)
     concealed: set[tuple[str, str]] = field(default_factory=set)
     """Hidden objects: the ids of their submissions, and their own."""
 
-    def live(self, history: Sequence[Act], *, everything: bool) -> list[str]:
-        """Let the acts take place; return all answers to the observer."""
+    def live(self, history: Sequence[Act], *, everything: bool) -> Iterator[list[str]]:
+        """Let the acts take place; yield after each of them all answers to the observer so far."""
         now = START
         for number, act in enumerate(history):
             with fixed_randomness(number):
@@ -99,13 +102,15 @@ class World:
                 if what := act.choose(everything=everything):
                     what(self)
                     self._work()
+                self.commits.note()  # operators write without a commit
                 if not act.hidden:
                     self.clock.now = now + STEP // 4  # files say when they were asked for
                     self.look()
+            yield self.answers
         with fixed_randomness(len(history)):
             self._sweep(now + STEP)
             self._look_everywhere()
-        return self.answers
+        yield self.answers
 
     def _sweep(self, now: int) -> None:
         """Sweep, and go on at a time that does not depend on how much was swept."""
@@ -264,11 +269,19 @@ class Pair:
 
     def differences(self, history: Sequence[Act]) -> list[str]:
         """The answers that differ, the one and the other; empty: the worlds look the same."""
+        *_, (here, there) = self._live(history)
+        return [f"with:\n{a}\n\nwithout:\n{b}" for a, b in zip_longest(here, there) if a != b]
+
+    def differ(self, history: Sequence[Act]) -> bool:
+        """True if any answers differ; the acts after the first such answers do not take place."""
+        return any(here != there for here, there in self._live(history))
+
+    def _live(self, history: Sequence[Act]) -> Iterator[tuple[list[str], list[str]]]:
+        """All answers so far in both worlds, after each act in both."""
         whole, part = self.worlds()
         here = whole.live(history, everything=True)
         there = part.live(history, everything=False)
-        found = [f"with:\n{a}\n\nwithout:\n{b}" for a, b in zip_longest(here, there) if a != b]
-        return found
+        return zip(here, there, strict=True)
 
     def _begin(self, store: Store) -> tuple[Store, PreparedDatabase]:
         clock = ManualClock(START)
@@ -282,11 +295,13 @@ class Pair:
     def _renew(self, store: Store, prepared: PreparedDatabase) -> World:
         restore(store._base, prepared)
         clock = ManualClock(START)
-        fresh = TickingStore(store._client, prepared.name, clock)
+        process = Process(commits=CommitCount(LocalNumbers()))
+        fresh = TickingStore(store._client, prepared.name, clock, process=process)
         folder = self._folder / prepared.name
         shutil.rmtree(folder, ignore_errors=True)
         settings = HubSettings(requests_per_minute=0, data=folder, min_free_octets=0)
-        return World(HubInProcess(fresh, clock, settings=settings, founded=True), clock)
+        hub = HubInProcess(fresh, clock, settings=settings, founded=True)
+        return World(hub, clock, process.commits)
 
 
 @contextmanager

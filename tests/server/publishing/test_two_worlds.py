@@ -732,4 +732,4 @@ def test_a_hub_that_breaks_one_rule_shows_what_is_hidden(
 ) -> None:
     place, attribute, mutate, attack = MUTATIONS[name]
     monkeypatch.setattr(place, attribute, mutate(getattr(place, attribute)))
-    assert pair.differences(ATTACKS[attack])
+    assert pair.differ(ATTACKS[attack])
