@@ -124,8 +124,8 @@ class Notices:
 
     def _find(self) -> Iterator[Notice]:
         now = self._clock()
-        oldest = self._store.reviews.list_waiting(most=1)
-        if oldest and now - oldest[0].created > _LATE:
+        oldest = self._store.reviews.find_oldest_question()
+        if oldest is not None and now - oldest > _LATE:
             text = "Objects wait for a review, the oldest for more than an hour."
             roles = frozenset({Role.REVIEWER, Role.OPERATOR})
             yield Notice("reviews", "reviews_wait", text, "/review", roles=roles)

@@ -44,6 +44,8 @@ WAITING = "waiting"
 _ORDER = {"asked": 1, "submission": 1, "index": 1}
 """The fields by which reviews are put in order."""
 ANSWERS = ("released", "rejected")
+BY_ITSELF = ("references",)
+"""The rules of a review on which nobody need decide: it ends when what it references comes."""
 REVISION = "reviews"
 """The document in `hub_state` with the number of the last change of reviews, claims left out."""
 CLAIM_FIELDS = ("claimed_by", "claimed_login", "claimed_until")
@@ -94,6 +96,21 @@ class Reviews:
         fields = {"_id": 0, "state": 1}
         found = self._reviews.find({"state": WAITING}, fields, session=self._session)
         return sum(1 for _ in found.limit(most))
+
+    @time_limit()
+    def find_oldest_question(self) -> int | None:
+        """The time since which a review has waited for a person, in µs since 1970 UTC.
+
+        None if no review waits for one.
+        """
+        fields = {"asked": 1, "rules": 1, "decision.act": 1}
+        every = self._reviews.find({"state": WAITING}, fields, session=self._session)
+        asked = (
+            each["asked"]
+            for each in every
+            if tuple(each["rules"]) != BY_ITSELF and not each.get("decision")
+        )
+        return min(asked, default=None)
 
     def list_all(self, partner: str) -> list[Review]:
         """Every review of a partner that is kept, decided or not, the oldest first."""

@@ -15,7 +15,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from support.clock import ManualClock
 from support.console import add_person
-from support.hub import HubInProcess, indicator
+from support.hub import HubInProcess, indicator, relationship
+from support.observables import sco
 from support.presence import present
 from support.processes import free_port
 
@@ -122,6 +123,22 @@ def test_a_review_that_waits_is_said_once_and_again_after_it_has_ended(
     clock.now += 2 * HOUR
     send_notices(hub)
     assert len(received.mails) == 2
+
+
+def test_what_waits_for_its_references_only_needs_nobody(
+    store: Store, clock: ManualClock, posts: tuple[list[dict[str, str]], str]
+) -> None:
+    received, url = posts
+    hub = open_hub(store, clock, notice_webhook=url)
+    found = indicator(VALUE)
+    waits = relationship(found, "based-on", sco("ipv4-addr", value="45.77.1.1"))
+    assert hub.verdicts(hub.push(found, waits)) == ["admitted", "held"]
+    clock.now += 2 * HOUR
+    assert send_notices(hub) == 0, "nobody has anything to decide"
+    hold_one(hub)
+    assert send_notices(hub) == 0, "what waits for somebody waits for less than an hour"
+    clock.now += 2 * HOUR
+    assert send_notices(hub) == 1 and [each["kind"] for each in received] == ["reviews_wait"]
 
 
 def test_a_silent_poller_is_said_to_the_people_of_its_partner(

@@ -25,6 +25,7 @@ from tocsin.server.reports.pollers import SILENT, Poller
 from tocsin.server.reports.senders import Sender
 from tocsin.server.reports.statistics import Share
 from tocsin.server.store.review_queue import QueuedReview
+from tocsin.server.store.reviews import BY_ITSELF
 
 _WHO = (Role.OPERATOR, Role.AUDITOR)
 _SPANS = (7, 30, 90)
@@ -32,8 +33,6 @@ _SHARE = 50
 """Percent of one partner that is worth a sentence."""
 _LATE_REVIEW = 3 * HOUR
 _MOST_WAITING = 10_000
-_BY_ITSELF = ("references",)
-"""The rules of reviews that no person needs to decide."""
 _SERIES = ("published", "merged", "held", "refused")
 _CLASSES = {"published": "admitted"}
 _QUEUE, _WATCHING = "/help/operate#the-queue", "/help/operate#watching-the-hub"
@@ -74,7 +73,7 @@ class Overview:
         shares = statistics.concentration(account, days)
         pollers, senders = statistics.pollers(account), statistics.senders(account)
         queue = self.services.store.review_queue.look()
-        waiting = [each for each in queue if each.rules != _BY_ITSELF]
+        waiting = [each for each in queue if each.rules != BY_ITSELF]
         charts = [
             (name, _CLASSES.get(name, name), columns(series.starts, getattr(series, name)))
             for name in _SERIES

@@ -62,7 +62,7 @@ from tocsin.server.person import Role
 from tocsin.server.store import Store
 from tocsin.server.store.review_acts import DecisionCounts
 from tocsin.server.store.review_queue import QueuedReview
-from tocsin.server.store.reviews import ReviewTitle
+from tocsin.server.store.reviews import BY_ITSELF, ReviewTitle
 
 _PAGE = 50
 _READING = (*DECIDERS, Role.AUDITOR)
@@ -78,8 +78,6 @@ _MOST_WORDS = 100
 _MOST_NAMED = 100
 """Items that a decision left out which are named by their values."""
 _LONGEST_REASON = 500
-_BY_ITSELF = ("references",)
-"""The rules of reviews that no person needs to decide."""
 _USUAL_REASONS = {
     "personal_data": "it has personal data: send it without",
     "victim_terms": "it names a victim or a member: send it without",
@@ -127,7 +125,7 @@ class Filter:
 
     def takes(self, each: QueuedReview) -> bool:
         """True if an item passes."""
-        if self.rule == "" and each.rules == _BY_ITSELF:
+        if self.rule == "" and each.rules == BY_ITSELF:
             return False
         return (
             (not self.rule or self.rule in each.rules)
@@ -206,7 +204,7 @@ class Queue:
         page = _page_number(len(found))
         shown = found[(page - 1) * _PAGE : page * _PAGE]
         here, now = context(), self.services.clock()
-        waiting = [each for each in items if each.rules != _BY_ITSELF]
+        waiting = [each for each in items if each.rules != BY_ITSELF]
         acts, said = store.review_acts.list_latest(here.who.id), find_act(self.services)
         failures = _list_failures(acts, items)
         left_out = [*failures, *(said.skipped if said else ())]
@@ -431,7 +429,7 @@ class Item:
             words=words,
             no_edit=preview.no_edit,
             fault=preview.fault,
-            is_left_alone=review.rules == _BY_ITSELF,
+            is_left_alone=review.rules == BY_ITSELF,
             why_not=why_not,
             next_url=ROOT + self._next_url(review, chosen) if why_not else "",
             claim=holder if holder is not None and holder.person == who.id else None,
