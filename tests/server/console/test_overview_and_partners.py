@@ -127,6 +127,17 @@ def test_the_bar_says_which_page_is_open(hub: HubInProcess, path: str) -> None:
     assert current == [f"/console/{path.split('/')[1]}"]
 
 
+@pytest.mark.parametrize(
+    ("who", "is_offered"),
+    [("viewer", True), ("reviewer", True), ("operator", True), ("auditor", False)],
+)
+def test_mails_are_offered_to_those_who_get_notices(
+    hub: HubInProcess, who: str, *, is_offered: bool
+) -> None:
+    page = sign_in(hub, f"{who}@hub.example").get("/console/me").text
+    assert ("Send me a mail" in page) is is_offered
+
+
 def test_the_bar_covers_nothing_that_a_link_leads_to(visitor: Visitor, hub: HubInProcess) -> None:
     add_person(hub, "reviewing-operator@hub.example", Role.OPERATOR, Role.REVIEWER)
     visitor.page.set_viewport_size({"width": 768, "height": 500})
