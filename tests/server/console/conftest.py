@@ -1,7 +1,9 @@
 """Fixtures: a browser, and a visitor of a hub's console."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
@@ -12,12 +14,25 @@ from tocsin.server.partners import people
 from tocsin.server.person import Person, Role
 from tocsin.server.store import Store
 
+_BROWSERS: list[Browser] = []
+_OPENED = ExitStack()
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with open_browser() as browser:
-        yield browser
+
+@pytest.fixture
+def browser() -> Browser:
+    """Debian's Chromium, started once for the tests of this folder that follow one another."""
+    if not _BROWSERS:
+        _BROWSERS.append(_OPENED.enter_context(open_browser()))
+    return _BROWSERS[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """Close the browser after the last of them: other tests may run an event loop."""
+    yield
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        _BROWSERS.clear()
+        _OPENED.close()
 
 
 @pytest.fixture(autouse=True)
