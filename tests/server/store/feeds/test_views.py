@@ -140,7 +140,10 @@ class TestUnion:
 
 @pytest.fixture(scope="module")
 def long(common_store: Store) -> Any:
-    """A union of two feeds of some 2,000 entries, many of them in both, in odd batches."""
+    """A union of two feeds of some 2,000 entries, many of them in both, in odd batches.
+
+    With what it has, in order.
+    """
     feeds = []
     for id in (str(uuid.uuid4()), str(uuid.uuid4())):
         common_store.feeds.add(Collection(id, f"alias-{id}", CollectionKind.FEED, "A feed"))
@@ -151,25 +154,24 @@ def long(common_store: Store) -> Any:
         feeds[0].publish(*(posting(n) for n in batch))
         again = dice.sample(batch, len(batch) // 2)
         feeds[1].publish(*(posting(n, at=dice.choice((1, 2))) for n in again))
-    return add_view(*feeds), feeds
+    return add_view(*feeds), merge_feeds(*feeds)
 
 
 class TestPages:
     @pytest.mark.parametrize("how", ["position", "added_after"])
     @pytest.mark.parametrize("limit", [333, MAX_VIEW_ENTRIES + 1])
     def test_a_walk_meets_each_once_in_order(self, long: Any, limit: int, how: str) -> None:
-        both, feeds = long
-        assert entry_keys(walk(both, Query(limit=limit, keywords=ALL), how)) == merge_feeds(*feeds)
+        both, whole = long
+        assert entry_keys(walk(both, Query(limit=limit, keywords=ALL), how)) == whole
 
     def test_a_walk_of_the_last_versions_too(self, long: Any) -> None:
-        both, feeds = long
-        last = {id: entry for *entry, id in ((s, v, id) for s, id, v in merge_feeds(*feeds))}
+        both, whole = long
+        last = {id: entry for *entry, id in ((s, v, id) for s, id, v in whole)}
         wanted = sorted((stamp, id, v) for id, (stamp, v) in last.items())
         assert entry_keys(walk(both, Query(limit=500))) == wanted
 
     def test_more_is_exact(self, long: Any) -> None:
-        both, feeds = long
-        whole = merge_feeds(*feeds)
+        both, whole = long
         last = Query(position=whole[-301][0], keywords=ALL)  # before the last 300
         for limit in (299, 300, 301):
             page = both.store.feeds.page(both.id, replace(last, limit=limit))
@@ -195,8 +197,7 @@ class TestPages:
             assert commands.names.count("find") < 25
 
     def test_any_instant_finds_its_place(self, long: Any) -> None:
-        both, feeds = long
-        whole = merge_feeds(*feeds)
+        both, whole = long
         for i in (0, 5, 702, 1_000, 1_702, len(whole) - 2):
             for query in (Query(added_after=whole[i][0]), Query(position=whole[i][0])):
                 page = both.page(replace(query, limit=1, keywords=ALL))
