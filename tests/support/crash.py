@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
-from support.hub import HUB_SECRETS, HubInProcess, default_admission
+from support.databases import open_again, open_kind
+from support.hub import HUB_SECRETS, HubInProcess, default_admission, work_off
 
 from tocsin.server.app import create_app
 from tocsin.server.services import HubServices, build_services
@@ -57,11 +59,6 @@ class InterruptedStore(Store):
             self.happens()
 
 
-def connect_second_store(store: Store, uri: str, kind: type[Store] = Store, late: int = 0) -> Store:
-    """Connect another store to the same database; its clock is `late` µs ahead."""
-    return kind.connect(uri, name=store._base.name, clock=lambda: wall_clock() + late)
-
-
 def replace_store(hub: HubInProcess, store: Store) -> HubServices:
     """Rebuild the hub's services over another store."""
     hub.services = build_services_over(hub, store)
@@ -76,7 +73,6 @@ def build_services_over(hub: HubInProcess, store: Store) -> HubServices:
 
 def run_interrupted(
     hub: HubInProcess,
-    uri: str,
     act: Callable[[], object],
     after: int,
     happens: Callable[[], object] | None = None,
@@ -84,27 +80,19 @@ def run_interrupted(
     within: bool = False,
 ) -> InterruptedStore:
     """Call `act` with a store that is interrupted at transaction number `after`."""
-    store = InterruptedStore.connect(uri, name=hub.store._base.name)
-    assert isinstance(store, InterruptedStore)
-    replace_store(hub, store)
-    store.left, store.happens, store.within = after, happens, within
-    try:
-        act()
-    except Crash:
-        pass
-    finally:
-        store.close()
-        replace_store(hub, hub.store)
+    with open_kind(InterruptedStore, hub.store) as store:
+        replace_store(hub, store)
+        store.left, store.happens, store.within = after, happens, within
+        with suppress(Crash):
+            act()
+    replace_store(hub, hub.store)
     return store
 
 
-def work_later(hub: HubInProcess, uri: str, late: int = LATER) -> None:
+def work_later(hub: HubInProcess, late: int = LATER) -> None:
     """Do all outstanding work in a second worker, `late` µs from now: the leases have expired."""
-    store = connect_second_store(hub.store, uri, late=late)
-    services = build_services_over(hub, store)
-    while services.intake.work():
-        pass
-    store.close()
+    with open_again(hub.store, lambda: wall_clock() + late) as store:
+        work_off(build_services_over(hub, store).intake.work)
 
 
 def collect_visible_state(hub: HubInProcess) -> list[str]:

@@ -7,16 +7,16 @@ of that.  So databases are used again.
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
-from tocsin.server.store import Store
+from tocsin.server.store import Store, wall_clock
 from tocsin.server.store.connection import Base, open_client
 
 
@@ -28,6 +28,7 @@ class PreparedDatabase:
     documents: dict[str, list[dict[str, Any]]]
 
 
+S = TypeVar("S", bound=Store)
 _WIRE_VERSION_8 = 25
 _WIRE_VERSIONS: dict[tuple[str, int | None] | None, int] = {}
 """By the address of the server."""
@@ -65,6 +66,23 @@ def open_empty_store(uri: str) -> Iterator[Store]:
     finally:
         _take_back(store._base)
         store._commits.close()
+
+
+@contextmanager
+def open_again(store: Store, clock: Callable[[], int] = wall_clock) -> Iterator[Store]:
+    """Open another store on the same database, over the same connections: own ones cost 15 ms."""
+    with open_kind(Store, store, clock) as again:
+        yield again
+
+
+@contextmanager
+def open_kind(kind: type[S], store: Store, clock: Callable[[], int] = wall_clock) -> Iterator[S]:
+    """As `open_again`, a store of this kind."""
+    again = kind(store._client, store._base.name, clock)
+    try:
+        yield again
+    finally:
+        again._commits.close()
 
 
 @cache

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from support.crash import Crash, InterruptedStore
+from support.databases import open_kind
 from support.hub import HUB_SECRETS, HubInProcess, default_admission
 
 from tocsin.admission.errors import Conflict
@@ -47,16 +48,15 @@ def hub(store: Store) -> Any:
 
 
 @pytest.fixture
-def mortal(hub: Any, engine_uri: str) -> Iterator[Any]:
+def mortal(hub: Any) -> Iterator[Any]:
     """The runtime of commands over a store that crashes at its next transaction."""
-    store: Any = InterruptedStore.connect(engine_uri, name=hub.store._base.name)
-    store.left = 1
-    yield Runtime(
-        HubSettings(),
-        HUB_SECRETS,
-        build_services(store, HUB_SECRETS, HubSettings(), default_admission()),
-    )
-    store.close()
+    with open_kind(InterruptedStore, hub.store) as store:
+        store.left = 1
+        yield Runtime(
+            HubSettings(),
+            HUB_SECRETS,
+            build_services(store, HUB_SECRETS, HubSettings(), default_admission()),
+        )
 
 
 def state(store: Any) -> Any:

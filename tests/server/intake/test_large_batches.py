@@ -251,25 +251,23 @@ class TestOrder:
 
     @pytest.mark.parametrize("settled", [1, 2, 3])
     def test_after_a_crash_the_rest_is_settled_and_nothing_twice(
-        self, hub: HubInProcess, engine_uri: str, settled: int
+        self, hub: HubInProcess, settled: int
     ) -> None:
         sent = backwards()
-        run_interrupted(hub, engine_uri, lambda: hub.push(*sent), settled)
+        run_interrupted(hub, lambda: hub.push(*sent), settled)
         [begun] = hub.store.submissions.list_open(60)
         left = hub.store.submissions.list_unsettled(begun.id)
         assert len(left) == 7 - 2 * settled
         assert 0 in left and 6 not in left
-        work_later(hub, engine_uri)
+        work_later(hub)
         records = hub.store.submissions.records(begun.id)
         assert [each.source_id for each in records] == [each["id"] for each in sent]
         assert {each.verdict for each in records} == {"admitted"}
         feed = [each["id"] for each in hub.feed("green")]
         assert len(feed) == len(set(feed))
 
-    def test_what_is_dropped_after_a_crash_is_the_rest(
-        self, hub: HubInProcess, engine_uri: str
-    ) -> None:
-        run_interrupted(hub, engine_uri, lambda: hub.push(*backwards()), 1)
+    def test_what_is_dropped_after_a_crash_is_the_rest(self, hub: HubInProcess) -> None:
+        run_interrupted(hub, lambda: hub.push(*backwards()), 1)
         hub.store._base.submissions.update_many({}, {"$set": {"lease": 0}})
         [begun] = hub.store.submissions.list_open(60)
         assert hub.services.intake.set_aside.add(begun)

@@ -4,7 +4,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +15,11 @@ import requests
 from support.clock import sighting
 from support.crash import (
     collect_visible_state,
-    connect_second_store,
     replace_store,
     run_interrupted,
     work_later,
 )
-from support.databases import PreparedDatabase, fill, open_empty_store, snapshot
+from support.databases import PreparedDatabase, fill, open_again, open_empty_store, snapshot
 from support.hub import GREEN, HubInProcess, indicator, relationship, sdo
 from support.observables import sco
 from support.paths import ROOT
@@ -122,8 +120,8 @@ def outcome(uri: str, scene: Scene, before: PreparedDatabase, after: int) -> Any
     with open_empty_store(uri) as store:
         fill(store._base, before)
         hub = HubInProcess(store, founded=True)
-        died = run_interrupted(hub, uri, lambda: scene.act(hub), after).left == 0
-        work_later(hub, uri)
+        died = run_interrupted(hub, lambda: scene.act(hub), after).left == 0
+        work_later(hub)
         if scene.act in (release, reject):
             scene.act(hub)  # who got no answer does it again, where it is not done
         assert store.outbox.lease("nobody", 0, 9) == []
@@ -176,41 +174,39 @@ def hub(store: Store) -> Any:
 
 
 @pytest.fixture
-def other(hub: Any, engine_uri: str) -> Iterator[Any]:
+def other(hub: Any) -> Iterator[Any]:
     """Another process of the same hub."""
     there = copy(hub)
-    with closing(connect_second_store(hub.store, engine_uri)) as store:
+    with open_again(hub.store) as store:
         replace_store(there, store)
         yield there
 
 
 class TestTwoAtOnce:
     @pytest.mark.parametrize("after", range(1, 5))
-    def test_a_worker_that_takes_over_too_early_does_no_harm(
-        self, hub: Any, engine_uri: str, after: Any
-    ) -> None:
+    def test_a_worker_that_takes_over_too_early_does_no_harm(self, hub: Any, after: Any) -> None:
         hub.push(LISTED, JOINED)
         hub.push(ONE)
-        happens = partial(work_later, hub, engine_uri)
-        run_interrupted(hub, engine_uri, partial(hub.push, OTHER), after, happens)
+        happens = partial(work_later, hub)
+        run_interrupted(hub, partial(hub.push, OTHER), after, happens)
         versions = hub.feed("green", "north", **{"match[version]": "all"})
         found = sorted(each["type"] for each in versions)
         assert found == ["indicator", "malware", "relationship", "report"]
         assert hub.store.reviews.list_waiting() == hub.store.outbox.lease("nobody", 0, 9) == []
 
     def test_a_definition_that_comes_while_what_carries_it_is_examined_is_seen(
-        self, hub: Any, other: Any, engine_uri: str
+        self, hub: Any, other: Any
     ) -> None:
         happens = partial(other.push, STATEMENT)
-        run_interrupted(hub, engine_uri, partial(hub.push, CARRYING), 1, happens)
+        run_interrupted(hub, partial(hub.push, CARRYING), 1, happens)
         assert [each["type"] for each in hub.feed("green")] == ["indicator"]
 
     def test_a_relationship_end_that_arrives_while_its_review_is_decided_is_seen(
-        self, hub: Any, other: Any, engine_uri: str
+        self, hub: Any, other: Any
     ) -> None:
         hub.push({**JOINED, "object_marking_refs": [GREEN, STATEMENT["id"]]})
         hub.push(ONE)
         act, happens = partial(hub.push, STATEMENT, CARRYING), partial(other.push, OTHER)
-        run_interrupted(hub, engine_uri, act, 2, happens, within=True)
+        run_interrupted(hub, act, 2, happens, within=True)
         found = sorted(each["type"] for each in hub.feed("green"))
         assert found == ["indicator", "indicator", "malware", "relationship"]

@@ -46,10 +46,8 @@ def test_other_waiting_objects_are_admitted(hub: Any) -> None:
 
 
 @pytest.mark.usefixtures("failing")
-def test_a_failed_review_is_tried_again(
-    hub: Any, monkeypatch: pytest.MonkeyPatch, engine_uri: str
-) -> None:
+def test_a_failed_review_is_tried_again(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.push(OTHER, who="north")
     monkeypatch.undo()
-    work_later(hub, engine_uri)
+    work_later(hub)
     assert names(hub) == set(NAMES)

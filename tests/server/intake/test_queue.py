@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError
-from support.crash import build_services_over, connect_second_store, run_interrupted, work_later
+from support.crash import build_services_over, run_interrupted, work_later
+from support.databases import open_again
 from support.hub import AMBER, HubInProcess, Object, details, indicator, relationship, sdo
 from support.presence import present
 from support.stix_objects import yara_bomb
@@ -275,18 +276,16 @@ class TestTurns:
         assert not store.reviews.list_waiting()
 
     @pytest.mark.slow
-    def test_two_workers_settle_everything_once(self, hub: HubInProcess, engine_uri: str) -> None:
+    def test_two_workers_settle_everything_once(self, hub: HubInProcess) -> None:
         posted = [post_large(hub, 25, who) for who in ("acme", "north") for _ in range(3)]
-        store = connect_second_store(hub.store, engine_uri)
-        other = build_services_over(hub, store)
-        intakes = hub.services.intake, other.intake
-        threads = [threading.Thread(target=work_off, args=(each,)) for each in intakes]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with open_again(hub.store) as store:
+            intakes = hub.services.intake, build_services_over(hub, store).intake
+            threads = [threading.Thread(target=work_off, args=(each,)) for each in intakes]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
         work_off(hub.services.intake)
-        store.close()
         counts = [
             status(hub, each, who)["success_count"]
             for each, who in zip(posted, ("acme",) * 3 + ("north",) * 3, strict=True)
@@ -355,9 +354,7 @@ class TestFailures:
         work_off(hub.services.intake)
         assert is_settled(hub, bad)
 
-    def test_leases_last_however_long_the_turns_of_others_are(
-        self, store: Store, engine_uri: str
-    ) -> None:
+    def test_leases_last_however_long_the_turns_of_others_are(self, store: Store) -> None:
         late = 0
         hub = HubInProcess(
             store, settings=HubSettings(inline_objects=20), clock=lambda: wall_clock() + late
@@ -581,17 +578,17 @@ class TestOrder:
 
 
 class TestSetAside:
-    def crash(self, hub: HubInProcess, uri: str) -> None:
+    def crash(self, hub: HubInProcess) -> None:
         """Let a worker end in the middle of its next transaction, and its lease run out."""
-        run_interrupted(hub, uri, hub_work(hub), 1, within=True)
+        run_interrupted(hub, hub_work(hub), 1, within=True)
         hub.store._base.submissions.update_many({}, {"$set": {"lease": 0}})
 
     def test_a_submission_that_ends_its_worker_three_times_waits_for_the_operator(
-        self, hub: HubInProcess, engine_uri: str
+        self, hub: HubInProcess
     ) -> None:
         posted = post_large(hub)
         for _ in range(MOST_ATTEMPTS):
-            self.crash(hub, engine_uri)
+            self.crash(hub)
         work_off(hub.services.intake)
         answer = status(hub, posted)
         assert (answer["status"], answer["x_tocsin_settled"]) == ("pending", False)
@@ -600,62 +597,58 @@ class TestSetAside:
         actions = [each.action for each in hub.store.journal.list_entries()]
         assert actions.count("submission.set_aside") == 1
 
-    def test_others_of_the_partner_are_admitted_meanwhile(
-        self, hub: HubInProcess, engine_uri: str
-    ) -> None:
+    def test_others_of_the_partner_are_admitted_meanwhile(self, hub: HubInProcess) -> None:
         post_large(hub)
         for _ in range(MOST_ATTEMPTS):
-            self.crash(hub, engine_uri)
+            self.crash(hub)
         other = post_large(hub)
         work_off(hub.services.intake)
         assert status(hub, other)["success_count"] == 30
 
-    def test_two_crashes_set_nothing_aside(self, hub: HubInProcess, engine_uri: str) -> None:
+    def test_two_crashes_set_nothing_aside(self, hub: HubInProcess) -> None:
         posted = post_large(hub)
         for _ in range(2):
-            self.crash(hub, engine_uri)
+            self.crash(hub)
         work_off(hub.services.intake)
         assert status(hub, posted)["success_count"] == 30
 
     def test_a_crash_is_blamed_on_the_submission_of_that_moment_only(
-        self, hub: HubInProcess, engine_uri: str
+        self, hub: HubInProcess
     ) -> None:
         posted = [post_large(hub, 230, who) for who in ("acme", "north")]
 
         def work_until_crash() -> None:
             work_off(hub.services.intake)
 
-        run_interrupted(hub, engine_uri, work_until_crash, 1, within=True)
+        run_interrupted(hub, work_until_crash, 1, within=True)
         attempts = {each.id: each.attempts for each in hub.store.submissions.list_open(60)}
         assert sorted(attempts.values()) == [0, 1]
         assert set(attempts) == {each["id"] for each in posted}
 
     @pytest.mark.slow
-    def test_progress_ends_the_count(self, hub: HubInProcess, engine_uri: str) -> None:
+    def test_progress_ends_the_count(self, hub: HubInProcess) -> None:
         posted = post_large(hub, 1_100)
-        self.crash(hub, engine_uri)
+        self.crash(hub)
         while not status(hub, posted)["success_count"]:
             hub.services.intake.work()
         hub.store._base.submissions.update_many({}, {"$set": {"lease": 0}})
-        self.crash(hub, engine_uri)
+        self.crash(hub)
         work_off(hub.services.intake)
         assert status(hub, posted)["success_count"] == 1_100
 
-    def test_an_operator_can_try_it_again(self, hub: HubInProcess, engine_uri: str) -> None:
+    def test_an_operator_can_try_it_again(self, hub: HubInProcess) -> None:
         posted = post_large(hub)
         for _ in range(MOST_ATTEMPTS):
-            self.crash(hub, engine_uri)
+            self.crash(hub)
         work_off(hub.services.intake)
         hub.services.intake.set_aside.retry(posted["id"], "operator")
         work_off(hub.services.intake)
         assert status(hub, posted)["success_count"] == 30
 
-    def test_an_operator_can_drop_it_and_nothing_of_it_is_kept(
-        self, hub: HubInProcess, engine_uri: str
-    ) -> None:
+    def test_an_operator_can_drop_it_and_nothing_of_it_is_kept(self, hub: HubInProcess) -> None:
         posted = post_large(hub)
         for _ in range(MOST_ATTEMPTS):
-            self.crash(hub, engine_uri)
+            self.crash(hub)
         work_off(hub.services.intake)
         assert (
             hub.services.intake.set_aside.drop(posted["id"], "operator", "send less at once") == 30
@@ -692,11 +685,9 @@ class TestInline:
     ) -> None:
         assert post(hub, indicator(description="x" * 300_000))["status"] == "pending"
 
-    def test_a_request_that_died_is_resumed_after_its_lease(
-        self, hub: HubInProcess, engine_uri: str
-    ) -> None:
-        run_interrupted(hub, engine_uri, lambda: post(hub, indicator()), 1, within=True)
-        work_later(hub, engine_uri)
+    def test_a_request_that_died_is_resumed_after_its_lease(self, hub: HubInProcess) -> None:
+        run_interrupted(hub, lambda: post(hub, indicator()), 1, within=True)
+        work_later(hub)
         assert len(hub.feed("green")) == 1
 
     def test_a_submission_that_the_database_failed_under_is_resumed_at_once(

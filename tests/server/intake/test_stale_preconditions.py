@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from support.crash import connect_second_store, replace_store, run_interrupted
+from support.crash import replace_store, run_interrupted
+from support.databases import open_again
 from support.hub import HubInProcess, indicator, sdo
 
 from tocsin.admission.model import Consent
@@ -32,12 +33,12 @@ def hub(store: Store) -> Any:
 
 
 @pytest.fixture
-def other(hub: Any, engine_uri: str) -> Iterator[Any]:
+def other(hub: Any) -> Iterator[Any]:
     """Another process of the same hub."""
-    there, store = copy(hub), connect_second_store(hub.store, engine_uri)
-    replace_store(there, store)
-    yield there
-    store.close()
+    there = copy(hub)
+    with open_again(hub.store) as store:
+        replace_store(there, store)
+        yield there
 
 
 def forbid(other: Any, value: Any) -> Any:
@@ -50,42 +51,36 @@ def withdraw(other: Any) -> Any:
     return change_partner(opened, "open", PartnerChange({"consent": Consent.NONE}))
 
 
-def test_a_value_excluded_during_evaluation_is_not_published(
-    hub: Any, other: Any, engine_uri: str
-) -> None:
+def test_a_value_excluded_during_evaluation_is_not_published(hub: Any, other: Any) -> None:
     push = partial(hub.push, indicator("one.top"))
-    run_interrupted(hub, engine_uri, push, 1, partial(forbid, other, "one.top"), within=True)
+    run_interrupted(hub, push, 1, partial(forbid, other, "one.top"), within=True)
     assert hub.feed("green") == []
 
 
 def test_a_value_excluded_between_batches_is_not_published(
-    hub: Any, other: Any, engine_uri: str, monkeypatch: pytest.MonkeyPatch
+    hub: Any, other: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission, "BATCH", 1)
     push = partial(hub.push, *(indicator(f"{name}.top") for name in ("one", "two", "three")))
-    run_interrupted(hub, engine_uri, push, 1, partial(forbid, other, "three.top"))
+    run_interrupted(hub, push, 1, partial(forbid, other, "three.top"))
     assert sorted(o["pattern"][-9:-2] for o in hub.feed("green")) == ["one.top", "two.top"]
 
 
-def test_a_value_excluded_during_a_release_is_not_published(
-    hub: Any, other: Any, engine_uri: str
-) -> None:
+def test_a_value_excluded_during_a_release_is_not_published(hub: Any, other: Any) -> None:
     partner = hub.store.accounts.find_partner("open")
     hub.store.accounts.update_partner(replace(partner, mask_everywhere=True))
     hub.push(HELD, who="north")
     [review] = hub.store.reviews.list_waiting()
     release = lambda: hub.services.intake.reviewer.release(review, "analyst")  # noqa: E731
     happens = partial(forbid, other, "vpn.open.top")
-    run_interrupted(hub, engine_uri, release, 1, happens, within=True)
+    run_interrupted(hub, release, 1, happens, within=True)
     assert hub.feed("green") == []
 
 
-def test_consent_withdrawn_during_evaluation_removes_the_name(
-    hub: Any, other: Any, engine_uri: str
-) -> None:
+def test_consent_withdrawn_during_evaluation_removes_the_name(hub: Any, other: Any) -> None:
     hub.push(OPEN, who="open")
     push = partial(hub.push, NAMED, who="open")
-    run_interrupted(hub, engine_uri, push, 1, partial(withdraw, other), within=True)
+    run_interrupted(hub, push, 1, partial(withdraw, other), within=True)
     [public] = [each for each in hub.feed("green", "north") if each["type"] == "indicator"]
     assert public["created_by_ref"] == hub.identity and "Open" not in str(public)
 

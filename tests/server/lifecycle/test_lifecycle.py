@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.clock import LATER, ManualClock, hub_extension, indicators, opinion, stix_time_after
+from support.databases import open_again
 from support.hub import AMBER, HubInProcess, indicator, work_off
 from support.presence import present
 from support.processes import HubProcess
@@ -23,11 +24,10 @@ from tocsin.server.worker import run_intake
 
 
 @pytest.fixture
-def second(store: Store, engine_uri: str) -> Iterator[Any]:
+def second(store: Store) -> Iterator[Any]:
     """Another worker's store on the same database."""
-    other = Store.connect(engine_uri, name=store._base.name)
-    yield other
-    other.close()
+    with open_again(store) as other:
+        yield other
 
 
 class TestAge:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import zstandard
 from support.clock import LATER, ManualClock, indicators
-from support.crash import build_services_over, connect_second_store
+from support.crash import build_services_over
+from support.databases import open_again
 from support.hub import AMBER, GREEN, HubInProcess, details, indicator, sdo
 from support.observables import sco
 from support.presence import present
@@ -284,11 +285,9 @@ class TestWhatIsNotSettledYet:
         assert b"more.top" in present(hub.store.submissions.find(waiting)).raw
 
     def test_two_purges_at_once_do_not_undo_each_other(
-        self, hub: HubInProcess, engine_uri: str, monkeypatch: pytest.MonkeyPatch
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         queue(hub, indicator(VALUE), indicator("second-value.top"))
-        other = connect_second_store(hub.store, engine_uri)
-        second = build_services_over(hub, other).purger
         calls, begun = iter(range(100)), list[Future[object]]()
 
         def interrupted(raw: bytes) -> list[bytes]:
@@ -298,10 +297,10 @@ class TestWhatIsNotSettledYet:
             return split_envelope(raw)
 
         monkeypatch.setattr("tocsin.server.lifecycle.purge.split_envelope", interrupted)
-        with ThreadPoolExecutor(1) as pool:
+        with open_again(hub.store) as other, ThreadPoolExecutor(1) as pool:
+            second = build_services_over(hub, other).purger
             hub.services.purger.purge_value("second-value.top", "operator", WHY)
             begun[0].result()
-        other.close()
         assert places(hub.store) == set() == places(hub.store, "second-value")
 
 

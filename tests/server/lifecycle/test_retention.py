@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.clock import LATER, ManualClock
 from support.console import add_person, sign_in
+from support.databases import open_again
 from support.hub import HubInProcess, details, indicator, work_off
 from support.presence import present
 
@@ -40,11 +41,10 @@ def held(hub: HubInProcess) -> Any:
 
 
 @pytest.fixture
-def second(store: Store, engine_uri: str) -> Iterator[Store]:
+def second(store: Store) -> Iterator[Store]:
     """Another worker's store on the same database."""
-    other = Store.connect(engine_uri, name=store._base.name)
-    yield other
-    other.close()
+    with open_again(store) as other:
+        yield other
 
 
 def queue(hub: HubInProcess, one: Any = None) -> Any:

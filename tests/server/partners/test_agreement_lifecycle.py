@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection as Collection_
 from support.clock import ManualClock
-from support.crash import build_services_over, connect_second_store
+from support.crash import build_services_over
+from support.databases import open_again
 from support.hub import AMBER, GREEN, HubInProcess, details, indicator, sdo
 from support.presence import present
 
@@ -308,7 +309,7 @@ class TestSubmissions:
         assert hub.verdicts(hub.push(taken | {"name": "x"}, to="scratch")) == ["admitted"]
 
     def test_a_new_agreement_counts_although_the_end_of_the_last_is_in_memory(
-        self, store: Store, clock: ManualClock, tmp_path: Path, engine_uri: str
+        self, store: Store, clock: ManualClock, tmp_path: Path
     ) -> None:
         settings = HubSettings(data=tmp_path, inline_objects=0)
         hub = HubInProcess(store, clock, settings=settings)
@@ -318,11 +319,10 @@ class TestSubmissions:
         hub.push(indicator())
         received = hub.ask(path, "acme", "POST", data=body)
         clock.now = NOON
-        other = connect_second_store(store, engine_uri)
         named = frozenset(each.id for each in store.feeds.collections())
         terms = Agreement("", "acme", named, starts=NOON)
-        build_services_over(hub, other).agreements.add(terms, "operator:jane")
-        other.close()
+        with open_again(store) as other:
+            build_services_over(hub, other).agreements.add(terms, "operator:jane")
         while hub.services.intake.work():
             pass
         [record] = store.submissions.records(received.json["id"])
@@ -450,7 +450,7 @@ class TestJournal:
     """The journal's entries about agreements."""
 
     def test_a_begin_and_an_end_by_time_are_written_once_with_their_times(
-        self, hub: HubInProcess, clock: ManualClock, engine_uri: str
+        self, hub: HubInProcess, clock: ManualClock
     ) -> None:
         agreement = agree(hub, starts=NOON - 10 * SECOND)
         assert not hub.services.agreements.work()

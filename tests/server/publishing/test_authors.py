@@ -78,37 +78,33 @@ class TestSentLater:
 
 class TestSentBefore:
     def test_a_published_identity_is_revoked_when_it_turns_out_to_be_the_author(
-        self, hub: HubInProcess, engine_uri: str
+        self, hub: HubInProcess
     ) -> None:
         hub.push(TEAM)
         assert len(identities(hub)) == 1
         hub.push(by(TEAM))
-        work_later(hub, engine_uri, 26 * HOUR)
+        work_later(hub, 26 * HOUR)
         [gone] = identities(hub)
         assert gone["revoked"] and "Kite" not in str(gone) and "energy" not in str(gone)
 
-    def test_it_is_not_revoked_together_with_the_report(
-        self, hub: HubInProcess, engine_uri: str
-    ) -> None:
+    def test_it_is_not_revoked_together_with_the_report(self, hub: HubInProcess) -> None:
         hub.push(TEAM)
         hub.push(by(TEAM))
-        work_later(hub, engine_uri, HOUR // 2)
+        work_later(hub, HOUR // 2)
         assert not any("revoked" in each for each in identities(hub))
 
     def test_it_is_revoked_within_a_day_though_the_clock_was_ahead_but_not_at_once(
-        self, hub: HubInProcess, engine_uri: str
+        self, hub: HubInProcess
     ) -> None:
         hub.push(TEAM)
         hub.push(by(TEAM))
         hub.store._base.outbox.update_many({"authors": True}, {"$inc": {"due": 40 * DAY}})
-        work_later(hub, engine_uri, HOUR // 2)
+        work_later(hub, HOUR // 2)
         assert not any("revoked" in each for each in identities(hub))
-        work_later(hub, engine_uri, 26 * HOUR)
+        work_later(hub, 26 * HOUR)
         assert all(each["revoked"] for each in identities(hub))
 
-    def test_it_stays_if_the_partner_agrees_to_be_named_meanwhile(
-        self, hub: HubInProcess, engine_uri: str
-    ) -> None:
+    def test_it_stays_if_the_partner_agrees_to_be_named_meanwhile(self, hub: HubInProcess) -> None:
         hub.push(TEAM)
         hub.push(by(TEAM))
         people = hub.store.accounts
@@ -116,14 +112,14 @@ class TestSentBefore:
             dataclasses.replace(present(people.find_partner("acme")), consent=Consent.EVERYONE)
         )
         hub.push(TEAM | {"modified": "2026-03-01T00:00:00.000Z"})
-        work_later(hub, engine_uri, 26 * HOUR)
+        work_later(hub, 26 * HOUR)
         assert not any("revoked" in each for each in identities(hub))
         gone = TEAM | {"modified": "2026-04-01T00:00:00.000Z", "revoked": True}
         assert hub.verdicts(hub.push(gone)) == ["admitted"]
         assert all(each["revoked"] for each in identities(hub))
 
     def test_its_id_stands_for_it_again_if_the_partner_agrees_to_be_named(
-        self, hub: HubInProcess, engine_uri: str
+        self, hub: HubInProcess
     ) -> None:
         hub.push(TEAM)
         hub.push(by(TEAM))
@@ -131,14 +127,14 @@ class TestSentBefore:
         people.update_partner(
             dataclasses.replace(present(people.find_partner("acme")), consent=Consent.EVERYONE)
         )
-        work_later(hub, engine_uri, 26 * HOUR)
+        work_later(hub, 26 * HOUR)
         [named] = identities(hub)
         gone = TEAM | {"modified": "2026-04-01T00:00:00.000Z", "revoked": True}
         [answer] = details(hub.push(gone))
         assert answer["x_tocsin_public_id"] == named["id"]
         assert [each.get("revoked") for each in identities(hub)] == [True]
 
-    def test_its_partner_can_revoke_it_at_once(self, hub: HubInProcess, engine_uri: str) -> None:
+    def test_its_partner_can_revoke_it_at_once(self, hub: HubInProcess) -> None:
         hub.push(TEAM)
         hub.push(by(TEAM))
         gone = TEAM | {"modified": "2026-03-01T00:00:00.000Z", "revoked": True}
@@ -146,25 +142,23 @@ class TestSentBefore:
         assert answer["x_tocsin_verdict"] == "admitted"
         [left] = identities(hub)
         assert left["revoked"] and "Kite" not in str(left)
-        work_later(hub, engine_uri, 26 * HOUR)
+        work_later(hub, 26 * HOUR)
         assert identities(hub) == [left]
 
-    def test_a_revoked_author_is_not_published_again(
-        self, hub: HubInProcess, engine_uri: str
-    ) -> None:
+    def test_a_revoked_author_is_not_published_again(self, hub: HubInProcess) -> None:
         hub.push(TEAM), hub.push(by(TEAM))
-        work_later(hub, engine_uri, 26 * HOUR)
+        work_later(hub, 26 * HOUR)
         hub.push(TEAM | {"modified": "2026-03-01T00:00:00.000Z"})
         assert [each["revoked"] for each in identities(hub)] == [True]
 
     def test_an_author_published_with_consent_is_revoked_when_consent_has_ended(
-        self, hub: HubInProcess, engine_uri: str
+        self, hub: HubInProcess
     ) -> None:
         hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
         hub.push(TEAM, by(TEAM), who="open")
         hub.store.accounts.update_partner(Partner("open", "Open Limited"))
         hub.push(by(TEAM, "else.top"), who="open")
-        work_later(hub, engine_uri, 26 * HOUR)
+        work_later(hub, 26 * HOUR)
         assert all(each["revoked"] and "Kite" not in str(each) for each in identities(hub))
 
     def test_a_related_author_is_not_published(self, hub: HubInProcess) -> None:

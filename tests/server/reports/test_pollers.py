@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection as PyMongoCollection
 from support.clock import ManualClock
+from support.databases import open_again
 from support.hub import GREEN, HubInProcess, indicator
 
 from tocsin.admission.markings.audience import Audience
@@ -29,14 +30,11 @@ GERMAN = Audience(frozenset({"DE"}))
 
 
 @pytest.fixture
-def moved(
-    store: Store, engine_uri: str, timed: tuple[HubInProcess, ManualClock]
-) -> Iterator[HubInProcess]:
+def moved(store: Store, timed: tuple[HubInProcess, ManualClock]) -> Iterator[HubInProcess]:
     """The hub of `timed`, whose database has the clock that tests can move, too."""
     _, clock = timed
-    opened = Store.connect(engine_uri, name=store._base.name, clock=clock)
-    yield HubInProcess(opened, clock, founded=True)
-    opened.close()
+    with open_again(store, clock) as opened:
+        yield HubInProcess(opened, clock, founded=True)
 
 
 def note(asked: list[str], of: object, name: str) -> Callable[..., Any]:

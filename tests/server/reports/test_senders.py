@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from support.clock import ManualClock
+from support.databases import open_again
 from support.hub import HubInProcess, indicator
 from support.presence import present
 
@@ -27,12 +28,11 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def hub(store: Store, engine_uri: str, clock: ManualClock) -> Iterator[HubInProcess]:
+def hub(store: Store, clock: ManualClock) -> Iterator[HubInProcess]:
     """A hub whose database has the clock that tests can move, too."""
     HubInProcess(store)
-    moved = Store.connect(engine_uri, name=store._base.name, clock=clock)
-    yield HubInProcess(moved, clock, founded=True)
-    moved.close()
+    with open_again(store, clock) as moved:
+        yield HubInProcess(moved, clock, founded=True)
 
 
 def submit(hub: HubInProcess, clock: ManualClock, times: int, every: int = HOUR) -> None:

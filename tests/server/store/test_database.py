@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from pymongo.errors import OperationFailure
+from support.databases import open_again
 from support.presence import present
 from support.stored_values import public, review
 
@@ -417,12 +418,11 @@ class TestSubmissions:
 
 class TestLeases:
     @pytest.fixture
-    def clock(self, store: Store, engine_uri: str) -> Iterator[list[int]]:
+    def clock(self, store: Store) -> Iterator[list[int]]:
         """The time, in µs, that `self.store` believes in."""
         now = [1_000_000_000]
-        self.store = Store.connect(engine_uri, name=store._base.name, clock=lambda: now[0])
-        yield now
-        self.store.close()
+        with open_again(store, lambda: now[0]) as self.store:
+            yield now
 
     def test_the_oldest_comes_first_and_nobody_gets_it_twice(self, clock: list[int]) -> None:
         for number in (2, 1, 3):
