@@ -16,21 +16,27 @@ from support.console import (
     serve_console,
     visit,
 )
+from support.databases import exchange, keep_state
 from support.hub import HubInProcess, indicator
 
 from tocsin.server.person import Role
 from tocsin.server.store import Store
 
 REVIEWER = "reviewer@hub.example"
+_WAITING = "two pages of items wait"
+"""The state of the database when a test begins."""
 PERSON = "Reported by Jane Doe, who saw it"
 
 
 @pytest.fixture
 def hub(store: Store) -> HubInProcess:
     """A hub with a reviewer, and two pages of items that wait."""
+    if exchange(store, _WAITING):
+        return HubInProcess(store, founded=True)
     hub = HubInProcess(store)
     add_person(hub, REVIEWER, Role.REVIEWER)
     hub.push(*(indicator(f"host{n:02}.top", description=PERSON) for n in range(60)))
+    keep_state(store, _WAITING)
     return hub
 
 

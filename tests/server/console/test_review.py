@@ -8,13 +8,15 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from support.clock import ManualClock
-from support.console import Visitor, add_person, post, sign_in
+from support.console import add_person, make_person, post, sign_in
 from support.crash import build_services_over, run_interrupted
+from support.databases import open_again
 from support.hub import GREEN, HubInProcess, indicator, sdo, work_off
 from support.presence import present
 from support.statement_marking import STATEMENT
@@ -40,14 +42,16 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def hub(store: Store, engine_uri: str, clock: ManualClock) -> Iterator[HubInProcess]:
+def hub(store: Store, clock: ManualClock) -> Iterator[HubInProcess]:
     """A hub whose clock tests can move, with a reviewer."""
-    HubInProcess(store)
-    timed = Store.connect(engine_uri, name=store._base.name, clock=clock)
-    hub = HubInProcess(timed, clock, founded=True)
-    add_person(hub, REVIEWER, Role.REVIEWER)
-    yield hub
-    timed.close()
+    HubInProcess(store, people=(_reviewer(),))
+    with open_again(store, clock) as timed:
+        yield HubInProcess(timed, clock, founded=True)
+
+
+@cache
+def _reviewer() -> Person:
+    return make_person(REVIEWER, Role.REVIEWER)
 
 
 @pytest.fixture
@@ -277,12 +281,10 @@ class TestItem:
         assert decide(reviewer, review, "keep_masked").status_code == 422
 
     def test_a_held_text_is_published_without_the_marked_words(
-        self, store: Store, engine_uri: str, clock: ManualClock
+        self, hub: HubInProcess, clock: ManualClock
     ) -> None:
         more = '[rules.personal_data]\nperson = "hold"'
-        timed = Store.connect(engine_uri, name=store._base.name, clock=clock)
-        hub = HubInProcess(timed, clock, more=more)
-        add_person(hub, REVIEWER, Role.REVIEWER)
+        hub = HubInProcess(hub.store, clock, more=more, founded=True)
         client = sign_in(hub, REVIEWER)
         [review] = ask(hub)
         page = opened(client, review)
@@ -291,7 +293,6 @@ class TestItem:
         decide(client, review, "keep_masked")
         later(hub, clock)
         assert descriptions(hub) == [MASKED] and waiting(hub) == []
-        timed.close()
 
     def test_shows_what_a_release_in_full_publishes_and_which_rules_still_act(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
@@ -1120,16 +1121,13 @@ class TestAnotherProcess:
     """A decision is in the database, so nothing depends on the process that took it."""
 
     def test_carries_a_decision_out_that_a_dead_one_left(
-        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock, engine_uri: str
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
         [review] = ask(hub)
         decide(reviewer, review, "release")
         clock.now += 20 * SECOND
-        second = Store.connect(engine_uri, name=hub.store._base.name, clock=clock)
-        services = build_services_over(hub, second)
-        while services.intake.work():
-            pass
-        second.close()
+        with open_again(hub.store, clock) as second:
+            work_off(build_services_over(hub, second).intake.work)
         assert descriptions(hub) == [PERSON] and waiting(hub) == []
 
     @pytest.mark.parametrize("after", [1, 2, 3, 4])
@@ -1139,7 +1137,6 @@ class TestAnotherProcess:
         hub: HubInProcess,
         reviewer: FlaskClient,
         clock: ManualClock,
-        engine_uri: str,
         after: int,
     ) -> None:
         found = ask(hub, "one.top", "two.top", "three.top")
@@ -1151,7 +1148,7 @@ class TestAnotherProcess:
         def act() -> None:
             work(hub)
 
-        assert run_interrupted(hub, engine_uri, act, after).left <= 0
+        assert run_interrupted(hub, act, after).left <= 0
         clock.now += 200 * SECOND
         work(hub)
         assert waiting(hub) == []
@@ -1160,7 +1157,7 @@ class TestAnotherProcess:
         assert done.state == "done" and hub.store.outbox.lease("t", 0, 9) == []
 
     def test_does_not_publish_what_is_withdrawn_while_it_evaluates(
-        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock, engine_uri: str
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
         [review] = ask(hub)
         clock.now -= 100 * SECOND  # that of the worker is ahead
@@ -1174,20 +1171,19 @@ class TestAnotherProcess:
         def run() -> None:
             work(hub)
 
-        assert run_interrupted(hub, engine_uri, run, 1, withdraw, within=True).left <= 0
+        assert run_interrupted(hub, run, 1, withdraw, within=True).left <= 0
         assert descriptions(hub) == [MASKED] and waiting(hub)[0].is_open
         assert hub.store.review_acts.list_latest(person.id)[0].state == "withdrawn"
 
     def test_sees_in_its_queue_what_others_decide_and_add(
-        self, hub: HubInProcess, reviewer: FlaskClient, engine_uri: str
+        self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
-        second = Store.connect(engine_uri, name=hub.store._base.name)
-        one, two = ask(hub, "one.top", "two.top")
-        assert [each.id for each in second.review_queue.look()] == [one.id, two.id]
-        decide(reviewer, one, "reject")
-        [*_, three] = ask(hub, "three.top")
-        assert [each.id for each in second.review_queue.look()] == [two.id, three.id]
-        second.close()
+        with open_again(hub.store) as second:
+            one, two = ask(hub, "one.top", "two.top")
+            assert [each.id for each in second.review_queue.look()] == [one.id, two.id]
+            decide(reviewer, one, "reject")
+            [*_, three] = ask(hub, "three.top")
+            assert [each.id for each in second.review_queue.look()] == [two.id, three.id]
 
 
 def found_person(hub: HubInProcess) -> str:
@@ -1202,15 +1198,3 @@ def test_the_bar_says_how_many_wait_and_only_to_those_who_review(hub: HubInProce
     assert client.get("/console/part/waiting?seen=2").status_code == 204
     assert "2<span" in client.get("/console/part/waiting?seen=1").text
     assert sign_in(hub, "ana@acme.example").get("/console/part/waiting").status_code == 404
-
-
-def test_the_number_in_the_bar_follows_the_queue_in_an_open_page(
-    visitor: Visitor, hub: HubInProcess
-) -> None:
-    page = visitor.sign_in(REVIEWER, "/me")
-    assert page.inner_text(".waiting").split()[0] == "0"
-    ask(hub, "a.top")
-    path, how = "/console/part/waiting?seen=0", "{target: '.waiting', swap: 'outerHTML'}"
-    page.evaluate(f"htmx.ajax('GET', '{path}', {how})")
-    page.wait_for_function("document.querySelector('.waiting').innerText.startsWith('1')")
-    visitor.check()

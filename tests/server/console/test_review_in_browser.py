@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 from support.console import PASSWORD, Visitor, add_person, is_said, serve_console, visit
+from support.databases import exchange, keep_state
 from support.hub import HubInProcess, indicator
 
 from tocsin.server.person import Role
@@ -15,18 +16,23 @@ from tocsin.server.store import Store
 
 REVIEWER, OTHER = "reviewer@hub.example", "other@hub.example"
 PERSON = "Reported by Jane Doe, who saw it"
+_WAITING = "four items wait"
+"""The state of the database when a test begins."""
 HOSTILE = '"><img src=x onerror=alert(1)>\u202e{{7*7}}'
 
 
 @pytest.fixture
 def hub(store: Store) -> HubInProcess:
     """A hub with four items that wait, the last of them hostile, and two reviewers."""
+    if exchange(store, _WAITING):
+        return HubInProcess(store, founded=True)
     hub = HubInProcess(store)
     for login in (REVIEWER, OTHER):
         add_person(hub, login, Role.REVIEWER)
     for n in range(3):
         hub.push(indicator(f"host{n}.top", description=PERSON))
     hub.push(indicator("last.top", name=HOSTILE, description=f"{HOSTILE} {PERSON}"))
+    keep_state(store, _WAITING)
     return hub
 
 
@@ -414,6 +420,18 @@ def test_enter_that_is_pressed_twice_shows_what_was_decided_and_undo(
     button.press("Enter")
     is_said(page, "Kept masked: 1 item")
     expect(page.locator("#status [data-key=u]")).to_be_visible()
+    visitor.check()
+
+
+def test_the_number_in_the_bar_follows_the_queue_in_an_open_page(
+    visitor: Visitor, hub: HubInProcess
+) -> None:
+    page = visitor.sign_in(REVIEWER, "/me")
+    assert page.inner_text(".waiting").split()[0] == "4"
+    hub.push(indicator("a.top", description=PERSON))
+    path, how = "/console/part/waiting?seen=4", "{target: '.waiting', swap: 'outerHTML'}"
+    page.evaluate(f"htmx.ajax('GET', '{path}', {how})")
+    page.wait_for_function("document.querySelector('.waiting').innerText.startsWith('5')")
     visitor.check()
 
 
