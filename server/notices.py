@@ -26,6 +26,7 @@ from tocsin.server.person import Person, Role
 from tocsin.server.reports.statistics import StatisticsReader
 from tocsin.server.store import Store
 from tocsin.server.store.agreements import group_by_partner
+from tocsin.server.store.reviews import BY_ITSELF
 
 log = logging.getLogger(__name__)
 
@@ -124,8 +125,9 @@ class Notices:
 
     def _find(self) -> Iterator[Notice]:
         now = self._clock()
-        oldest = self._store.reviews.find_oldest_question()
-        if oldest is not None and now - oldest > _LATE:
+        waiting = self._store.review_queue.look()  # the oldest first
+        oldest = next((each.asked for each in waiting if each.rules != BY_ITSELF), now)
+        if now - oldest > _LATE:
             text = "Objects wait for a review, the oldest for more than an hour."
             roles = frozenset({Role.REVIEWER, Role.OPERATOR})
             yield Notice("reviews", "reviews_wait", text, "/review", roles=roles)

@@ -97,21 +97,6 @@ class Reviews:
         found = self._reviews.find({"state": WAITING}, fields, session=self._session)
         return sum(1 for _ in found.limit(most))
 
-    @time_limit()
-    def find_oldest_question(self) -> int | None:
-        """The time since which a review has waited for a person, in µs since 1970 UTC.
-
-        None if no review waits for one.
-        """
-        fields = {"asked": 1, "rules": 1, "decision.act": 1}
-        every = self._reviews.find({"state": WAITING}, fields, session=self._session)
-        asked = (
-            each["asked"]
-            for each in every
-            if tuple(each["rules"]) != BY_ITSELF and not each.get("decision")
-        )
-        return min(asked, default=None)
-
     def list_all(self, partner: str) -> list[Review]:
         """Every review of a partner that is kept, decided or not, the oldest first."""
         found: list[Document] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.crash import connect_second_store
+from support.databases import open_again
 from support.feed_postings import EVERY, posting
 from support.hub import HubInProcess, indicator
 from support.wire_proxy import WireProxy, wire_proxy
@@ -35,11 +35,10 @@ def far(store: Store, proxy: WireProxy) -> Iterator[Store]:
 
 
 @pytest.fixture
-def other(store: Store, engine_uri: str) -> Iterator[Store]:
+def other(store: Store) -> Iterator[Store]:
     """Another process of the same hub."""
-    other = connect_second_store(store, engine_uri)
-    yield other
-    other.close()
+    with open_again(store) as other:
+        yield other
 
 
 def publish(store: Store, number: int) -> tuple[int, int]:
