@@ -21,6 +21,7 @@ from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.model import CollectionKind
 from tocsin.server.partners.agreement_lifecycle import find_current
 from tocsin.server.person import HUB_ROLES, Role
+from tocsin.server.store.reviews import BY_ITSELF
 
 _OWN = (Role.VIEWER, Role.ANALYST)
 _DAYS, _LATEST = 30, 5
@@ -79,15 +80,17 @@ class PartnerPages:
         series = statistics.by_day(here.rights, _DAYS, slug)
         totals = {name: sum(getattr(series, name)) for name in _SERIES}
         may_list = auth.may_list_submissions(here.rights)
-        waiting = sum(each.partner == slug for each in store.review_queue.look())
+        held = [each for each in store.review_queue.look() if each.partner == slug]
+        by_itself = sum(each.rules == BY_ITSELF for each in held)
         return flask.render_template(
             "partner.html",
             section=f"{ROOT}/partner" if here.who.partner else f"{ROOT}/partners",
             partner=partner,
             days=_DAYS,
             totals=totals,
-            waiting=waiting,
-            sent=sum(totals.values()) + sum(series.duplicate) + waiting,
+            waiting=len(held) - by_itself,
+            by_itself=by_itself,
+            sent=sum(totals.values()) + sum(series.duplicate) + len(held),
             duplicates=sum(series.duplicate),
             chart=columns(series.starts, series.submissions),
             value=statistics.value_returned(here.rights, slug, _DAYS),

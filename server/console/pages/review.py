@@ -183,7 +183,7 @@ class Queue:
 
     def count(self) -> int:
         """How many items wait for a decision."""
-        return len(self.services.store.review_queue.look())
+        return sum(each.rules != BY_ITSELF for each in self.services.store.review_queue.look())
 
     def waiting(self) -> ResponseReturnValue:
         """The number in the bar, if it is not the one that the page shows."""

@@ -8,7 +8,8 @@ from flask.testing import FlaskClient
 from playwright.sync_api import expect
 from support.clock import ManualClock
 from support.console import Visitor, add_person, post, sign_in
-from support.hub import HubInProcess, indicator
+from support.hub import HubInProcess, indicator, relationship
+from support.observables import sco
 
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.charts import columns, lines
@@ -125,6 +126,18 @@ def test_the_bar_says_which_page_is_open(hub: HubInProcess, path: str) -> None:
     page = sign_in(hub, "viewer@hub.example").get(f"/console{path}").text
     current = re.findall('<a href="([^"]+)"[^>]* aria-current="page"', page)
     assert current == [f"/console/{path.split('/')[1]}"]
+
+
+def test_what_waits_for_its_references_only_waits_for_nobody(hub: HubInProcess) -> None:
+    found = indicator("a.bad-portal.top")
+    waits = relationship(found, "based-on", sco("ipv4-addr", value="45.77.1.1"))
+    assert hub.verdicts(hub.push(found, waits)) == ["admitted", "held"]
+    unknown = f"marking-definition--{'1' * 8}-1111-4111-8111-{'1' * 12}"
+    hub.push(indicator("b.bad-portal.top", object_marking_refs=[unknown]))
+    page = sign_in(hub, "reviewer@hub.example").get("/console/partners/acme").text
+    assert '<span class="off"> wait</span>' in page
+    assert re.findall('>([0-9]+)<span class="off"> wait', page) == ["1"], "the bar"
+    assert "<li>1 waits for a reviewer</li><li>1 waits for what it refers to</li>" in page
 
 
 @pytest.mark.parametrize(
