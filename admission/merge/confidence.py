@@ -75,6 +75,8 @@ def combine_confidence(sources: Iterable[Source], scale: ConfidenceSettings) -> 
     counts.  None if no source states a confidence.
     """
     everyone = list(sources)
+    if all(source.confidence is None for source in everyone):
+        return None  # of most objects: fractions are slow
     doubt_left = [
         1 - Fraction(scale.corroboration_percent * each.reliability, 10_000) for each in everyone
     ]
@@ -85,8 +87,6 @@ def combine_confidence(sources: Iterable[Source], scale: ConfidenceSettings) -> 
         for source, own in zip(everyone, doubt_left, strict=True)
         if source.confidence is not None
     ]
-    if not confidences:
-        return None
     return math.floor(max(confidences))
 
 

@@ -44,10 +44,12 @@ def memoize_nested(
 
     @lru_cache(maxsize=_CACHE_SIZE)
     def cached(encoded: bytes) -> tuple[_T, ...]:
-        return tuple(walk(orjson.loads(encoded)))
+        return tuple(walk(_decode_nested(encoded)))
 
     def memoized(subject: StixObject) -> tuple[_T, ...]:
         last, encoded = _last
+        if last is not subject:
+            last, encoded = _last_decoded
         if last is not subject:
             encoded = _encode_nested(subject)
         return cached(encoded) if encoded else tuple(walk(nested_properties(subject)))
@@ -68,5 +70,18 @@ def _encode_nested(subject: StixObject) -> bytes:
     return encoded
 
 
+def _decode_nested(encoded: bytes) -> StixObject:
+    """The nested properties in some JSON."""
+    global _last_decoded  # noqa: PLW0603
+    subject, last = _last_decoded
+    if subject is None or last != encoded:
+        subject = orjson.loads(encoded)
+        _last_decoded = subject, encoded
+    return subject
+
+
 _last: tuple[StixObject | None, bytes] = (None, b"")
 """The last object and its encoding: consecutive stages examine the same unchanged object."""
+_last_decoded: tuple[StixObject | None, bytes] = (None, b"")
+"""The last nested properties that were decoded: where nothing is cached of an object, one function
+after the other needs them, and those that a function asks in turn get them, too."""

@@ -168,6 +168,9 @@ REQUIRED_REFERENCES: dict[str, tuple[str, ...]] = {
 """References without which an object of the type has no meaning."""
 
 
+_CONTAINERS = (dict, list)
+
+
 @dataclass(frozen=True, slots=True)
 class RewrittenReferences:
     """An object with its references rewritten."""
@@ -179,21 +182,27 @@ class RewrittenReferences:
     """Those among them that the object needs; it cannot be published without."""
 
 
-def referenced_ids(subject: StixObject) -> Iterator[str]:
-    """Every id that the object refers to, markings and author included."""
+def referenced_ids(subject: StixObject) -> list[str]:
+    """Every id that the object refers to, markings and author included.
+
+    Asked nine times of each object that is published, so most values, which are texts, come first.
+    """
+    found: list[str] = []
     waiting: list[Any] = [subject]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, dict):
-            for name, value in part.items():
-                if isinstance(value, str) and name.endswith("_ref"):
-                    yield value
-                elif isinstance(value, list) and name.endswith("_refs"):
-                    yield from (item for item in value if isinstance(item, str))
-                elif isinstance(value, dict | list):
-                    waiting.append(value)
-        else:
-            waiting.extend(item for item in part if isinstance(item, dict | list))
+        if isinstance(part, list):
+            waiting += [item for item in part if isinstance(item, _CONTAINERS)]
+            continue
+        for name, value in part.items():
+            if isinstance(value, str):
+                if name.endswith("_ref"):
+                    found.append(value)
+            elif isinstance(value, list) and name.endswith("_refs"):
+                found += [item for item in value if isinstance(item, str)]
+            elif isinstance(value, _CONTAINERS):
+                waiting.append(value)
+    return found
 
 
 def required_references(subject: StixObject) -> Iterator[list[str]]:
@@ -215,7 +224,7 @@ def lacks_required_reference(subject: StixObject, gone: Collection[str]) -> bool
 def rewrite_references(subject: StixObject, resolve: ResolveId) -> RewrittenReferences:
     """The object with every reference replaced by what `resolve` gives for it."""
     dropped: list[tuple[Path, str]] = []
-    body = _resolve_part(subject, resolve, (), dropped)
+    body = _resolve_properties(subject, resolve, (), dropped)
     needed = REQUIRED_REFERENCES.get(subject["type"], ())
     lost = {path[0] for path, _ in dropped if path[0] in needed}
     empty = {name for name in lost if not body.get(name)}
@@ -228,25 +237,31 @@ def _resolve_part(
     part: Any, resolve: ResolveId, path: Path, dropped: list[tuple[Path, str]]
 ) -> Any:
     if isinstance(part, list):
+        if not any(isinstance(item, _CONTAINERS) for item in part):
+            return part.copy()
         return [_resolve_part(item, resolve, (*path, at), dropped) for at, item in enumerate(part)]
-    if not isinstance(part, dict):
-        return part
+    return _resolve_properties(part, resolve, path, dropped) if isinstance(part, dict) else part
+
+
+def _resolve_properties(
+    part: dict[str, Any], resolve: ResolveId, path: Path, dropped: list[tuple[Path, str]]
+) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for name, value in part.items():
-        inner_path = (*path, name)
         if isinstance(value, str) and name.endswith("_ref"):
             found = resolve(value, name)
             if found is None:
-                dropped.append((inner_path, value))
+                dropped.append(((*path, name), value))
             else:
                 body[name] = found
+        elif not isinstance(value, _CONTAINERS):
+            body[name] = value
         elif isinstance(value, list) and name.endswith("_refs"):
-            kept = _resolve_list(value, resolve, inner_path, dropped)
+            kept = _resolve_list(value, resolve, (*path, name), dropped)
             if kept:
                 body[name] = kept
         else:
-            deeper = isinstance(value, dict | list)
-            body[name] = _resolve_part(value, resolve, inner_path, dropped) if deeper else value
+            body[name] = _resolve_part(value, resolve, (*path, name), dropped)
     return body
 
 

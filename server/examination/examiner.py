@@ -134,7 +134,12 @@ def parse_candidate(index: int, raw: bytes) -> Candidate:
 
 def mark_claims(candidates: Iterable[Candidate], hub: str) -> list[Candidate]:
     """The candidates, those marked that claim this hub as their author."""
-    return [replace(each, from_hub=_claims_hub_authorship(each.object, hub)) for each in candidates]
+    return [_mark_claim(each, hub) for each in candidates]
+
+
+def _mark_claim(candidate: Candidate, hub: str) -> Candidate:
+    claims = _claims_hub_authorship(candidate.object, hub)
+    return candidate if candidate.from_hub is claims else replace(candidate, from_hub=claims)
 
 
 def _claims_hub_authorship(subject: StixObject | None, hub: str) -> bool:

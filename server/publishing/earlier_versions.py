@@ -103,7 +103,8 @@ def propose(task: SettlementTask, resolved: ResolvedCandidate) -> Proposal:
     if not new.raw:
         layers = [(new.tlp, new.object), *candidate.stricter_layers]
         refs = task.source_ids.refs
-        new = replace(new, sent=digest_words(resolved.said, refs))
+        if sent := digest_words(resolved.said, refs):
+            new = replace(new, sent=sent)
         new, awaited = resolve_contribution(new, layers, refs)
     first_id = resolved.first_id or resolved.id
     return Proposal(candidate, copy, new, awaited, first_id, resolved.generation)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tocsin.admission.merge.identity import is_observable_type
-from tocsin.admission.model import Candidate, StixObject, Tlp
+from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.stix.references import required_references
 from tocsin.admission.timestamps import micros
 from tocsin.server.publishing.batch import SettledCandidate, SettlementTask, conclude
@@ -35,12 +35,12 @@ def without_authors(candidate: Candidate, known: Mapping[str, PublicRef]) -> Can
     Its level is decided when it goes on.
     """
 
-    def leave_out(subject: StixObject | None) -> StixObject | None:
-        return subject and leave_out_authors(subject, known)
-
-    return replace(
-        candidate, object=leave_out(candidate.object), original=leave_out(candidate.original)
+    subject, original = (
+        each and leave_out_authors(each, known) for each in (candidate.object, candidate.original)
     )
+    if subject is candidate.object and original is candidate.original:
+        return candidate
+    return replace(candidate, object=subject, original=original)
 
 
 def conclude_if_blocked(

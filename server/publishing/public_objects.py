@@ -388,10 +388,11 @@ def _recompute(
     level = min(c.tlp for c in contributions)
     scope = next(c.scope for c in contributions if c.tlp == level)
     if before is None:
-        before = PublicObject(
+        before = public = PublicObject(
             copy.id, now, now, b"", level, scope, contributions, withdrawals=copy.former
         )
-    public = replace(before, contributions=contributions, tlp=level, scope=scope)
+    else:
+        public = replace(before, contributions=contributions, tlp=level, scope=scope)
     figures = _figures(public, merge)
     layers = _layers(public, figures, merge)
     known = before if before.digest else None

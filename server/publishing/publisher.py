@@ -555,6 +555,8 @@ def _explain_precedence(task: SettlementTask, decision: Decision) -> Decision:
     names = [c.source_id for c in copy.contributions if c.partner == mine.partner]
     own = [each for name in names if (each := task.find_own(copy.id, name)) is not None]
     findings = explain_leading_version(mine, own)
+    if not findings:
+        return decision
     return replace(decision, candidate=decision.candidate.with_findings(*findings))
 
 

@@ -74,7 +74,9 @@ def renew_versions(versions: Sequence[NextVersion], now: int) -> list[NextVersio
 def replace_pending(version: NextVersion, pending: Sequence[NextVersion]) -> NextVersion:
     """The version, changed also if the one that it takes the place of is changed and unwritten."""
     former = version_for(pending, version.of.level)
-    return replace(version, changed=version.changed or (former is not None and former.changed))
+    if version.changed or former is None or not former.changed:
+        return version
+    return replace(version, changed=True)
 
 
 def version_for(versions: Sequence[NextVersion], level: Tlp) -> NextVersion | None:

@@ -21,8 +21,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tocsin.admission.errors import Malformed
@@ -96,6 +98,7 @@ _HASHED: tuple[tuple[str, ...], ...] = (
     (*_PE, "sections", _EACH, "hashes"),
 )
 """Properties that hold dictionaries of hashes."""
+_CONTAINERS = (dict, list)
 _LEVELS = {id: level for table in (TLP_1_IDS, TLP_2_IDS) for level, id in table.items()}
 
 
@@ -194,22 +197,22 @@ def _finest(numbers: Mapping[str, int]) -> dict[str, int]:
     return {_bucket(name, 0, number): number for name, number in numbers.items()}
 
 
-def _by_field(subject: StixObject, numbers: Mapping[str, int]) -> dict[str, set[str]]:
+def _by_field(subject: StixObject, numbers: Mapping[str, int]) -> dict[str, Set[str]]:
     """All terms of an object but those of finest buckets, by their field."""
-    found: dict[str, set[str]] = {}
+    texts: defaultdict[str, set[str]] = defaultdict(set)
     for field, value in _values(subject):
-        found.setdefault(field, set()).add(make_term(field, value))
+        texts[field].add(make_term(field, value))
+    found: dict[str, Set[str]] = {**texts}
     for name, number in numbers.items():
-        scale = SCALES[name]
-        found[f"{name}~"] = {_bucket(name, level, number) for level in scale.levels()[1:]}
+        found[f"{name}~"] = _larger_buckets(name, SCALES[name].bucket(number))
     return found
 
 
 def _values(subject: StixObject) -> Iterator[tuple[str, str]]:
     """(field, value as text) of everything that a filter by equality may ask for."""
     for name, value in subject.items():
-        if name in WORDS:
-            yield from _texts(name, (value,))
+        if name in WORDS and isinstance(value, str):
+            yield name, value
         elif name in LISTS and isinstance(value, list):
             yield from _texts(name, value)
         elif name in INTEGERS and _whole(value):
@@ -250,14 +253,14 @@ def _references(subject: StixObject) -> Iterator[object]:
     while waiting:
         each = waiting.pop()
         if isinstance(each, list):
-            waiting += (item for item in each if isinstance(item, dict | list))
+            waiting += [item for item in each if isinstance(item, _CONTAINERS)]
             continue
         for name, value in each.items():
             if name.endswith("_ref"):
                 yield value
             elif name.endswith("_refs") and isinstance(value, list):
                 yield from value
-            if isinstance(value, dict | list):
+            if isinstance(value, _CONTAINERS):
                 waiting.append(value)
 
 
@@ -278,6 +281,8 @@ def _texts(field: str, values: Iterable[object]) -> Iterator[tuple[str, str]]:
 
 def make_term(field: str, value: str) -> str:
     """The term of a field with this value; a long value is replaced by its digest."""
+    if len(value) <= MAX_VALUE_OCTETS and value.isascii():  # most
+        return f"{field}={value}"
     octets = value.encode()
     if len(octets) <= MAX_VALUE_OCTETS:
         return f"{field}={value}"
@@ -286,6 +291,12 @@ def make_term(field: str, value: str) -> str:
 
 def _bucket(name: str, level: int, number: int) -> str:
     return f"{name}~{level}:{SCALES[name].bucket(number) >> level}"
+
+
+@lru_cache(maxsize=4096)  # objects of one submission share their dates
+def _larger_buckets(name: str, finest: int) -> frozenset[str]:
+    """The terms of the larger buckets in which a finest bucket lies."""
+    return frozenset(f"{name}~{level}:{finest >> level}" for level in SCALES[name].levels()[1:])
 
 
 def _unsure(field: str) -> str:
