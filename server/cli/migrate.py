@@ -12,7 +12,7 @@ from tocsin.config.settings import HubSettings
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, Answer, print_result
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.store import Store
-from tocsin.server.store.embedded import database, has_database, rewrite
+from tocsin.server.store.embedded import database, has_database, refuse_hub, rewrite
 from tocsin.server.store.journal import OPERATOR, operator_name
 
 
@@ -41,13 +41,16 @@ def migrate_database(settings: HubSettings, actor: str = OPERATOR) -> Answer:
     The journal records the changes with `actor`.
 
     Raises NotFound if the data directory has no hub, Unavailable if the database is newer than
-    this program.
+    this program, or older and the hub of an embedded engine is running: it would write what no
+    later migration can bring together with what was moved.
     """
     if not settings.mongo_uri and not settings.data.exists():
         raise NotFound(f"{settings.data} has no hub; name its data directory with --data")
     own = settings.mongo_uri
     place = nullcontext(own) if own else database(settings.data, print_notice)
     with place as uri, closing(Store.connect(uri, name=settings.database)) as store:
+        if not own and store.is_outdated:
+            refuse_hub(settings.data)
         before, after = store.migrate()
         versions = {"from_version": before, "to_version": after}
         if before < after:

@@ -182,6 +182,11 @@ class Store:
         """
         return schema.is_prepared(self._base, restore) and bool(self.feeds.collections())
 
+    @property
+    def is_outdated(self) -> bool:
+        """True if the database has an older schema than the program's."""
+        return schema.find_version(self._base) < schema.SCHEMA_VERSION
+
     def migrate(self) -> tuple[int, int]:
         """Bring an older database to the program's schema; the versions before and after.
 

@@ -68,6 +68,7 @@ _DATA = "db"
 _OLD_DATA = "db.old"
 _REWRITE = "rewrite"
 _NEW = "new"
+_IN_USE = "another hub is using {}: stop it, or name another --data"
 _COPY_OCTETS = 4_000_000
 """Octets of documents that are copied together."""
 _NOT_COPIED = ("WiredTigerLog.", "secantus_oplog")
@@ -548,6 +549,12 @@ def has_database(data: Path) -> bool:
     return any((data / name).exists() for name in (_DATA, _OLD_DATA))
 
 
+def refuse_hub(data: Path) -> None:
+    """Raise Unavailable if a hub uses this data directory, also one that starts or ends."""
+    if _is_locked(data / _HUB_LOCK):
+        raise Unavailable(_IN_USE.format(data))
+
+
 def rewrite(data: Path, report: Report) -> tuple[int, int]:
     """Copy the database into fresh files and delete the old ones; their octets before and after.
 
@@ -845,7 +852,7 @@ def _lock_for_hub(data: Path) -> contextlib.AbstractContextManager[int]:
     Raises Unavailable if another hub has it.  It waits only for an engine without a hub, or a
     command; and for who makes or deletes a copy, which takes longer.
     """
-    refusal = f"another hub is using {data}: stop it, or name another --data"
+    refusal = _IN_USE.format(data)
     if (data / _REWRITE).exists():
         refusal = f"`compact` is rewriting the database in {data}: wait until it has ended"
         return _hold_lock(data / _HUB_LOCK, _LOCK_SECONDS, refusal)

@@ -1,5 +1,6 @@
 """`tocsin-hub migrate`, against the database of this session."""
 
+import importlib.util
 import json
 import uuid
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
+from support.processes import make_data
 
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.main import main
+from tocsin.server.store.embedded import Engine
 from tocsin.server.store.schema import SCHEMA_VERSION
 
 
@@ -57,3 +61,23 @@ def test_a_migration_is_in_the_journal_with_its_person(
     assert main(["journal", "list", "--act", "migrate", *place]) == 0
     [entry] = json.loads(capsys.readouterr().out)
     assert (entry["who"], entry["what"]["from_version"]) == ("operator:mary", 1)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("secantus") is None, reason="no embedded engine")
+def test_an_older_database_stays_as_it_is_while_a_hub_uses_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    make_data(data)
+    engine = Engine.start(data, print)
+    try:
+        engine.announce()
+        with MongoClient[dict[str, Any]](engine.uri) as client:
+            schema = client[HubSettings().database].schema
+            schema.update_one({"_id": "version"}, {"$set": {"version": 1}})
+            assert main(["migrate", "--data", str(data)]) == 3
+            assert schema.find_one({"_id": "version"}) == {"_id": "version", "version": 1}
+    finally:
+        engine.stop()
+    assert f"another hub is using {data}: stop it" in capsys.readouterr().err
+    assert main(["migrate", "--data", str(data)]) == 0
