@@ -28,6 +28,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from multiprocessing import active_children, connection, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -122,6 +123,8 @@ class CheckProcesses:
         self.part, self.fewest = part, part * 8
         self._count = count_processors() if count is None else count
         self._executor: ProcessPoolExecutor | None = None
+        self._others: list[BaseProcess] = []
+        """Processes that this program had started before."""
 
     def __enter__(self) -> CheckProcesses:
         """The processes."""
@@ -130,7 +133,7 @@ class CheckProcesses:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """End them; at once if nobody waits for their results any more."""
         if error is not None and self._executor:
-            _kill_processes(self._executor)
+            self._kill(self._executor)
         self._end()
 
     @property
@@ -182,30 +185,31 @@ class CheckProcesses:
         except BrokenProcessPool as error:
             raise Unavailable("a process of this program was ended; try again") from error
         except BaseException:
-            _kill_processes(executor)
+            self._kill(executor)
             raise
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, large: LargeFile | Surveyed | None) -> ProcessPoolExecutor:
+        self._others = active_children()
         count = min(self._count, _MOST_FOR_LARGE) if large else self._count
         return ProcessPoolExecutor(count, get_context("spawn"), _begin, (self._settings, large))
+
+    def _kill(self, executor: ProcessPoolExecutor) -> None:
+        """Kill the processes, which have nothing of their own to keep.
+
+        One that starts does not hear of any other end until it has read its lists, and the executor
+        waits for it: on a busy machine longer than this program may take to end.
+        """
+        for process in active_children():
+            if process not in self._others:
+                process.kill()
+        executor.shutdown(cancel_futures=True)  # its thread would close what the exit still uses
 
     def _end(self) -> None:
         if self._executor:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
-
-
-def _kill_processes(executor: ProcessPoolExecutor) -> None:
-    """Kill the processes of this program, which have nothing of their own to keep.
-
-    One that starts does not hear of any other end until it has read its lists, and the executor
-    waits for it: on a busy machine longer than this program may take to end.
-    """
-    for process in active_children():
-        process.kill()
-    executor.shutdown(cancel_futures=True)  # its thread would close what the exit still uses
 
 
 def _submit(

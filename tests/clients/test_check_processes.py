@@ -69,14 +69,18 @@ def test_a_process_is_started_with_interrupts_blocked(checker: Checker) -> None:
     assert not is_blocked(os.getpid())
 
 
-def test_processes_end_with_the_program_though_they_have_not_begun_yet() -> None:
+def test_processes_end_with_the_program_though_they_have_not_begun_yet(
+    processes: CheckProcesses,
+) -> None:
+    processes.submit(b"\x90", PlainWork(NOW, keep_before=False))  # of another use of them
     before, started = active_children(), []
     settings = ExaminerSettings(policy_text(), None, describe_submitter(SETTINGS))
-    with pytest.raises(SystemExit), CheckProcesses(settings, count=2, part=5) as processes:
-        processes.submit(b"\x90", PlainWork(NOW, keep_before=False))  # no candidate at all
+    with pytest.raises(SystemExit), CheckProcesses(settings, count=2, part=5) as ended:
+        ended.submit(b"\x90", PlainWork(NOW, keep_before=False))  # no candidate at all
         started = [each for each in active_children() if each not in before]
         raise SystemExit
     assert [each.exitcode for each in started] == [-signal.SIGKILL]
+    assert before and all(each.is_alive() for each in before)
 
 
 def preview_both_ways(
