@@ -26,12 +26,11 @@ from support.wire_proxy import (
     as_abort,
     as_commit,
     error_reply,
-    wire_proxy,
     with_write_concern_error,
 )
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
-from tocsin.server.model import Collection, CollectionKind, Record, Submission
+from tocsin.server.model import Record, Submission
 from tocsin.server.store import OutcomeUnknown, Store, Transaction, availability, commits, database
 from tocsin.server.store import connection as connection_module
 from tocsin.server.store.commits import MOST_OCTETS, BulkWriteSupport
@@ -45,20 +44,11 @@ ALWAYS = 1_000_000
 
 
 @pytest.fixture
-def proxy(engine_uri: str) -> Iterator[WireProxy]:
-    with wire_proxy(engine_uri) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def far(store: Store, proxy: WireProxy) -> Iterator[Store]:
-    """The test's store, behind the proxy, with one feed."""
-    store.feeds.add(Collection("green", "green", CollectionKind.FEED, "Green"))
-    far = Store.connect(proxy.uri, name=store._base.name)
+def far(far: Store, proxy: WireProxy) -> Store:
+    """The store behind the proxy, after one commit that has published."""
     far.commit(lambda txn: txn.publish("green", [posting(0)]))
     proxy.clear()
-    yield far
-    far.close()
+    return far
 
 
 def publish(number: int) -> Callable[[Transaction], None]:

@@ -8,30 +8,21 @@ import pytest
 from support.databases import open_again
 from support.feed_postings import EVERY, posting
 from support.hub import HubInProcess, indicator
-from support.wire_proxy import WireProxy, wire_proxy
+from support.wire_proxy import WireProxy
 
 from tocsin.admission.errors import NotFound
-from tocsin.server.model import Collection, CollectionKind, Exclusion
+from tocsin.server.model import Exclusion
 from tocsin.server.store import Store, Transaction
 
 EXCLUDED = Exclusion("ipv4-addr", "value", "192.0.2.1", "", 0)
 
 
 @pytest.fixture
-def proxy(engine_uri: str) -> Iterator[WireProxy]:
-    with wire_proxy(engine_uri) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def far(store: Store, proxy: WireProxy) -> Iterator[Store]:
-    """The test's store, behind the proxy, with one feed in which one commit has published."""
-    store.feeds.add(Collection("green", "green", CollectionKind.FEED, "Green"))
-    far = Store.connect(proxy.uri, name=store._base.name)
+def far(far: Store, proxy: WireProxy) -> Store:
+    """The store behind the proxy, after one commit that has published."""
     publish(far, 0)
     proxy.clear()
-    yield far
-    far.close()
+    return far
 
 
 @pytest.fixture
@@ -58,7 +49,7 @@ def count_reads(proxy: WireProxy) -> int:
 
 
 def is_whole(store: Store, count: int) -> bool:
-    """True if a feed has so many entries, without a gap, and so has the journal."""
+    """True if a feed and the journal have this number of entries each, without a gap."""
     positions = [each.position for each in store.feeds.page("green", EVERY).entries]
     sequences = [each.sequence for each in store.journal.list_entries()]
     whole = list(range(1, count + 1))
