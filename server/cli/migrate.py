@@ -12,7 +12,7 @@ from tocsin.config.settings import HubSettings
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, Answer, print_result
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.store import Store
-from tocsin.server.store.embedded import database, has_database, refuse_hub, rewrite
+from tocsin.server.store.embedded import database, has_database, require_no_hub, rewrite
 from tocsin.server.store.journal import OPERATOR, operator_name
 
 
@@ -50,7 +50,7 @@ def migrate_database(settings: HubSettings, actor: str = OPERATOR) -> Answer:
     place = nullcontext(own) if own else database(settings.data, print_notice)
     with place as uri, closing(Store.connect(uri, name=settings.database)) as store:
         if not own and store.is_outdated:
-            refuse_hub(settings.data)
+            require_no_hub(settings.data)
         before, after = store.migrate()
         versions = {"from_version": before, "to_version": after}
         if before < after:

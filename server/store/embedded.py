@@ -549,7 +549,7 @@ def has_database(data: Path) -> bool:
     return any((data / name).exists() for name in (_DATA, _OLD_DATA))
 
 
-def refuse_hub(data: Path) -> None:
+def require_no_hub(data: Path) -> None:
     """Raise Unavailable if a hub uses this data directory, also one that starts or ends."""
     if _is_locked(data / _HUB_LOCK):
         raise Unavailable(_IN_USE.format(data))

@@ -285,7 +285,7 @@ def find_heads(
 ) -> list[Document]:
     """The heads of feeds, those that are not among the `known` ones read and added to them.
 
-    Raises NotFound if there is no such feed.
+    Raises NotFound if a feed does not exist.
     """
     if missing := [feed for feed in feeds if feed not in known]:
         fields = dict.fromkeys(_HEAD_FIELDS, 1)
