@@ -19,6 +19,7 @@ from tocsin.clients.cli.command import (
     preview_files,
     print_file_errors,
     print_totals,
+    warn_of_unread_terms,
     with_inputs,
     with_settings,
 )
@@ -86,6 +87,7 @@ def check_command(
     object "before". The exit code is 1 if all objects were refused or no file
     could be read, 4 if that happened to some.
     """
+    warn_of_unread_terms(settings)
     previews = preview_files(settings, replace(inputs, keep_before=diff))
     display = _Display(as_json, explain, diff)
     in_tables = not (as_json or explain or diff) and sys.stdout.isatty()

@@ -23,6 +23,7 @@ from tocsin.admission.timestamps import timestamp
 from tocsin.clients.cli.command import (
     check_distinct,
     json_option,
+    warn_of_unread_terms,
     with_connection_options,
     with_settings,
 )
@@ -127,6 +128,7 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
         known = read_statuses(state)
         found = [known.get(each.name) or SourceStatus(each.name) for each in sources]
         return _print_statuses(found, as_json=as_json)
+    warn_of_unread_terms(settings)
     open_hub(settings).close()  # a wrong setting ends the command before the first run
 
     def report(run: Run) -> None:

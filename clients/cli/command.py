@@ -42,11 +42,13 @@ from tocsin.clients.terminal import (
 from tocsin.config import stdio
 from tocsin.config.cache import load_or_build
 from tocsin.config.command_line import ParsedValue, printable, with_options
+from tocsin.config.conversion import ConfigError
 from tocsin.config.loading import (
     CLIENT_FILE,
     find_client_file,
     has_settings,
     load_client,
+    personal_file,
     policy_text,
 )
 from tocsin.config.settings import ClientSettings
@@ -76,6 +78,8 @@ _MOST_NAMED = 5
 """Submissions whose ids are named one by one."""
 _SETTINGS = ("url", "key", "cert", "ca", "terms")
 """The settings that are options of some command."""
+_LOCAL_SETTINGS = Path("client.toml")
+"""The file that is read where a command runs, in place of the user's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +130,27 @@ def find_settings_file(config: Path | None) -> Path | None:
 
     Raises ConfigError.
     """
-    local = Path("client.toml")
-    if not config and not os.environ.get(CLIENT_FILE) and has_settings(local):
-        return local
+    if not config and not os.environ.get(CLIENT_FILE) and has_settings(_LOCAL_SETTINGS):
+        return _LOCAL_SETTINGS
     return find_client_file(config, os.environ)
+
+
+def warn_of_unread_terms(settings: ClientSettings) -> None:
+    """Warn if ./client.toml takes the place of a file with names or terms that it does not have."""
+    chosen = click.get_current_context().params["config"] or os.environ.get(CLIENT_FILE)
+    own = personal_file(os.environ)
+    if chosen or not own or not _LOCAL_SETTINGS.is_file():
+        return
+    try:
+        unread = load_client(own, {}, {})
+    except ConfigError:  # no file, or one that cannot be used: it is not to be read here
+        return
+    if lost := {*unread.names, *unread.terms} - {*settings.names, *settings.terms}:
+        lost_terms = count(len(lost), "name or term", "names or terms")
+        print_message(
+            f"./{_LOCAL_SETTINGS} is read instead of {printable(own)}: {lost_terms} of that file "
+            "will not be removed"
+        )
 
 
 with_connection_options = with_options(

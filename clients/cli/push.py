@@ -31,6 +31,7 @@ from tocsin.clients.cli.command import (
     print_push_summary,
     push_exit_code,
     reporting_interrupt,
+    warn_of_unread_terms,
     with_connection_options,
     with_inputs,
     with_sending_options,
@@ -233,6 +234,7 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     With --json: a line for each object, with the hub's verdict and public id; at
     the end {"status": <TAXII status>, "statuses": [ids], "counts": ...}.
     """
+    warn_of_unread_terms(settings)
     consent = options["consent"] or settings.consent
     settings = msgspec.structs.replace(settings, consent=consent)
     names = ("new_ids", "labels", "valid_for")

@@ -80,7 +80,8 @@ def test_processes_end_with_the_program_though_they_have_not_begun_yet(
         started = [each for each in active_children() if each not in before]
         raise SystemExit
     assert [each.exitcode for each in started] == [-signal.SIGKILL]
-    assert before and all(each.is_alive() for each in before)
+    assert any(each.is_alive() for each in before)
+    assert all(each.exitcode in (None, 0) for each in before)  # those of an earlier test may end
 
 
 def preview_both_ways(

@@ -167,6 +167,23 @@ class TestCheck:
         shared = json.dumps(json.loads(lines[0])["object"])
         assert not any(word in shared for word in ("acme", "Globex", "Initech"))
 
+    def test_terms_of_a_file_that_a_local_one_replaces_are_warned_of(
+        self, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(Path("config").absolute()))
+        own, local = Path("config/tocsin/client.toml"), Path("client.toml")
+        own.parent.mkdir(parents=True)
+        own.write_text('names = ["Globex"]\nterms = ["acme.example", "vpn"]\n')
+        file = write_bundle("a.json", acceptable_indicator(1))
+        assert tocsin("check", file)[2] == ""
+        local.write_text('terms = ["acme.example"]\n')
+        code, _, stderr = tocsin("check", file)
+        assert (code, stderr.count("\n")) == (0, 1)
+        assert f"./client.toml is read instead of {own.absolute()}: 2 names or terms" in stderr
+        assert tocsin("check", file, "--config", "client.toml")[2] == ""
+        own.write_text("not TOML")
+        assert tocsin("check", file)[2] == ""
+
     def test_check_reads_standard_input_for_a_dash(self, tmp_path: Path) -> None:
         ran = subprocess.run(
             [*COMMAND, "check", "-", "--as", "iocs.txt", "--json"],
