@@ -107,6 +107,7 @@ class _ConsoleWhenAsked:
         return self._app(environ, start_response)
 
 
+_BUILDING = threading.Lock()
 _FOUNDATIONS = ("collections", "accounts", "partners", "journal", "exclusions")
 """The database's collections of which one has a document if a test began before the hub."""
 
@@ -186,8 +187,12 @@ class HubInProcess:
     @cached_property
     def client(self) -> FlaskClient:
         """A client of the hub's application."""
-        app = create_app(self.services, HUB_SECRETS, self.settings, pages=self.pages)
-        return app.test_client()
+        with _BUILDING:  # without a lock, two threads that ask at once build two applications
+            built: FlaskClient | None = self.__dict__.get("client")
+            if built is None:
+                app = create_app(self.services, HUB_SECRETS, self.settings, pages=self.pages)
+                self.__dict__["client"] = built = app.test_client()
+            return built
 
     def _is_empty(self) -> bool:
         """True if the database is as a new one."""

@@ -305,10 +305,10 @@ class TestDirectory:
         self.put(tmp_path, "3-good.txt", "evil.top", age=70)
         opening = os.open
 
-        def open_file(path: Any, *more: Any) -> int:
+        def open_file(path: Any, *more: Any, **named: Any) -> int:
             if "closed" in str(path):
                 raise PermissionError(13, "Permission denied")
-            return opening(path, *more)
+            return opening(path, *more, **named)
 
         monkeypatch.setattr("tocsin.clients.sources.directory.os.open", open_file)
         long, closed, good = read(source, memory)
