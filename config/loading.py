@@ -74,6 +74,24 @@ def find_client_file(path: Path | None, environ: Mapping[str, str]) -> Path | No
     return file
 
 
+def find_unread_terms(
+    settings: ClientSettings, environ: Mapping[str, str]
+) -> tuple[Path, set[str]] | None:
+    """The user's own client.toml with its names and terms that these settings lack, if any.
+
+    None as well if that file does not exist or cannot be used: it is another one that was read.
+    """
+    own = personal_file(environ)
+    try:
+        unread = load_client(own, {}, {}) if own else None
+    except ConfigError:
+        return None
+    if own is None or unread is None:
+        return None
+    missing = {*unread.names, *unread.terms} - {*settings.names, *settings.terms}
+    return (own, missing) if missing else None
+
+
 def policy_text(path: Path | None = None) -> str:
     """The admission policy: the operator's file, or the shipped one.
 

@@ -42,13 +42,12 @@ from tocsin.clients.terminal import (
 from tocsin.config import stdio
 from tocsin.config.cache import load_or_build
 from tocsin.config.command_line import ParsedValue, printable, with_options
-from tocsin.config.conversion import ConfigError
 from tocsin.config.loading import (
     CLIENT_FILE,
     find_client_file,
+    find_unread_terms,
     has_settings,
     load_client,
-    personal_file,
     policy_text,
 )
 from tocsin.config.settings import ClientSettings
@@ -138,18 +137,14 @@ def find_settings_file(config: Path | None) -> Path | None:
 def warn_of_unread_terms(settings: ClientSettings) -> None:
     """Warn if ./client.toml takes the place of a file with names or terms that it does not have."""
     chosen = click.get_current_context().params["config"] or os.environ.get(CLIENT_FILE)
-    own = personal_file(os.environ)
-    if chosen or not own or not _LOCAL_SETTINGS.is_file():
+    if chosen or not _LOCAL_SETTINGS.is_file():
         return
-    try:
-        unread = load_client(own, {}, {})
-    except ConfigError:  # no file, or one that cannot be used: it is not to be read here
-        return
-    if lost := {*unread.names, *unread.terms} - {*settings.names, *settings.terms}:
-        lost_terms = count(len(lost), "name or term", "names or terms")
+    if unread := find_unread_terms(settings, os.environ):
+        own, missing = unread
         print_message(
-            f"./{_LOCAL_SETTINGS} is read instead of {printable(own)}: {lost_terms} of that file "
-            "will not be removed"
+            f"./{_LOCAL_SETTINGS} is read instead of {printable(own)}: "
+            f"{count(len(missing), 'name or term', 'names or terms')} of that file will not be "
+            "removed"
         )
 
 

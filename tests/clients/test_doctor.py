@@ -116,6 +116,22 @@ def test_the_settings_file_is_the_one_that_config_names(tocsin: Run, partner: Me
     assert "others can read other.toml" in text
 
 
+def test_terms_of_a_file_that_is_not_read_are_a_warning(
+    tocsin: Run, partner: Medallion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    own = tmp_path / "tocsin" / "client.toml"
+    own.parent.mkdir()
+    own.write_text('terms = ["acme.example"]\n')
+    assert "terms" not in states(tocsin)[1]
+    Path("client.toml").write_text("")
+    code, found, text = states(tocsin)
+    assert (code, found["terms"]) == (0, "warning")
+    assert "1 name or term of that file will not be removed" in text
+    Path("client.toml").write_text(own.read_text())
+    assert "terms" not in states(tocsin)[1]
+
+
 @pytest.mark.parametrize("home", ["", "/dev/null/home"])
 def test_without_a_home_folder_doctor_says_which_variables_to_set(
     tocsin: Run, monkeypatch: pytest.MonkeyPatch, home: str
