@@ -36,7 +36,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -47,6 +46,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 import bson
+import pymongo
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
@@ -122,7 +122,6 @@ _ENVIRONMENT = {
     # cache, and a hub has one at a time as a rule (`SharedCommitLock`); four at once fit.
     "WIREDTIGER_CONFIG": "eviction_updates_trigger=60,eviction_dirty_trigger=80",
 }
-_CONNECTIONS_PER_SIGNAL = 10
 _IDLE_MS = 240_000
 """Connections are closed after this, since the engine closes them after 300 s."""
 _SETTINGS_TEXT = """\
@@ -288,7 +287,7 @@ class Engine:
             if self._begun is not None:
                 self._give_up_start(self._begun)
             if self._process is not None:
-                _stop_process(self._process, self._port)
+                _stop_process(self._process, self.uri)
 
     def _give_up_start(self, begun: _Begun) -> None:
         """Kill an engine that nobody has used; its database is as it was."""
@@ -368,7 +367,7 @@ class Engine:
             else:
                 self._use(begun.child)
                 if not _accepts_password(self.uri):
-                    _stop_process(begun.child.process, self._port)
+                    _stop_process(begun.child.process, self.uri)
                     with _open_to_all(self._data, begun.lock) as client:
                         _put_user(client, self._data)
                     self._use(_launch(self._data, begun.lock, self._port))
@@ -685,6 +684,7 @@ def _copy_databases(source: str, target: str) -> None:
                     raise Unavailable(
                         f"{name}.{collection} could not be copied: nothing is changed"
                     )
+        there.admin.command("fsync")
 
 
 def _in_portions(documents: Iterable[Document]) -> Iterator[list[Document]]:
@@ -736,26 +736,19 @@ def _launch(data: Path, lock: int, port: int = 0, *, authenticate: bool = True) 
     return _Child(process, log, before)
 
 
-def _stop_process(process: subprocess.Popen[bytes], port: int) -> None:
-    """Let the engine close its database; kill it if it does not.
+def _stop_process(process: subprocess.Popen[bytes], uri: str) -> None:
+    """Let the engine write its pages to the files, and kill it.
 
-    Two weaknesses of the engine are worked around by connecting to it until it has ended.  It
-    closes its listening socket without waking the thread that waits on it.  And it may miss
-    the signal: one that still accepts connections is sent another.
+    It is never asked to close its database.  When it opens one that was closed, it goes on looking
+    at the state of then as long as it runs, so that it uses no room again.  Nothing is lost: the
+    journal has every commit.  Pages in the files spare the next start its recovery.
     """
-    process.terminate()
-    deadline = time.monotonic() + _STOP_SECONDS
-    connected = 0
-    while process.poll() is None:
-        if time.monotonic() > deadline:
-            process.kill()
-        with contextlib.suppress(OSError):
-            socket.create_connection((_HOST, port), timeout=_PAUSE_SECONDS).close()
-            connected += 1
-            if connected % _CONNECTIONS_PER_SIGNAL == 0:
-                process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_PAUSE_SECONDS / 2)
+    if process.poll() is None:
+        limit = pymongo.timeout(_STOP_SECONDS)
+        with contextlib.suppress(PyMongoError), limit, _connect(uri) as client:
+            client.admin.command("fsync")
+        process.kill()
+    process.wait()
 
 
 @contextlib.contextmanager
@@ -767,12 +760,12 @@ def _open_to_all(data: Path, lock: int) -> Iterator[Client]:
     of them wrote is refused.
     """
     child = _launch(data, lock, authenticate=False)
-    port = child.await_port()
+    uri = f"mongodb://{_HOST}:{child.await_port()}/?directConnection=true"
     try:
-        with _connect(f"mongodb://{_HOST}:{port}/?directConnection=true") as client:
+        with _connect(uri) as client:
             yield client
     finally:
-        _stop_process(child.process, port)
+        _stop_process(child.process, uri)
 
 
 def _make_tables(client: Client, folder: Path) -> None:

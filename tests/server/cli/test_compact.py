@@ -208,8 +208,8 @@ def compacted(filled_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Co
     stop_process = embedded._stop_process
     locked: list[bool] = []
 
-    def stop(process: Any, port: int) -> None:
-        stop_process(process, port)
+    def stop(process: Any, uri: str) -> None:
+        stop_process(process, uri)
         locked.append(embedded._is_locked(data / "engine.lock"))
 
     with pytest.MonkeyPatch.context() as changed:

@@ -142,6 +142,50 @@ def connect(engine: Engine) -> Iterator[Callable[[str], Store]]:
         yield make
 
 
+class TestRoom:
+    """Deletions make room, as the log of changes shows, which has 1,000 entries."""
+
+    def write(self, uri: str) -> None:
+        """Write 12 MB into the log of changes."""
+        with MongoClient[dict[str, Any]](uri) as client:
+            for _ in range(30):
+                documents = [{"text": os.urandom(1_000).hex()} for _ in range(200)]
+                client.room.documents.insert_many(documents)
+                client.room.documents.delete_many({})
+                client.admin.command("fsync")  # as the engine does each minute
+
+    def size(self, data: Path) -> int:
+        return (data / "db" / "secantus_oplog.wt").stat().st_size
+
+    def test_is_used_again_after_the_first_start_and_after_each_later_one(self, data: Path) -> None:
+        sizes = []
+        for _ in range(2):
+            with database(data, print) as uri:
+                self.write(uri)
+                sizes.append(self.size(data))
+        assert max(sizes) < 8_000_000
+
+    def test_is_used_again_after_a_copy_was_made(self, used: Path) -> None:
+        embedded.rewrite(used, print)
+        with database(used, print) as uri:
+            self.write(uri)
+            assert self.size(used) < 8_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="blocks signals on Linux")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_request_to_end_is_for_the_hub(used: Path, number: signal.Signals) -> None:
+    engine = Engine.start(used, print)
+    try:
+        os.kill(engine.pid, number)
+        time.sleep(0.5)
+        with MongoClient[dict[str, Any]](engine.uri) as client:
+            assert client.admin.command("ping")["ok"] == 1
+    finally:
+        engine.stop()
+    assert not is_running(engine.pid)
+
+
 class TestTheDirectory:
     def test_that_others_could_enter_is_closed_and_that_is_said_once(self, data: Path) -> None:
         data.mkdir(exist_ok=True)
