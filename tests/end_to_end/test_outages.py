@@ -3,6 +3,7 @@
 The disk is a small file system of its own, which only root can make, and not in every container.
 """
 
+import errno
 import importlib.util
 import os
 import signal
@@ -85,7 +86,13 @@ def fill(folder: Path, leave: int = 0) -> Path:
     """Take all room but `leave` octets, as another program would."""
     ballast = folder / "ballast"
     with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, free(folder) - leave)
+        while True:
+            try:
+                os.posix_fallocate(file.fileno(), 0, free(folder) - leave)
+                break
+            except OSError as error:  # the engine has taken some of it meanwhile
+                if error.errno != errno.ENOSPC:
+                    raise
     return ballast
 
 
