@@ -286,8 +286,10 @@ class Engine:
         with self._hub_lock:
             if self._begun is not None:
                 self._give_up_start(self._begun)
-            if self._process is not None:
-                _stop_process(self._process, self.uri)
+            if self._listening is not None and self._listening is self._process:
+                _stop_process(self._listening, self.uri)
+            else:
+                self._end_process()
 
     def _give_up_start(self, begun: _Begun) -> None:
         """Kill an engine that nobody has used; its database is as it was."""

@@ -633,6 +633,21 @@ def test_a_start_that_is_given_up_leaves_no_engine_and_no_lock(used: Path) -> No
         assert store.is_prepared()
 
 
+def test_a_start_that_is_interrupted_leaves_no_engine_and_no_lock(
+    used: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(child: Any) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as changed:
+        changed.setattr(embedded._Child, "await_port", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            Engine.start(used, print)
+    assert not locked(used)
+    with database(used, print) as uri, contextlib.closing(Store.connect(uri)) as store:
+        assert store.is_prepared()
+
+
 class TestADatabaseThatIsBeingMade:
     def test_is_made_anew_if_its_engine_was_killed_before_it_was_whole(self, data: Path) -> None:
         half = data / "new" / "db"
