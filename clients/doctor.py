@@ -35,7 +35,7 @@ from tocsin.clients.http import (
 from tocsin.clients.push_record import state_folder
 from tocsin.clients.tls import DEFAULT_PORTS, TlsFiles, explain_tls_failure, without_secrets
 from tocsin.config.cache import cache_folder
-from tocsin.config.loading import find_unread_terms
+from tocsin.config.loading import describe_unread_terms
 from tocsin.config.settings import ClientSettings
 
 _SECONDS = 10.0
@@ -87,20 +87,12 @@ def _check_local(place: Environment) -> Iterator[Diagnosis]:
     else:
         has_secret = bool(place.settings.key or place.settings.secret)
         yield _check_mode("settings", place.file, has_secret, "with its secret")
-        yield from _check_unread_terms(place)
+        if sentence := describe_unread_terms(place.file, place.settings, place.environ):
+            yield Diagnosis("terms", "warning", sentence, f"add them to {place.file}")
     if (cert := place.settings.cert) and cert.is_file():
         yield from _check_certificate(cert)
     yield _check_folder("record", state_folder(place.environ), place.environ)
     yield _check_folder("cache", cache_folder(place.environ), place.environ)
-
-
-def _check_unread_terms(place: Environment) -> Iterator[Diagnosis]:
-    """The names and terms of the user's own file, if another file is read in its place."""
-    if unread := find_unread_terms(place.settings, place.environ):
-        own, missing = unread
-        terms = count(len(missing), "name or term", "names or terms")
-        what = f"{place.file} is read instead of {own}: {terms} of that file will not be removed"
-        yield Diagnosis("terms", "warning", what, f"add them to {place.file}")
 
 
 def _check_mode(step: str, file: Path, has_secret: bool, what: str) -> Diagnosis:

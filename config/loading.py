@@ -74,22 +74,22 @@ def find_client_file(path: Path | None, environ: Mapping[str, str]) -> Path | No
     return file
 
 
-def find_unread_terms(
-    settings: ClientSettings, environ: Mapping[str, str]
-) -> tuple[Path, set[str]] | None:
-    """The user's own client.toml with its names and terms that these settings lack, if any.
+def describe_unread_terms(read: Path, settings: ClientSettings, environ: Mapping[str, str]) -> str:
+    """A sentence on names and terms of the user's own client.toml that these settings lack.
 
-    None as well if that file does not exist or cannot be used: it is another one that was read.
+    `read` is the file that was read in its place.  Empty if nothing is missing, or if the user's
+    own file does not exist or cannot be used.
     """
     own = personal_file(environ)
     try:
-        unread = load_client(own, {}, {}) if own else None
+        unread = load_client(own, {}, {}) if own else ClientSettings()
     except ConfigError:
-        return None
-    if own is None or unread is None:
-        return None
+        return ""
     missing = {*unread.names, *unread.terms} - {*settings.names, *settings.terms}
-    return (own, missing) if missing else None
+    if not missing:
+        return ""
+    lost = f"{len(missing)} of its names and terms will not be removed"
+    return f"{read} is read instead of {own}: {lost}"
 
 
 def policy_text(path: Path | None = None) -> str:

@@ -44,8 +44,8 @@ from tocsin.config.cache import load_or_build
 from tocsin.config.command_line import ParsedValue, printable, with_options
 from tocsin.config.loading import (
     CLIENT_FILE,
+    describe_unread_terms,
     find_client_file,
-    find_unread_terms,
     has_settings,
     load_client,
     policy_text,
@@ -139,13 +139,8 @@ def warn_of_unread_terms(settings: ClientSettings) -> None:
     chosen = click.get_current_context().params["config"] or os.environ.get(CLIENT_FILE)
     if chosen or not _LOCAL_SETTINGS.is_file():
         return
-    if unread := find_unread_terms(settings, os.environ):
-        own, missing = unread
-        print_message(
-            f"./{_LOCAL_SETTINGS} is read instead of {printable(own)}: "
-            f"{count(len(missing), 'name or term', 'names or terms')} of that file will not be "
-            "removed"
-        )
+    if sentence := describe_unread_terms(_LOCAL_SETTINGS, settings, os.environ):
+        print_message(printable(sentence))
 
 
 with_connection_options = with_options(

@@ -179,7 +179,9 @@ class TestCheck:
         local.write_text('terms = ["acme.example"]\n')
         code, _, stderr = tocsin("check", file)
         assert (code, stderr.count("\n")) == (0, 1)
-        assert f"./client.toml is read instead of {own.absolute()}: 2 names or terms" in stderr
+        assert (
+            f"client.toml is read instead of {own.absolute()}: 2 of its names and terms" in stderr
+        )
         assert tocsin("check", file, "--config", "client.toml")[2] == ""
         own.write_text("not TOML")
         assert tocsin("check", file)[2] == ""

@@ -127,7 +127,7 @@ def test_terms_of_a_file_that_is_not_read_are_a_warning(
     Path("client.toml").write_text("")
     code, found, text = states(tocsin)
     assert (code, found["terms"]) == (0, "warning")
-    assert "1 name or term of that file will not be removed" in text
+    assert "1 of its names and terms will not be removed" in text
     Path("client.toml").write_text(own.read_text())
     assert "terms" not in states(tocsin)[1]
 

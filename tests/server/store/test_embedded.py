@@ -165,7 +165,26 @@ class TestRoom:
                 sizes.append(self.size(data))
         assert max(sizes) < 8_000_000
 
-    def test_is_used_again_after_a_copy_was_made(self, used: Path) -> None:
+    def test_is_used_again_once_a_database_that_was_closed_is_copied(self, used: Path) -> None:
+        with database(used, print):
+            pass  # the settings name the folder then
+        command = [
+            sys.executable,
+            "-m",
+            "secantus",
+            "--config",
+            str(used / "engine.toml"),
+            "--port",
+            "0",
+        ]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
+            assert program.stderr is not None
+            next(line for line in program.stderr if "listening" in line)
+            program.terminate()
+            program.communicate(timeout=60)
+        with database(used, print) as uri:
+            self.write(uri)
+            assert self.size(used) > 12_000_000  # if not, 0090 has become needless
         embedded.rewrite(used, print)
         with database(used, print) as uri:
             self.write(uri)
