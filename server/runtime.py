@@ -49,7 +49,7 @@ STATE = "state"
 """Name of the shared table of the monitor."""
 _NO_RECOGNISER = (
     "policy: [rules.recognised_names] expected = true, but the recogniser is not installed on this"
-    " system: docs/operate.md says how, or set it to false"
+    " system: docs/operate/reviews.md says how, or set it to false"
 )
 Echo = Callable[[str], None]
 """Shows the operator one line of text."""

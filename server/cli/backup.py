@@ -48,7 +48,7 @@ _UNDONE = """\
 tocsin-hub: the hub is as it was at {at}. Everything done since then is undone.
   {again}
   Ask your partners to send again what they sent since then.
-  docs/operate.md, "Backup and restore", has the list."""
+  docs/operate/backup.md has the list."""
 _DO_AGAIN = """\
 Before you start it, do again what must hold: purges, revocations and withdrawals,
   revoked keys, removed or locked-out people, changed passwords and roles,

@@ -65,7 +65,7 @@ _NO_SNAPSHOT = (239, 246)
 _TOO_OLD = (
     "MongoDB keeps a snapshot for minSnapshotHistoryWindowInSeconds, 300 by default, and the "
     "backup took longer: set it higher on every member, or use snapshots of the disks "
-    "(docs/operate.md)"
+    "(docs/operate/backup.md)"
 )
 CLOCK_MARGIN = 300_000_000
 """µs by which the clock of a restored hub begins later than every stamp that is known.  It

@@ -155,7 +155,7 @@ def test_each_watch_example_of_the_help_sends_a_file_until_interrupted(
 
 
 def test_the_help_and_the_table_of_the_documentation_have_the_same_exit_codes() -> None:
-    table = (ROOT / "docs" / "operate.md").read_text().partition("| code | meaning |")[2]
+    table = (ROOT / "docs" / "connect.md").read_text().partition("| code | meaning |")[2]
     documented = re.findall("^[|] ([0-9]+) [|]", table.partition("\n\n")[0], re.MULTILINE)
     listed = (tocsin.epilog or "").partition("Exit codes:")[2]
     assert documented == re.findall("^  ([0-9]+)  ", listed, re.MULTILINE)

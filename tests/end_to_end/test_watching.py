@@ -1,4 +1,4 @@
-"""Debian's Prometheus watches a hub as docs/operate.md says."""
+"""Debian's Prometheus watches a hub as docs/operate/watching.md says."""
 
 import json
 import re
@@ -78,8 +78,8 @@ def wait_for(answer: Callable[[], Any], seconds: float = 90) -> Any:
 
 
 def read_block(title: str) -> str:
-    """A file that docs/operate.md shows."""
-    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    """A file that docs/operate/watching.md shows."""
+    text = (ROOT / "docs" / "operate" / "watching.md").read_text(encoding="utf-8")
     [block] = re.findall(rf'```yaml title="{re.escape(title)}"\n(.*?)```', text, re.DOTALL)
     return str(block)
 

@@ -324,7 +324,7 @@ def test_processes_are_measured(hub: HubInProcess) -> None:
 
 def test_every_metric_is_documented_and_every_documented_one_is_there(hub: HubInProcess) -> None:
     hub.services.monitor.certificate = ServedCertificate()
-    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "operate" / "watching.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(tocsin_\w+)` \|", text, re.MULTILINE))
     assert documented == set(re.findall(r"^# HELP (\w+) ", read_metrics(hub), re.MULTILINE))
 

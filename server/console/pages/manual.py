@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -35,6 +36,15 @@ _PAGES = (
     ("misp", "MISP"),
     ("protocol", "Protocol"),
     ("operate", "Operate a hub"),
+    ("operate/database", "Database: embedded engine or MongoDB"),
+    ("operate/network", "TLS and client certificates"),
+    ("operate/partners", "Partners, keys, collections"),
+    ("operate/agreements", "Agreements"),
+    ("operate/reviews", "People and reviews"),
+    ("operate/publication", "After publication"),
+    ("operate/watching", "Watching the hub"),
+    ("operate/backup", "Backup and restore"),
+    ("operate/load", "Many submissions and many pollers"),
     ("settings", "Settings"),
     ("threat-model", "Threat model"),
 )
@@ -126,8 +136,9 @@ def _picture(found: re.Match[str]) -> str:
 
 
 def _with_anchor(found: re.Match[str]) -> str:
-    words = re.sub(r"<[^>]+>", "", found[2]).lower()
-    anchor = re.sub(r"[^a-z0-9]+", "-", words).strip("-")
+    """A heading with the anchor that it has on GitHub and on the site."""
+    words = html.unescape(re.sub(r"<[^>]+>", "", found[2])).lower()
+    anchor = re.sub(r"[^\w -]", "", words).replace(" ", "-")
     return f'<{found[1]} id="{anchor}">{found[2]}</{found[1]}>'
 
 

@@ -35,9 +35,9 @@ _LATE_REVIEW = 3 * HOUR
 _MOST_WAITING = 10_000
 _SERIES = ("published", "merged", "held", "refused")
 _CLASSES = {"published": "admitted"}
-_QUEUE, _WATCHING = "/help/operate#the-queue", "/help/operate#watching-the-hub"
+_QUEUE, _WATCHING = "/help/operate/load#the-queue", "/help/operate/watching#watching-the-hub"
 _ADVICE = dict.fromkeys(
-    ("database", "disk"), "/help/operate#a-full-disk-and-a-database-that-is-away"
+    ("database", "disk"), "/help/operate/database#a-full-disk-and-a-database-that-is-away"
 )
 """Where the documentation says what to do about a part that is not well."""
 

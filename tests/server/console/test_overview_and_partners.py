@@ -10,6 +10,7 @@ from support.clock import ManualClock
 from support.console import Visitor, add_person, post, sign_in
 from support.hub import HubInProcess, indicator, relationship
 from support.observables import sco
+from support.paths import ROOT
 
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.charts import columns, lines
@@ -443,6 +444,25 @@ def test_a_page_of_help_has_no_id_twice_no_style_and_no_empty_row_of_headings(
         assert not re.search(r"<thead>\s*<tr>\s*(<th></th>\s*)+</tr>", page), path
 
 
+def test_a_link_to_a_part_of_a_page_of_help_finds_it(hub: HubInProcess) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    pages = {path: client.get(path).text for path in list_help(client)}
+    found = 0
+    for path, text in pages.items():
+        article = text.partition("<article")[2].partition("</article>")[0]
+        for target, anchor in re.findall(r'href="(/console/help[^"#]*)?#([^"]+)"', article):
+            found += 1
+            assert f' id="{anchor}"' in pages[target or path], (path, target, anchor)
+    assert found > 100
+
+
+def test_every_page_for_operators_and_about_tools_is_in_the_console(hub: HubInProcess) -> None:
+    listed = list_help(sign_in(hub, "viewer@hub.example"))
+    for folder in ("operate", "connect"):
+        for file in (ROOT / "docs" / folder).glob("*.md"):
+            assert f"/console/help/{folder}/{file.stem}" in listed
+
+
 def test_numbers_in_a_table_of_help_stand_on_the_right(visitor: Visitor) -> None:
     page = visitor.sign_in("viewer@hub.example", "/help/validation")
     cell = page.locator("td.number").first
@@ -457,7 +477,7 @@ def test_the_list_of_keys_opens_on_the_page_of_help_about_keys(visitor: Visitor)
     visitor.check()
 
 
-@pytest.mark.parametrize("path", ["/help/operate", "/partners/acme"])
+@pytest.mark.parametrize("path", ["/help/operate", "/help/operate/database", "/partners/acme"])
 def test_long_lines_of_commands_are_read_without_scrolling_sideways(
     visitor: Visitor, path: str
 ) -> None:
