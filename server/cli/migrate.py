@@ -83,7 +83,7 @@ def compact_database(settings: HubSettings) -> Answer:
     """
     if settings.mongo_uri:
         raise Unprocessable(
-            "compact is for the embedded engine; docs/privacy.md says what to do with MongoDB"
+            "compact is for the embedded engine; docs/retention.md says what to do with MongoDB"
         )
     if not has_database(settings.data):
         raise NotFound(f"{settings.data} has no hub; name its data directory with --data")

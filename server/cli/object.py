@@ -113,7 +113,7 @@ def _purge(hub: Runtime, names: tuple[str, ...], reason: str) -> Iterator[Answer
     The exit code is 1 if nothing was deleted for one of the values; the others are purged all
     the same. With an unknown id or a value of no known kind, nothing is purged.
 
-    It can be repeated, and a hub goes on with what was interrupted. docs/privacy.md says how long
+    It can be repeated, and a hub goes on with what was interrupted. docs/retention.md says how long
     the database's own files keep what was deleted.
     """
     return purge_objects(hub, names, reason)

@@ -22,6 +22,7 @@ _PAGES = (
     ("console", "The console"),
     ("how-it-works", "How it works"),
     ("privacy", "What is removed from your reports, and why"),
+    ("retention", "What the hub keeps, and for how long"),
     ("connect", "Connect a tool: Tocsin's own client"),
     ("connect/index", "Connect a tool: products"),
     ("connect/platforms", "MISP, OpenCTI and other platforms"),

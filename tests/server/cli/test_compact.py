@@ -297,4 +297,4 @@ def test_with_a_mongodb_it_says_where_to_read_on(
 ) -> None:
     monkeypatch.setenv("TOCSIN_MONGO_URI", engine_uri)
     assert main(["compact"]) == 1
-    assert "docs/privacy.md" in capsys.readouterr().err
+    assert "docs/retention.md" in capsys.readouterr().err
