@@ -236,7 +236,7 @@ class Monitor:
             with time_limit(_READ_SECONDS):
                 queued, oldest = self._store.submissions.measure_queue(_MOST_QUEUED)
                 aside = self._store.submissions.count_set_aside(_MOST_QUEUED)
-                reviews = self._store.reviews.count_waiting(_MOST_REVIEWS)
+                for_reviewers, for_references = self._store.reviews.count_waiting(_MOST_REVIEWS)
                 lead = self._store.clock_lead()
         except Exception as error:
             self._excuse(error, "the queue and reviews")
@@ -253,8 +253,14 @@ class Monitor:
         )
         yield _gauge(
             "tocsin_reviews_waiting",
-            f"Objects and texts that wait for a reviewer, counted up to {_MOST_REVIEWS}",
-            reviews,
+            f"Objects and texts that wait for a reviewer; with those that wait for references, "
+            f"counted up to {_MOST_REVIEWS}",
+            for_reviewers,
+        )
+        yield _gauge(
+            "tocsin_references_waiting",
+            "Objects that wait for objects that they reference",
+            for_references,
         )
         yield _gauge(
             "tocsin_clock_ahead_seconds",

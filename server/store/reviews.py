@@ -91,11 +91,12 @@ class Reviews:
         return _sort_reviews(each for each in found if each["state"] == WAITING)
 
     @time_limit()
-    def count_waiting(self, most: int) -> int:
-        """Count the reviews of all partners that wait, up to `most`."""
-        fields = {"_id": 0, "state": 1}
+    def count_waiting(self, most: int) -> tuple[int, int]:
+        """Count what waits for a reviewer, and what for references; together up to `most`."""
+        fields = {"_id": 0, "state": 1, "rules": 1}
         found = self._reviews.find({"state": WAITING}, fields, session=self._session)
-        return sum(1 for _ in found.limit(most))
+        by_itself = [tuple(each["rules"]) == BY_ITSELF for each in found.limit(most)]
+        return by_itself.count(False), by_itself.count(True)
 
     def list_all(self, partner: str) -> list[Review]:
         """Every review of a partner that is kept, decided or not, the oldest first."""

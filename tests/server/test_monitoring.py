@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 from pymongo import MongoClient
-from support.hub import HubInProcess, indicator
+from support.hub import HubInProcess, indicator, relationship
 from support.metrics import find_value, read_samples
 from support.paths import ROOT
 from support.presence import present
@@ -181,6 +181,17 @@ class TestCounts:
         assert find_value(text, "tocsin_submissions_received_total", handling="inline") == 1
         assert find_value(text, "tocsin_submission_settle_seconds_count") == 1
         assert find_value(text, "tocsin_reviews_waiting") == 1
+        assert find_value(text, "tocsin_references_waiting") == 0
+
+    def test_of_what_waits_for_others_apart_from_what_waits_for_reviewers(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.push(
+            relationship(indicator("evil-portal.top"), "related-to", indicator("one-more.top"))
+        )
+        text = read_metrics(hub)
+        assert find_value(text, "tocsin_reviews_waiting") == 0
+        assert find_value(text, "tocsin_references_waiting") == 1
 
     def test_of_the_queue(self, hub: HubInProcess) -> None:
         path = "collections/inbox/objects/"
