@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -36,7 +36,11 @@ def review_command() -> None:
 
 @review_command.command(
     "list",
-    epilog=format_examples("tocsin-hub review list", "tocsin-hub review list --partner acme"),
+    epilog=format_examples(
+        "tocsin-hub review list",
+        "tocsin-hub review list --partner acme",
+        "tocsin-hub review list --all",
+    ),
 )
 @click.option("--partner", metavar="SLUG", help="Only reviews of this partner.")
 @click.option(
@@ -46,10 +50,23 @@ def review_command() -> None:
     show_default=True,
     help="Reviews at most.",
 )
+@click.option(
+    "--all",
+    "with_others",
+    is_flag=True,
+    help="List also what waits for objects that it references: it needs no decision.",
+)
 @with_hub
-def _list(hub: Runtime, partner: str | None, limit: int) -> list[Answer]:
-    """List what waits, the oldest first, with the findings."""
-    found = list_reviews(hub, partner, limit + 1)
+def _list(hub: Runtime, partner: str | None, limit: int, with_others: bool) -> list[Answer]:
+    """List what waits for a decision, the oldest first."""
+    if with_others:
+        found, others = list_reviews(hub, partner, limit + 1), 0
+    else:
+        reviews, others = hub.services.store.reviews.list_for_reviewers(partner, limit + 1)
+        found = _format_open(hub, reviews)
+    if others:
+        wait = count(others, "object not listed here waits", "objects not listed here wait")
+        print_notice(f"tocsin-hub: {wait} for others that have not come yet: --all lists them too")
     if len(found) > limit:
         print_notice(f"tocsin-hub: more reviews wait than these {limit}: --limit shows more")
     return found[:limit]
@@ -137,10 +154,13 @@ def _forget(hub: Runtime, ids: tuple[str, ...]) -> Iterator[Answer]:
 
 def list_reviews(hub: Runtime, partner: str | None, most: int | None = None) -> list[Answer]:
     """The open reviews of a partner, or of all if None, the oldest first, at most `most`."""
-    waiting = hub.services.store.reviews.list_waiting(partner, most)
+    return _format_open(hub, hub.services.store.reviews.list_waiting(partner, most))
+
+
+def _format_open(hub: Runtime, reviews: Iterable[Review]) -> list[Answer]:
     days = hub.services.retention.periods.reviews
     now = hub.services.store.clock()
-    return [_format_review(review) | _format_end(review, days, now) for review in waiting]
+    return [_format_review(review) | _format_end(review, days, now) for review in reviews]
 
 
 def show_review(hub: Runtime, id: str) -> Answer:

@@ -84,7 +84,19 @@ class Reviews:
         query = {"state": WAITING} | ({} if partner is None else {"partner": partner})
         if most is None:
             return _sort_reviews(self._reviews.find(query, session=self._session))
-        every = self._reviews.find(query, _ORDER, session=self._session)
+        return self._read_first(most, self._reviews.find(query, _ORDER, session=self._session))
+
+    def list_for_reviewers(self, partner: str | None, most: int) -> tuple[list[Review], int]:
+        """Waiting reviews on which somebody decides, the oldest first; the number of the others.
+
+        The others wait for what they reference.
+        """
+        query = {"state": WAITING} | ({} if partner is None else {"partner": partner})
+        every = list(self._reviews.find(query, {**_ORDER, "rules": 1}, session=self._session))
+        asked = [each for each in every if tuple(each["rules"]) != BY_ITSELF]
+        return self._read_first(most, asked), len(every) - len(asked)
+
+    def _read_first(self, most: int, every: Iterable[Document]) -> list[Review]:
         heads = nsmallest(most, every, key=place_in_order)
         ids = list(chunk_keys([head["_id"] for head in heads], MAX_KEYS))
         found = find_by_keys(self._reviews, ids, lambda keys: {"_id": {"$in": keys}}, self._session)

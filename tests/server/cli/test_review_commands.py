@@ -14,6 +14,7 @@ from support.hub import (
     details,
     findings,
     indicator,
+    relationship,
     sdo,
 )
 
@@ -57,6 +58,17 @@ def printed(hub: HubInProcess) -> str:
     with contextlib.redirect_stdout(out):
         print_review(shown(hub))
     return out.getvalue()
+
+
+def list_on_terminal(hub: HubInProcess, *words: str) -> None:
+    """Run `review list` on this hub."""
+    runtime = contextlib.nullcontext(opened(hub))
+    with (
+        mock.patch("tocsin.server.cli.command.open_runtime", return_value=runtime),
+        mock.patch("tocsin.server.cli.command.has_secrets", return_value=True),
+        mock.patch("tocsin.server.cli.command.read_secrets"),
+    ):
+        review_command.main(["list", *words], standalone_mode=False)
 
 
 class TestShowing:
@@ -156,17 +168,30 @@ class TestListing:
             hub.push(indicator(f"vpn{n}.acme.example"))
         found = list_reviews(opened(hub), None)
         assert list_reviews(opened(hub), None, 2) == found[:2]
-        runtime = contextlib.nullcontext(opened(hub))
-        with (
-            mock.patch("tocsin.server.cli.command.open_runtime", return_value=runtime),
-            mock.patch("tocsin.server.cli.command.has_secrets", return_value=True),
-            mock.patch("tocsin.server.cli.command.read_secrets"),
-        ):
-            review_command.main(["list", "--limit", "2"], standalone_mode=False)
+        list_on_terminal(hub, "--limit", "2")
         shown = capsys.readouterr()
         assert all(str(each["review"]) in shown.out for each in found[:2])
         assert str(found[2]["review"]) not in shown.out
         assert "more reviews wait than these 2" in shown.err
+
+    def test_what_waits_for_others_is_listed_only_if_it_is_asked_for(
+        self, hub: HubInProcess, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        first, second = indicator("evil-portal.top"), indicator("one-more.top")
+        hub.push(relationship(first, "related-to", second))
+        hub.push(indicator("vpn.acme.example"))
+        found = {str(each["type"]): str(each["review"]) for each in list_reviews(opened(hub), None)}
+        waits, asked = found["relationship"], found["indicator"]
+        list_on_terminal(hub, "--limit", "1")
+        shown = capsys.readouterr()
+        assert asked in shown.out and waits not in shown.out
+        assert "1 object not listed here waits for others that have not come yet" in shown.err
+        assert "--limit" not in shown.err
+        list_on_terminal(hub, "--all", "--partner", "acme")
+        shown = capsys.readouterr()
+        assert asked in shown.out and waits in shown.out and not shown.err
+        list_on_terminal(hub, "--partner", "north")
+        assert capsys.readouterr().err == "tocsin-hub: the list is empty\n"
 
 
 def release(hub: HubInProcess, **more: Any) -> Any:
