@@ -248,13 +248,17 @@ class HubProcess:
         """Return the process id of the one that serves the console, if there is one."""
         return [each for each in self._apart() if _name(each) == CONSOLE_NAME]
 
-    def _apart(self) -> list[int]:
+    def children(self) -> list[int]:
+        """Return the process ids of all that the first one started, without theirs."""
         assert self.process is not None
         found = []
         for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
             with contextlib.suppress(*ENDED):
                 found += [int(child) for child in path.read_text().split()]
-        return sorted(each for each in found if _name(each) in (ANSWERING_NAME, CONSOLE_NAME))
+        return sorted(found)
+
+    def _apart(self) -> list[int]:
+        return [each for each in self.children() if _name(each) in (ANSWERING_NAME, CONSOLE_NAME)]
 
     def unread(self) -> list[int]:
         """Return the octets that wait to be read, of each connection that was accepted.
