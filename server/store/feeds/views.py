@@ -4,7 +4,8 @@ All feeds have one clock (`clock.py`), so the latest stamp of the sources is a
 horizon: everything stamped up to it is visible to a read that begins afterwards.
 A page is a merge of the sources by stamp up to the horizon, and the stamp is the
 position.  All entries that the sources have of an object then decide which of
-them the view shows: one look-up per source.
+them the view shows.  Most of them are near each other, because one publication gave
+the object to all its feeds: only what is not found there is looked up by id.
 
 Each decision depends only on entries added before the one in question, or removes
 entries, so nothing appears behind a reader's position; only the removal of an
@@ -14,6 +15,7 @@ entry from a source can make another one visible that it hid.
 from __future__ import annotations
 
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Some
 from dataclasses import dataclass, field, replace
@@ -168,6 +170,10 @@ _ATTEMPTS = 5
 _ROUNDS = 20
 _FEWEST, _MOST = 32, 1_001
 """Minimum and maximum number of entries that are looked up at once."""
+_NEAR = 1_000_000
+"""µs within which the copies of an object in several feeds are looked for around it.
+
+One publication gives it to all of them, in a few windows (`clock.py`)."""
 MAX_VIEW_ENTRIES = 1_000
 """Maximum number of entries of a page of a view.
 
@@ -252,6 +258,14 @@ class _Look:
         return is_same and is_fresh and configuration is self.configuration
 
 
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """What a collection is for ever."""
+
+    kind: CollectionKind
+    view: View | None
+
+
 class CollectionReader(FeedReader):
     """All collections for readers: feeds, and the views of them."""
 
@@ -265,7 +279,7 @@ class CollectionReader(FeedReader):
         super().__init__(base)
         self._clock, self._commits = clock, commits or CommitCount()
         self._looks: dict[frozenset[str], _Look] = {}
-        self._views: dict[str, View | None] = {}
+        self._definitions: dict[str, _Definition] = {}
         self._accounts = Accounts(base)
         self._configuration = Configuration(revision=-1, collections=())
 
@@ -415,13 +429,22 @@ class CollectionReader(FeedReader):
         raise Unavailable("the collection changed while it was read; ask again")
 
     def _view_of(self, feed: str) -> View | None:
-        """The collection's view; None for a feed.  It never changes, so it is cached."""
-        if feed not in self._views:
+        """The collection's view; None for a feed."""
+        return self._definition_of(feed).view
+
+    def _is_feed(self, source: str) -> bool:
+        """True if it is a feed, and no verbatim collection."""
+        return self._definition_of(source).kind is CollectionKind.FEED
+
+    def _definition_of(self, feed: str) -> _Definition:
+        """The parts of a collection that never change, cached."""
+        if feed not in self._definitions:
             document = self._base.collections.find_one({"_id": feed})
             if document is None:
                 raise NotFound("there is no such collection")
-            self._views[feed] = view_of(document.get("view"))
-        return self._views[feed]
+            kind = CollectionKind(document["kind"])
+            self._definitions[feed] = _Definition(kind, view_of(document.get("view")))
+        return self._definitions[feed]
 
     def _check(self, view: View) -> None:
         """Raises Conflict unless the sources are feeds with a common order."""
@@ -471,17 +494,27 @@ class CollectionReader(FeedReader):
         types = query.types & view.types if query.types and view.types else query.types | view.types
         if (query.types or view.types) and not types:
             return
-        query = replace(query, types=types, position=0, added_after=_after(query))
-        wanted = query.limit + 1
-        source_query = replace(_source_query(view, query), limit=min(max(wanted, _FEWEST), _MOST))
+        begin, wanted = _after(query), query.limit + 1
+        query = replace(query, types=types, position=0, added_after=begin)
+        source_query = replace(
+            _source_query(view, query),
+            limit=_how_many(wanted),
+            added_after=max(0, begin - _NEAR),
+        )
         sources = (
             self._candidates(each, state, source_query, bodies=bodies) for each in view.sources
         )
-        stream = merge(*sources, key=lambda candidate: candidate[1].stamp)
-        while candidates := list(islice(stream, min(max(wanted, _FEWEST), _MOST))):
-            for entry in self._filter_candidates(state, query, candidates):
-                wanted -= 1
-                yield replace(entry, position=entry.stamp)
+        stream = _Stream(merge(*sources, key=lambda candidate: candidate[1].stamp))
+        near = stream.take_until(begin)
+        share = 1.0  # of the entries that the view shows
+        while candidates := stream.take(_how_many(wanted / share)):
+            last = candidates[-1][1].stamp
+            near += stream.peek_until(last + _NEAR)
+            shown = self._filter_candidates(state, query, candidates, near)
+            yield from (replace(entry, position=entry.stamp) for entry in shown)
+            wanted -= len(shown)
+            share = max(0.1, len(shown) / len(candidates))
+            near = [each for each in (*near, *candidates) if last - _NEAR < each[1].stamp <= last]
         if state.head.stamp > state.horizon:
             yield from self._ended_since(state, query, bodies=bodies)
 
@@ -521,73 +554,143 @@ class CollectionReader(FeedReader):
             query = replace(query, position=page.entries[-1].position if more else 0)
 
     def _filter_candidates(
-        self, state: ViewState, query: Query, candidates: Sequence[Candidate]
-    ) -> Iterator[Entry]:
+        self,
+        state: ViewState,
+        query: Query,
+        candidates: Sequence[Candidate],
+        near: Sequence[Candidate],
+    ) -> list[Entry]:
         """The candidates that the view shows and the query selects, in order.
+
+        `near` are entries of the sources before and after them.
 
         Of most objects one source has one entry, and no other source any.  They need no look-up by
         id, as no other entry matters, and none at all if the view does not depend on levels or
         expiry.
         """
-        several, found = self._find_several(state, query, candidates)
+        several, found = self._find_several(state, query, candidates, near)
         by_visibility = state.view.active or state.view.max_tlp is not None
         if by_visibility:
             found |= self._find_alone(candidates, several)
-        choice = VersionFilter(query)
+        choice, shown = VersionFilter(query), []
         shown_stamps = frozenset(select_entries(found, state.view, choice, state.instant))
         for _, entry in candidates:
             if entry.stamp in shown_stamps:
-                yield entry
+                shown.append(entry)
             elif entry.stamp not in found:
                 if entry.id in several or by_visibility:
                     raise _ChangedDuringRead
                 if choice.includes_single(entry):
-                    yield entry
+                    shown.append(entry)
+        return shown
 
     def _find_several(
-        self, state: ViewState, query: Query, candidates: Sequence[Candidate]
+        self,
+        state: ViewState,
+        query: Query,
+        candidates: Sequence[Candidate],
+        near: Sequence[Candidate],
     ) -> tuple[set[str], dict[int, Found]]:
-        """The candidates' objects of which there are several entries: ids, entries by stamp."""
+        """The candidates' objects of which there are several entries: ids, entries by stamp.
+
+        An entry of a feed without a status bit is the only one of its object there, and is read by
+        position.  All else is looked up by id, which takes far longer.
+        """
+        repeated, sole = self._find_repeated([*candidates, *near])
         elsewhere = {
             each: {entry.id for source, entry in candidates if source != each}
             for each in state.view.sources
         }
-        found = self._find_in_sources(state, elsewhere)
+        unknown = {source: ids - sole[source].keys() for source, ids in elsewhere.items()}
+        found = self._find_in_sources(state, unknown)
         several = {entry.id for _, entry in found.values()}
+        several |= {id for source, ids in elsewhere.items() for id in ids & sole[source].keys()}
         if not _is_plain(state.view, query):
-            several |= self._find_repeated(candidates)
-        missing = {source: several - already for source, already in elsewhere.items()}
+            several |= repeated & {entry.id for _, entry in candidates}
+        for source, positions in sole.items():
+            alone = [position for id, position in positions.items() if id in several]
+            found |= self._find_at(source, alone)
+        missing = {source: several - ids - sole[source].keys() for source, ids in elsewhere.items()}
         return several, found | self._find_in_sources(state, missing)
 
-    def _find_repeated(self, candidates: Sequence[Candidate]) -> set[str]:
-        """The ids of those candidates that are not the only entries of their objects."""
+    def _find_repeated(
+        self, entries_of_sources: Sequence[Candidate]
+    ) -> tuple[set[str], dict[str, dict[str, int]]]:
+        """Sort entries by what their status bits say.
+
+        Returns the ids of those that are not the only entries of their objects in their source,
+        and of each source that is a feed the positions of the others, by id.  A verbatim
+        collection may have an object in another spec_version too, without a status bit.
+        """
         ids: set[str] = set()
-        for source, entries in _by_source(candidates).items():
+        sole: dict[str, dict[str, int]] = defaultdict(dict)
+        for source, entries in _by_source(entries_of_sources).items():
             positions = [entry.position for entry in entries]
             read = partial(find_positions_with_status, self._base, source, positions)
             repeated = self._reader.read(source, read)
             ids |= {entry.id for entry in entries if entry.position in repeated}
-        return ids
+            if self._is_feed(source):
+                alone = (entry for entry in entries if entry.position not in repeated)
+                sole[source] = {entry.id: entry.position for entry in alone}
+        return ids, sole
 
     def _find_alone(self, candidates: Sequence[Candidate], several: Some[str]) -> dict[int, Found]:
         """The candidates that are the only entries of their objects, by their stamps."""
         found: dict[int, Found] = {}
         for source, entries in _by_source(candidates).items():
             positions = [entry.position for entry in entries if entry.id not in several]
-            read = partial(find_entries_at, self._base, source, positions)
-            found |= {each.stamp: (source, each) for each in self._reader.read(source, read)}
+            found |= self._find_at(source, positions)
         return found
+
+    def _find_at(self, source: str, positions: Sequence[int]) -> dict[int, Found]:
+        """The entries of a source at these positions, by their stamps."""
+        if not positions:
+            return {}
+        read = partial(find_entries_at, self._base, source, positions)
+        return {each.stamp: (source, each) for each in self._reader.read(source, read)}
 
     def _find_in_sources(self, state: ViewState, ids: Mapping[str, Some[str]]) -> dict[int, Found]:
         """Look these objects up in each source; return their entries by stamp."""
         return {
             entry.stamp: (source, entry)
             for source, wanted in ids.items()
+            if wanted
             for entry in self._reader.read(
                 source, partial(find_entries, self._base, source, wanted)
             )
             if entry.stamp <= state.horizon
         }
+
+
+def _how_many(wanted: float) -> int:
+    """The number of entries to look up at once if so many are expected to be needed."""
+    return min(max(int(wanted), _FEWEST), _MOST)
+
+
+class _Stream:
+    """Entries of the sources in order of stamp, which can be looked at before they are taken."""
+
+    def __init__(self, candidates: Iterator[Candidate]) -> None:
+        self._candidates = candidates
+        self._ahead: deque[Candidate] = deque()
+
+    def take(self, most: int) -> list[Candidate]:
+        """The next ones; none at the end."""
+        taken = [self._ahead.popleft() for _ in range(min(most, len(self._ahead)))]
+        return taken + list(islice(self._candidates, most - len(taken)))
+
+    def take_until(self, stamp: int) -> list[Candidate]:
+        """The next ones with this stamp or an earlier one."""
+        return self.take(len(self.peek_until(stamp)))
+
+    def peek_until(self, stamp: int) -> list[Candidate]:
+        """The same, which are still to be taken."""
+        while not self._ahead or self._ahead[-1][1].stamp <= stamp:
+            following = next(self._candidates, None)
+            if following is None:
+                break
+            self._ahead.append(following)
+        return [each for each in self._ahead if each[1].stamp <= stamp]
 
 
 class _ChangedDuringRead(Exception):

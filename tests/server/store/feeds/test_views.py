@@ -5,6 +5,7 @@ import random
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from tocsin.server.model import (
     VersionKeyword,
     View,
 )
-from tocsin.server.store import Store, wall_clock
+from tocsin.server.store import Store, Transaction, wall_clock
 from tocsin.server.store.feeds.views import MAX_VIEW_ENTRIES
 
 pytestmark = pytest.mark.slow
@@ -38,6 +39,12 @@ def definition(number: int, body: str = "", *, ends: bool = False) -> NewEntry:
     made = posting(number, at=1 if number < 4 else "2999-01-01T00:00:00.000Z", body=body)
     id = object_id(number, "marking-definition")
     return replace(made, id=id, type="marking-definition", ends=ends)
+
+
+def publish_in_all(feeds: list[Feed], entries: list[NewEntry], txn: Transaction) -> None:
+    """Publish the entries in all of these feeds, in one transaction."""
+    for feed in feeds:
+        txn.publish(feed.id, entries)
 
 
 class TestUnion:
@@ -195,6 +202,25 @@ class TestPages:
             commands.names.clear()
             assert len(view.page(Query(limit=1_000, keywords=ALL))) == 1_000
             assert commands.names.count("find") < 25
+
+    @pytest.mark.parametrize("definition", [{"active": True}, {"max_tlp": Tlp.RED}, {}])
+    def test_of_objects_in_several_feeds_needs_few_queries(
+        self, engine_uri: str, definition: Any
+    ) -> None:
+        entries = [marked_posting(n, "clear") for n in range(600)]
+        with open_watched_store(engine_uri) as (store, commands):
+            feeds = [Feed(store, str(uuid.uuid4())) for _ in range(3)]
+            for feed in feeds:
+                store.feeds.add(Collection(feed.id, feed.id, CollectionKind.FEED, "A feed"))
+            for part in (entries[:400], entries[400:]):
+                store.commit(partial(publish_in_all, feeds, part))
+            view = add_view(*feeds, **definition)
+            first = view.page(Query(limit=250, keywords=ALL))
+            commands.names.clear()
+            rest = view.page(Query(limit=600, keywords=ALL, position=first[-1].position))
+            assert {entry.id for entry in (*first, *rest)} == {entry.id for entry in entries}
+            assert len(first) + len(rest) == 600
+            assert commands.names.count("find") < 70
 
     def test_any_instant_finds_its_place(self, long: Any) -> None:
         both, whole = long
