@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from urllib.parse import unquote, urlencode
 
@@ -11,18 +12,55 @@ import flask
 from flask import request
 from werkzeug.wrappers import Response
 
+from tocsin.admission.errors import Malformed
 from tocsin.server.console.services import ROOT
 
 _LONGEST_FIELD = 10_000
 _LONGEST_PATH = 2_000
 _COMMAND = re.compile("; `[a-z-]+ [a-z]+[^`]*` [a-z ]+$")
+_TOO_LONG = "These are {:,} characters; {:,} can be sent at most: shorten the text."
+_BAD_QUOTES = (
+    "a double quote is not closed, or something follows it: put only what contains a comma "
+    "between two of them"
+)
 _MOST_DIGITS = 18
 """Digits of a number that the database can hold."""
 
 
+class FieldErrors(Malformed):
+    """Fields of a form that cannot be read."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        """`errors`: a sentence for each field, by its name."""
+        super().__init__(*errors.values())
+        self.errors = dict(errors)
+
+
 def text_field(name: str, longest: int = _LONGEST_FIELD) -> str:
-    """A field of the form, without spaces at its ends; empty if it was not sent."""
-    return request.form.get(name, "")[:longest].strip()
+    """A field of the form, without spaces at its ends; empty if it was not sent.
+
+    Raises FieldErrors if it has more than `longest` characters: what is cut off would be lost
+    without a word, and a term of a partner would then not be masked any more.
+    """
+    form = sent_fields([name])
+    if errors := find_too_long(form, longest):
+        raise FieldErrors(errors)
+    return form[name]
+
+
+def sent_fields(names: Iterable[str]) -> dict[str, str]:
+    """Fields of the form as `text_field` reads them, however long, to be shown again."""
+    given = ((name, request.form.get(name, "")) for name in names)
+    return {name: text.replace("\r\n", "\n").strip() for name, text in given}
+
+
+def find_too_long(form: Mapping[str, str], longest: int = _LONGEST_FIELD) -> dict[str, str]:
+    """A sentence for each field with more than `longest` characters, by its name."""
+    return {
+        name: _TOO_LONG.format(len(text), longest)
+        for name, text in form.items()
+        if len(text) > longest
+    }
 
 
 def number_field(name: str, otherwise: int) -> int:
@@ -60,15 +98,6 @@ def url_with(**changes: object) -> str:
     return f"{ROOT}{request.path}{'?' if text else ''}{text}"
 
 
-class FieldErrors(Exception):
-    """Fields of a form that cannot be read."""
-
-    def __init__(self, errors: Mapping[str, str]) -> None:
-        """`errors`: a sentence for each field, by its name."""
-        super().__init__(*errors.values())
-        self.errors = dict(errors)
-
-
 def sentence(error: Exception) -> str:
     """The text of an error as a sentence, without the command that it names in the end.
 
@@ -86,6 +115,32 @@ def sentence(error: Exception) -> str:
 def split_words(text: str) -> tuple[str, ...]:
     """The words of a list that commas separate."""
     return tuple(word for part in text.split(",") if (word := part.strip()))
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """The words of a list that commas separate; one with a comma stands in double quotes.
+
+    >>> parse_list('acme.example, "ACME, Inc."')
+    ('acme.example', 'ACME, Inc.')
+
+    Raises Malformed if a quote is not closed.
+    """
+    try:
+        rows = list(csv.reader(text.splitlines(), skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise Malformed(_BAD_QUOTES) from error
+    return tuple(word.strip() for row in rows for word in row if word.strip())
+
+
+def format_list(words: Iterable[str]) -> str:
+    """The inverse of `parse_list`.
+
+    >>> format_list(["acme.example", "ACME, Inc."])
+    'acme.example, "ACME, Inc."'
+    """
+    return ", ".join(
+        '"{}"'.format(each.replace('"', '""')) if {",", '"'} & set(each) else each for each in words
+    )
 
 
 def safe_next(given: str) -> str:

@@ -23,11 +23,14 @@ from tocsin.admission.warninglists.index import read_list_documents
 from tocsin.admission.warninglists.lists import LIST_REACH
 from tocsin.server.console.forms import (
     FieldErrors,
+    find_too_long,
+    format_list,
     go,
     number_field,
+    parse_list,
+    sent_fields,
     sentence,
     show_again,
-    split_words,
     text_field,
 )
 from tocsin.server.console.middleware import status_of
@@ -50,6 +53,9 @@ _SEE = (Role.OPERATOR, Role.AUDITOR)
 _ACT = (Role.OPERATOR,)
 _PAGE = 50
 _MOST_EXPORTED, _MOST_DIGITS = 50_000, 16
+_LONGEST_FIELD, _LONGEST_TERMS = 1_000, 100_000
+"""Characters of a field of a partner, and of all its terms together."""
+_LONGEST_EXCLUSION = 2_000
 SECTIONS = (
     ("partners", "Partners", "organisations that share, their rights and keys"),
     ("agreements", "Agreements", "the terms under which partners send and receive, until when"),
@@ -244,7 +250,7 @@ class PartnerPages:
 
     def add(self) -> ResponseReturnValue:
         """Add a partner, and show its key and the invitation of its first person, once."""
-        form = {name: text_field(name, 1_000) for name in _FIELDS}
+        form = sent_fields(_FIELDS)
         try:
             fields = self._parse_new(form)
         except FieldErrors as error:
@@ -332,7 +338,7 @@ class PartnerPages:
     def change(self, slug: str) -> ResponseReturnValue:
         """Change a partner and the rights of its account."""
         self.services.store.accounts.require_partner(slug)
-        form = {name: text_field(name, 1_000) for name in _FIELDS} | {"slug": slug}
+        form = sent_fields(_FIELDS) | {"slug": slug}
         try:
             fields = _parse_partner(form)
             marking = _parse_marking(text_field("marking"))
@@ -438,7 +444,8 @@ _DEFAULT_RIGHTS = {"reads": {"clear", "green"}, "writes": {"inbox"}}
 
 def _parse_partner(form: Form) -> dict[str, Any]:
     """The fields of a partner but its short name.  Raises FieldErrors."""
-    errors = dict[str, str]()
+    short = {name: text for name, text in form.items() if name != "terms"}
+    errors = find_too_long(short, _LONGEST_FIELD) | find_too_long(form, _LONGEST_TERMS)
     if not form["partner_name"]:
         errors["partner_name"] = "Enter the name of the organisation."
     readers = {
@@ -446,6 +453,8 @@ def _parse_partner(form: Form) -> dict[str, Any]:
         "max_tlp": _parse_level,
         "consent": Consent,
         "reliability": parse_reliability,
+        "sectors": parse_list,
+        "terms": parse_list,
     }
     fields: dict[str, Any] = {"name": form["partner_name"], "group": form["group"]}
     for name, read in readers.items():
@@ -455,8 +464,6 @@ def _parse_partner(form: Form) -> dict[str, Any]:
             errors[name] = sentence(error)
     if errors:
         raise FieldErrors(errors)
-    for name in ("sectors", "terms"):
-        fields[name] = split_words(form[name])
     fields["default_tlp"] = min(fields["max_tlp"], Tlp.AMBER)
     return fields
 
@@ -472,8 +479,8 @@ def _partner_fields(partner: Partner) -> dict[str, str]:
     return {
         "partner_name": partner.name,
         "country": partner.country,
-        "sectors": ", ".join(partner.sectors),
-        "terms": ", ".join(partner.terms),
+        "sectors": format_list(partner.sectors),
+        "terms": format_list(partner.terms),
         "max_tlp": partner.max_tlp.label.lower(),
         "consent": partner.consent.value,
         "reliability": str(partner.reliability),
@@ -628,7 +635,9 @@ class ExclusionPages:
 
     def add(self) -> ResponseReturnValue:
         """Refuse a value from now on, and revoke what is published on it."""
-        form = {name: text_field(name, 2_000) for name in ("value", "reason")}
+        form = sent_fields(("value", "reason"))
+        if errors := find_too_long(form, _LONGEST_EXCLUSION):
+            return self._list(errors, form, 422)
         try:
             _, revoked = self.services.lifecycle.exclude(
                 form["value"], context().who.login, form["reason"]

@@ -18,7 +18,9 @@ from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.agreements import find_raised
 from tocsin.server.console.forms import (
     FieldErrors,
+    find_too_long,
     go,
+    sent_fields,
     sentence,
     show_again,
     split_words,
@@ -185,11 +187,12 @@ class AgreementPages:
         return found
 
     def _read_form(self) -> tuple[dict[str, str], set[str]]:
-        form = {name: text_field(name, 2_000) for name in _FIELDS}
-        return form, set(request.form.getlist("collections"))
+        return sent_fields(_FIELDS), set(request.form.getlist("collections"))
 
     def _parse(self, form: Form, chosen: set[str]) -> Agreement:
         """The terms in a form.  Raises FieldErrors."""
+        if errors := find_too_long(form):
+            raise FieldErrors(errors)
         if self.services.store.accounts.find_partner(form["partner"]) is None:
             raise FieldErrors({"partner": "Choose a partner."})
         if not chosen:

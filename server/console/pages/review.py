@@ -718,10 +718,8 @@ def _entered_before(act: ReviewAct, subject: StixObject, offered: Sequence[str])
 
 
 def _typed() -> dict[str, str]:
-    """The words that the person had entered, kept for copying."""
-    return {
-        "decision": text_field("decision"),
-        "reason": text_field("reason", _LONGEST_REASON),
-        "words": text_field("words"),
+    """The words that the person had entered, kept for copying, also if they are too long."""
+    given = {name: request.form.get(name, "").strip() for name in ("decision", "reason", "words")}
+    return given | {
         "marks": " ".join(request.form.getlist("mark")),
     }

@@ -398,23 +398,23 @@ class Share:
         partner, errors = self._partner(), dict[str, str]()
         collections = self._collections()
         default = self._default_options(collections)
-        collection = text_field("collection", 100) or default.collection
+        collection = text_field("collection") or default.collection
         if collection not in {each.id for each in collections}:
             errors["collection"] = "Choose one of the collections."
             collection = default.collection
-        tlp = text_field("tlp", 20) or default.tlp
+        tlp = text_field("tlp") or default.tlp
         if tlp not in {each.label for each in _LEVELS if each <= partner.max_tlp}:
             errors["tlp"] = f"Choose a level up to TLP:{partner.max_tlp.label.upper()}."
             tlp = default.tlp
-        days = text_field("days", 10) or "0"
+        days = text_field("days") or "0"
         if days not in map(str, _DAYS):
             errors["days"], days = "Choose one of the spans.", "0"
         try:
             labels = _parse_labels(text_field("labels"))
         except Malformed as error:
             errors["labels"], labels = str(error), ()
-        chosen = text_field("format", 40)
-        is_named = text_field("named", 20) == "named" and partner.consent in CONSENTS_TO_NAME
+        chosen = text_field("format")
+        is_named = text_field("named") == "named" and partner.consent in CONSENTS_TO_NAME
         options = Options(
             collection=collection,
             tlp=tlp,

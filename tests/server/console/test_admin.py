@@ -1,6 +1,7 @@
 """Administration in the console: partners, people, keys, exclusions, journal."""
 
 import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -313,3 +314,49 @@ def test_an_auditor_sees_everything_and_changes_nothing(hub: HubInProcess) -> No
     for path, form in acts:
         assert post(client, f"/console/admin{path}", form).status_code == 404
     assert hub.services.store.journal.last_entry() == before
+
+
+def test_all_terms_of_a_partner_are_kept_however_many(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    terms = tuple(f"host-{n}.acme.example" for n in range(100))
+    post(client, "/console/admin/partners/acme", PARTNER | {"terms": ", ".join(terms)})
+    assert hub.store.accounts.require_partner("acme").terms == terms
+
+
+@pytest.mark.parametrize("path", ["/console/admin/partners/new"])
+@pytest.mark.parametrize(("name", "length"), [("group", 1_001), ("terms", 100_001)])
+def test_a_field_that_is_too_long_is_refused_and_stays_in_the_form(
+    hub: HubInProcess, path: str, name: str, length: int
+) -> None:
+    answer = post(sign_in(hub, "operator@hub.example"), path, PARTNER | {name: "x" * length})
+    assert answer.status_code == 422 and "shorten the text" in answer.text
+    assert f'value="{"x" * length}"' in answer.text
+    assert hub.store.accounts.require_partner("acme").group == ""
+
+
+def test_a_text_that_is_too_long_is_refused_and_not_cut(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    form = {"value": "evil.top", "reason": "x" * 2_001}
+    answer = post(client, "/console/admin/exclusions", form)
+    assert answer.status_code == 422 and "x" * 2_001 in answer.text
+    assert hub.store.exclusions.list() == ()
+
+
+def test_a_term_with_a_comma_is_one_term_after_its_partner_was_saved(hub: HubInProcess) -> None:
+    client, terms = (
+        sign_in(hub, "operator@hub.example"),
+        ("ACME, Inc.", 'the "A" team', "a.example"),
+    )
+    change = PartnerChange({"terms": terms})
+    Partners(hub.store).change("acme", change, "operator")
+    page = client.get("/console/admin/partners/acme").text
+    shown = re.search('id="terms"[^>]* value="([^"]*)"', page)
+    assert shown is not None
+    post(client, "/console/admin/partners/acme", PARTNER | {"terms": unescape(shown[1])})
+    assert hub.store.accounts.require_partner("acme").terms == terms
+
+
+def test_a_list_with_an_open_quote_is_refused(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    answer = post(client, "/console/admin/partners/acme", PARTNER | {"terms": '"ACME, a.example'})
+    assert answer.status_code == 422 and "A double quote is not closed" in answer.text

@@ -189,3 +189,10 @@ def test_the_end_of_its_agreement_is_the_reason_that_a_partner_reads(store: Stor
 def test_a_partner_without_an_agreement_reads_nothing_about_one(hub: HubInProcess) -> None:
     for path in ("partner", "share"):
         assert "agreement" not in sign_in(hub, "analyst@hub.example").get(f"/console/{path}").text
+
+
+def test_all_purposes_of_an_agreement_are_kept(hub: HubInProcess) -> None:
+    purposes = [f"{n:02} " + "x" * 197 for n in range(20)]
+    form = TERMS | {"purposes": "\r\n".join(purposes)}
+    post(sign_in(hub, "operator@hub.example"), "/console/admin/agreements/new", form)
+    assert hub.store.agreements.list_all()[0].purposes == tuple(purposes)

@@ -616,6 +616,16 @@ class TestEditing:
         )
         assert waiting(hub)[0].is_open
 
+    def test_more_words_than_the_form_takes_are_asked_for_again_and_none_is_cut_off(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        words = "saw it\n" * 1_500
+        answer = decide(reviewer, review, "edit", words=words)
+        assert answer.status_code == 422 and "shorten the text" in answer.text
+        assert f">{words.strip()}</textarea>" in answer.text
+        assert waiting(hub)[0].is_open
+
     @pytest.mark.parametrize("mailbox", ["nuno.faria@acme.example", "Nuno.Faria%40ACME.example"])
     def test_is_refused_while_the_masked_words_stand_in_the_pattern(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock, mailbox: str
