@@ -27,6 +27,8 @@ _OTHER = "another operator has to confirm this"
 _CHANGED = "this has been changed since it was asked for: decline the request, and ask again"
 _GONE = "what this is about was removed since it was asked for: decline the request"
 _NOTHING: Mapping[str, Iterable[str]] = {}
+_OF_PAGE = ("token", "shown")
+"""Fields that say of which session or page a form is, and ask for nothing."""
 
 
 def register(pages: Pages, services: ConsoleServices) -> None:
@@ -67,7 +69,7 @@ def ask_second(
     if confirmed is not None or not (raises and services.settings.four_eyes):
         return None
     person = context().who
-    form = {name: tuple(values) for name, values in request.form.lists() if name != "token"}
+    form = {name: tuple(values) for name, values in request.form.lists() if name not in _OF_PAGE}
     made = AdminRequest(
         id=secrets.token_hex(8),
         path=request.path,

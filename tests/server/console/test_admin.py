@@ -323,7 +323,7 @@ def test_all_terms_of_a_partner_are_kept_however_many(hub: HubInProcess) -> None
     assert hub.store.accounts.require_partner("acme").terms == terms
 
 
-@pytest.mark.parametrize("path", ["/console/admin/partners/new"])
+@pytest.mark.parametrize("path", ["/console/admin/partners/new", "/console/admin/partners/acme"])
 @pytest.mark.parametrize(("name", "length"), [("group", 1_001), ("terms", 100_001)])
 def test_a_field_that_is_too_long_is_refused_and_stays_in_the_form(
     hub: HubInProcess, path: str, name: str, length: int
@@ -360,3 +360,43 @@ def test_a_list_with_an_open_quote_is_refused(hub: HubInProcess) -> None:
     client = sign_in(hub, "operator@hub.example")
     answer = post(client, "/console/admin/partners/acme", PARTNER | {"terms": '"ACME, a.example'})
     assert answer.status_code == 422 and "A double quote is not closed" in answer.text
+
+
+def test_what_was_entered_stays_in_the_form_of_a_partner_that_is_refused(
+    hub: HubInProcess,
+) -> None:
+    form = PARTNER | {"country": "Atlantis", "group": "gulf", "reads": ["amber"], "disabled": "yes"}
+    answer = post(sign_in(hub, "operator@hub.example"), "/console/admin/partners/acme", form)
+    assert answer.status_code == 422
+    assert 'value="Atlantis"' in answer.text and 'value="gulf"' in answer.text
+    assert re.findall('name="reads" value="([a-z]+)" checked', answer.text) == ["amber"]
+    assert 'name="disabled" value="yes" checked' in answer.text
+
+
+def test_a_form_of_a_partner_does_not_undo_what_was_changed_since_it_was_opened(
+    hub: HubInProcess,
+) -> None:
+    client, path = sign_in(hub, "operator@hub.example"), "/console/admin/partners/acme"
+    post(client, path, PARTNER)
+    opened = _shown(client.get(path).text)
+    Partners(hub.store).change("acme", PartnerChange({"terms": ("new.example",)}), "another")
+    answer = post(client, path, PARTNER | {"group": "gulf", "shown": opened})
+    assert answer.status_code == 409
+    assert "somebody has changed this since you opened the page" in answer.text
+    assert 'value="new.example"' in answer.text and 'value="gulf"' in answer.text
+    again = {"group": "gulf", "terms": "new.example", "shown": _shown(answer.text)}
+    assert post(client, path, PARTNER | again).status_code == 303
+    saved = hub.store.accounts.require_partner("acme")
+    assert (saved.group, saved.terms) == ("gulf", ("new.example",))
+
+
+def test_the_page_of_a_partner_says_that_it_was_saved(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    answer = post(client, "/console/admin/partners/acme", PARTNER)
+    assert ">Saved.</p>" in client.get(answer.location).text
+
+
+def _shown(page: str) -> str:
+    found = re.search('name="shown" value="([^"]*)"', page)
+    assert found is not None
+    return unescape(found[1])
