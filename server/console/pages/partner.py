@@ -18,7 +18,7 @@ from tocsin.server.console.pages.submissions import count_in_words
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.request_context import context, rights_of_partner
 from tocsin.server.console.services import ROOT, ConsoleServices
-from tocsin.server.model import CollectionKind
+from tocsin.server.model import CollectionKind, ReviewKind
 from tocsin.server.partners.agreement_lifecycle import find_current
 from tocsin.server.person import HUB_ROLES, Role
 from tocsin.server.store.reviews import BY_ITSELF
@@ -80,7 +80,8 @@ class PartnerPages:
         series = statistics.by_day(here.rights, _DAYS, slug)
         totals = {name: sum(getattr(series, name)) for name in _SERIES}
         may_list = auth.may_list_submissions(here.rights)
-        held = [each for each in store.review_queue.look() if each.partner == slug]
+        waiting = [each for each in store.review_queue.look() if each.partner == slug]
+        held = [each for each in waiting if each.kind == ReviewKind.HELD]
         by_itself = sum(each.rules == BY_ITSELF for each in held)
         return flask.render_template(
             "partner.html",
@@ -90,6 +91,7 @@ class PartnerPages:
             totals=totals,
             waiting=len(held) - by_itself,
             by_itself=by_itself,
+            masked=len(waiting) - len(held),
             sent=sum(totals.values()) + sum(series.duplicate) + len(held),
             duplicates=sum(series.duplicate),
             chart=columns(series.starts, series.submissions),

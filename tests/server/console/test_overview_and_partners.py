@@ -141,6 +141,17 @@ def test_what_waits_for_its_references_only_waits_for_nobody(hub: HubInProcess) 
     assert "<li>1 waits for a reviewer</li><li>1 waits for what it refers to</li>" in page
 
 
+def test_an_object_of_which_a_text_waits_counts_once_among_those_sent(hub: HubInProcess) -> None:
+    asked = indicator("a.bad-portal.top", description="Reported by Jane Doe, who saw it")
+    assert hub.verdicts(hub.push(asked, indicator("b.bad-portal.top"))) == ["admitted"] * 2
+    while hub.store.statistics.count_next():
+        pass
+    page = sign_in(hub, "viewer@hub.example").get("/console/partner").text
+    assert '<p class="figure"><strong>2</strong> objects</p>' in page
+    assert "<li>2 published; of 1, a masked text waits for a reviewer</li>" in page
+    assert "<li>0 wait for a reviewer</li>" in page
+
+
 @pytest.mark.parametrize(
     ("who", "is_offered"),
     [("viewer", True), ("reviewer", True), ("operator", True), ("auditor", False)],
