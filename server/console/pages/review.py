@@ -341,6 +341,12 @@ class Around:
     answers: list[tuple[str, DecisionCounts]]
     """By rule, what was answered to this partner."""
 
+    def has(self, review: Review) -> bool:
+        """True if the partner's own report, about which the review is, is part of one of them."""
+        own = review.partner, review.source_id
+        every = (each for public, _ in self.same for each in public.contributions)
+        return any((each.partner, each.source_id) == own for each in every)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -418,6 +424,7 @@ class Item:
             typed = typed or _entered_before(said, original, words)
         why_not = _why_not(review, holder, may_act=may_act)
         others = [each for each in rows if not each.is_first and is_machinery(each)]
+        around = self._around(review)
         page = flask.render_template(
             "review_item.html",
             section=_SECTION,
@@ -433,7 +440,8 @@ class Item:
             why_not=why_not,
             next_url=ROOT + self._next_url(review, chosen) if why_not else "",
             claim=holder if holder is not None and holder.person == who.id else None,
-            around=self._around(review),
+            around=around,
+            has_ended=review.kind is ReviewKind.REDACTED and not around.has(review),
             place=self._place(review, chosen),
             queue_url=self._queue_url(review, chosen),
             filter=chosen,

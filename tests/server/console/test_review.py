@@ -22,7 +22,7 @@ from support.presence import present
 from support.statement_marking import STATEMENT
 
 from tocsin.admission.errors import Conflict, NotAllowed
-from tocsin.admission.timestamps import DAY
+from tocsin.admission.timestamps import DAY, timestamp
 from tocsin.server.intake.masks import find_words
 from tocsin.server.intake.review_decisions import Chosen, Decision, Decisions
 from tocsin.server.model import ActState, DecisionKind, Review
@@ -207,6 +207,26 @@ class TestItem:
         release = part_of(page, 'value="release"', ">")
         assert 'aria-describedby="full-outcome"' in release
         assert "nothing masked" in part_of(page, 'id="full-outcome"', "</a>")
+
+    def test_says_that_nothing_of_an_object_that_has_ended_can_be_released(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        ends = clock.now + 600 * SECOND
+        hub.push(indicator(description=PERSON, valid_until=timestamp(ends)))
+        [review] = waiting(hub)
+        ended = "The object is not published any more, so no text of it can be released."
+        page = opened(reviewer, review)
+        assert ended not in page and "It is published with the text masked." in page
+        clock.now = ends + 7_200 * SECOND
+        hub.sweep()
+        reviewer = sign_in(hub, REVIEWER)
+        page = opened(reviewer, review)
+        assert ended in page and "It is published with the text masked." not in page
+        assert "As it was published, masked" in page and 'id="edit"' not in page
+        assert " disabled" in part_of(page, 'value="release"', ">")
+        assert decide(reviewer, review, "keep_masked").status_code == 303
+        later(hub, clock)
+        assert waiting(hub) == []
 
     def test_marks_the_words_in_question_beside_the_masked_text(
         self, hub: HubInProcess, reviewer: FlaskClient
