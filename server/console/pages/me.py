@@ -24,6 +24,12 @@ _UNDO_SECONDS = (0, 20, 60)
 _SCHEMES = ("", "light", "dark")
 _NO_ZONES = {"localtime", "posixrules", "Factory"}
 """Names among the time zones that stand for this machine's zone, or for programs only."""
+_DONE = {
+    "settings": "Your settings are saved.",
+    "password": "Your password is changed. Your other sessions have ended.",
+    "sessions": "Your other sessions have ended.",
+}
+"""The sentence that the page shows after a form of it was taken."""
 _WARNING = 120_000_000
 """Time before the end of a session from which on an open page says so, in µs."""
 
@@ -61,6 +67,7 @@ class Me:
             sessions=self.services.people.sessions(here.who),
             session=here.session,
             undo_seconds=_UNDO_SECONDS,
+            done="" if errors else _DONE.get(request.args.get("done", ""), ""),
         )
         return flask.make_response(page, status)
 
@@ -87,7 +94,7 @@ class Me:
             wants_mail=request.form.get("wants_mail") == "yes",
             has_keys=request.form.get("has_keys") == "yes",
         )
-        return go("/me")
+        return go("/me?done=settings")
 
     def change_password(self) -> ResponseReturnValue:
         """Set another password."""
@@ -99,13 +106,13 @@ class Me:
             return say_when(self._page({"old_password": sentence(error)}, status_of(error)), error)
         except Malformed as error:
             return self._page({"new_password": sentence(error)}, 422)
-        return go("/me")
+        return go("/me?done=password")
 
     def end_sessions(self) -> ResponseReturnValue:
         """End the sessions in other browsers."""
         here = context()
         self.services.people.end_other_sessions(here.who, here.own_session)
-        return go("/me")
+        return go("/me?done=sessions")
 
     def warn(self) -> ResponseReturnValue:
         """The warning that the session is about to end, if the page does not show it yet."""

@@ -484,6 +484,26 @@ def test_a_changed_password_ends_all_other_sessions(hub: HubInProcess) -> None:
     assert attempt(hub, "viewer@hub.example", "another good password") == 303
 
 
+@pytest.mark.parametrize(
+    ("path", "form", "said"),
+    [
+        ("settings", {"name": "Vera", "zone": "", "scheme": "", "undo_seconds": "20"}, "are saved"),
+        ("password", {"old_password": PASSWORD, "new_password": "another good one"}, "is changed"),
+        ("sessions", {}, "sessions have ended"),
+    ],
+)
+def test_a_person_s_page_says_that_a_form_was_taken(
+    hub: HubInProcess, path: str, form: dict[str, str], said: str
+) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    assert 'class="note ok"' not in client.get("/console/me").text
+    answer = post(client, f"/console/me/{path}", form)
+    assert answer.status_code == 303
+    assert re.search(
+        f'class="note ok" role="status">Your [^<]*{said}', client.get(answer.location).text
+    )
+
+
 def test_an_old_password_that_is_being_checked_while_it_is_changed_is_no_use(
     hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
