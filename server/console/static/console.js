@@ -136,7 +136,11 @@ if (window.trustedTypes) {
     // What a page offers under a key: a button or a link with data-key.
     const target = all("[data-key]").find((each) => each.dataset.key === key && !each.disabled && each.offsetParent);
     if (!target) return false;
-    if (!target.matches("input, textarea, select")) target.click();
+    if (target.matches("summary")) {
+      // The field in it has the focus at once: a letter that is typed next must not be a key that decides.
+      target.parentElement.open = true;
+      target.parentElement.querySelector("textarea").focus();
+    } else if (!target.matches("input, textarea, select")) target.click();
     else {
       target.focus();
       if (target.select) target.select(); // as Tab does; of itself, each browser puts the cursor elsewhere

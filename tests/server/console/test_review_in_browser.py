@@ -94,6 +94,18 @@ def test_the_whole_queue_is_decided_by_keyboard(hub: HubInProcess, visitor: Visi
     assert kinds == ["edit", "reject", "release"]
 
 
+def test_letters_typed_right_after_the_key_to_edit_decide_nothing(visitor: Visitor) -> None:
+    page = visitor.sign_in(REVIEWER, "/review")
+    page.click("tbody a")
+    is_at(page, "host0[.]top")
+    for text in ("area", "saw it"):
+        page.keyboard.press("e")
+        page.keyboard.type(text)
+        assert page.input_value("#words").endswith(text)
+        page.keyboard.press("Escape")
+    assert "host0[.]top" in page.inner_text("h1")
+
+
 def test_of_two_people_the_second_one_reads_what_the_first_decided(
     hub: HubInProcess, browser: Browser, origin: str, visitor: Visitor
 ) -> None:
