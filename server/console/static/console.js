@@ -324,7 +324,13 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
   const fields = () => Array.from(document.querySelectorAll("[data-keep]"));
   // Of a box, whether it is selected.
   const content = (field) => field.type === "checkbox" ? "checked" : "value";
-  const isChanged = (field) => field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
+  const initial = (field) => {
+    if (field.type === "checkbox") return field.defaultChecked;
+    if (!field.options) return field.defaultValue;
+    const options = Array.from(field.options), chosen = options.find((each) => each.defaultSelected) || options[0];
+    return chosen && chosen.value;
+  };
+  const isChanged = (field) => field[content(field)] !== initial(field);
   const typed = JSON.parse(sessionStorage.getItem("typed"));
   if (typed) {
     const left = typed.since + HOUR - Date.now();

@@ -187,6 +187,8 @@ class TestTheWholePath:
     ) -> None:
         page = visitor.sign_in(ANALYST, "/share")
         page.fill("#text", DESCRIPTION)
+        page.select_option("#tlp", "clear")
+        page.fill("#labels", "phishing")
         end_sessions(hub, ANALYST)
         page.click("button.main")
         page.wait_for_selector("text=Your session has ended")
@@ -196,11 +198,12 @@ class TestTheWholePath:
         enter_password(page, ANALYST)
         page.wait_for_url(f"{visitor.origin}/console/share")
         assert page.input_value("#text") == DESCRIPTION
+        assert (page.input_value("#tlp"), page.input_value("#labels")) == ("clear", "phishing")
         page.click("button.main")
         page.wait_for_url("**/share/*")
         assert typed_texts(page) is None, "it is kept no longer than needed"
         visitor.go("/share")
-        assert page.input_value("#text") == ""
+        assert (page.input_value("#text"), page.input_value("#tlp")) == ("", "amber")
         visitor.check()
 
     def test_typed_text_is_not_shown_to_the_next_person(
