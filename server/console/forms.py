@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import unquote, urlencode
 
@@ -23,6 +25,12 @@ _BAD_QUOTES = (
     "a double quote is not closed, or something follows it: put only what contains a comma "
     "between two of them"
 )
+_CHANGED = (
+    "{}: somebody has changed this since you opened the page; it is now: {}."
+    " Look at it, and save again."
+)
+Fields = Mapping[str, Sequence[str]]
+"""The values of the fields of a form, by name."""
 _MOST_DIGITS = 18
 """Digits of a number that the database can hold."""
 
@@ -61,6 +69,49 @@ def find_too_long(form: Mapping[str, str], longest: int = _LONGEST_FIELD) -> dic
         for name, text in form.items()
         if len(text) > longest
     }
+
+
+def _parse_shown() -> dict[str, list[str]] | None:
+    """The fields of a form as its page showed them; None if the form does not say."""
+    with suppress(ValueError, AttributeError, TypeError):
+        found = json.loads(request.form.get("shown", "")).items()
+        return {str(name): sorted(map(str, values)) for name, values in found}
+    return None
+
+
+def find_changed(stored: Fields, labels: Mapping[str, str]) -> dict[str, str]:
+    """A sentence for each field that somebody has changed since the form was opened, by name.
+
+    To save the form as it is would undo that, and a new term would not be masked any more.
+    `stored` has the fields as they are now, `labels` those to compare with what they are called;
+    the form has in `shown` what was stored when its page was made, as JSON.
+    """
+    shown = _parse_shown()
+    if shown is None:
+        return {}
+    return {
+        name: _CHANGED.format(label, ", ".join(filter(None, stored.get(name, ()))) or "–")
+        for name, label in labels.items()
+        if sorted(stored.get(name, ())) != shown.get(name, [])
+    }
+
+
+def merge_entered(
+    stored: Fields, names: Iterable[str], boxes: Collection[str]
+) -> dict[str, Sequence[str]]:
+    """The fields that the person has changed in the form as they entered them, others as stored.
+
+    `boxes` are those that a form without a selected box leaves out.
+    """
+    shown, merged = _parse_shown() or {}, dict[str, Sequence[str]]()
+    for name in names:
+        old = stored.get(name, ())
+        given = request.form.getlist(name)
+        entered = [each.replace("\r\n", "\n").strip() for each in given]
+        is_left = not entered and name not in boxes
+        is_same = sorted(entered) == shown.get(name, sorted(old))
+        merged[name] = old if is_left or is_same else entered
+    return merged
 
 
 def number_field(name: str, otherwise: int) -> int:

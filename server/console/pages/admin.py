@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
@@ -25,9 +24,11 @@ from tocsin.admission.warninglists.index import read_list_documents
 from tocsin.admission.warninglists.lists import LIST_REACH
 from tocsin.server.console.forms import (
     FieldErrors,
+    find_changed,
     find_too_long,
     format_list,
     go,
+    merge_entered,
     number_field,
     parse_list,
     sent_fields,
@@ -314,7 +315,11 @@ class PartnerPages:
         accounts = store.accounts.list_accounts(slug)
         keys = [c for a in accounts for c in store.accounts.list_credentials(a.name)]
         stored = self._describe(slug)
-        given = _merge_entered(stored) if errors else dict.fromkeys(_LABELS, ()) | stored
+        given = (
+            merge_entered(stored, _LABELS, _BOXES)
+            if errors
+            else dict.fromkeys(_LABELS, ()) | stored
+        )
         return _page(
             "admin_partner.html",
             "partners",
@@ -345,7 +350,7 @@ class PartnerPages:
         """Change a partner and the rights of its account."""
         self.services.store.accounts.require_partner(slug)
         form = sent_fields(_FIELDS) | {"slug": slug}
-        if changed := _find_changed(self._describe(slug)):
+        if changed := find_changed(self._describe(slug), _LABELS):
             return self._show(slug, changed, HTTPStatus.CONFLICT)
         try:
             fields = _parse_partner(form)
@@ -430,45 +435,6 @@ class PartnerPages:
         return wanted
 
 
-def _parse_shown() -> dict[str, list[str]] | None:
-    """The fields of a partner as the page with the form showed them; None if it does not say."""
-    with suppress(ValueError, AttributeError, TypeError):
-        found = json.loads(request.form.get("shown", "")).items()
-        return {str(name): sorted(map(str, values)) for name, values in found}
-    return None
-
-
-def _find_changed(stored: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """A sentence for each field that somebody has changed since the form was opened, by name.
-
-    To save the form as it is would undo that, and a new term would not be masked any more.
-    """
-    shown = _parse_shown()
-    if shown is None:
-        return {}
-    return {
-        name: _CHANGED.format(label, ", ".join(stored.get(name, ())) or _NOTHING[name])
-        for name, label in _LABELS.items()
-        if sorted(stored.get(name, ())) != shown.get(name, [])
-    }
-
-
-def _merge_entered(stored: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """The fields that the person has changed in the form as they entered them, others as stored."""
-    shown, merged = _parse_shown() or {}, dict[str, Sequence[str]]()
-    for name in _LABELS:
-        old = stored.get(name, ())
-        entered = [each.strip() for each in request.form.getlist(name)]
-        is_left = not entered and name not in _BOXES
-        is_same = sorted(entered) == shown.get(name, sorted(old))
-        merged[name] = old if is_left or is_same else entered
-    return merged
-
-
-_CHANGED = (
-    "{}: somebody has changed this since you opened the page; it is now: {}."
-    " Look at it, and save again."
-)
 _LABELS = {
     "partner_name": "Name of the organisation",
     "country": "Country",
@@ -484,12 +450,6 @@ _LABELS = {
     "disabled": "Locked out",
 }
 _BOXES = ("reads", "writes", "disabled")
-"""The fields that a form without a selected box leaves out."""
-_NOTHING = dict.fromkeys(_LABELS, "empty") | {
-    "reads": "nothing",
-    "writes": "nothing",
-    "disabled": "no",
-}
 _WRITABLE = (CollectionKind.INBOX, CollectionKind.VERBATIM)
 _LEVELS = [
     (level.label.lower(), f"TLP:{level.label.upper()}") for level in Tlp if level is not Tlp.RED

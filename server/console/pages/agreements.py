@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,10 @@ from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.agreements import find_raised
 from tocsin.server.console.forms import (
     FieldErrors,
+    find_changed,
     find_too_long,
     go,
+    merge_entered,
     sent_fields,
     sentence,
     show_again,
@@ -99,6 +102,7 @@ class AgreementPages:
             chosen=chosen,
             agreement=agreement,
             state=None if agreement is None else agreement.state_at(now),
+            shown=None if agreement is None else json.dumps(self._describe(agreement)),
             collections=context().collections,
             partners=[(p.slug, p.name) for p in self.services.store.accounts.list_partners()],
             levels=_LEVELS,
@@ -127,6 +131,11 @@ class AgreementPages:
         form = _fields_of(found) | {"partner": found.partner}
         return self._form({}, form, self._names(found), found)
 
+    def _describe(self, agreement: Agreement) -> dict[str, list[str]]:
+        """The fields of the form for an agreement, as they are now."""
+        fields = {name: [value] for name, value in _fields_of(agreement).items()}
+        return fields | {"collections": sorted(self._names(agreement))}
+
     def _names(self, agreement: Agreement) -> set[str]:
         aliases = self.services.partners.aliases()
         return {aliases.get(each, each) for each in agreement.collections}
@@ -136,6 +145,11 @@ class AgreementPages:
         before = self._require(id)
         form, chosen = self._read_form()
         form["partner"] = before.partner  # it stays: the page has no such field
+        stored = self._describe(before)
+        if changed := find_changed(stored, _LABELS):
+            merged = merge_entered(stored, _LABELS, ("collections",))
+            form |= {name: "".join(merged[name]) for name in _fields_of(before)}
+            return self._form(changed, form, set(merged["collections"]), before)
         try:
             new = self._parse(form, chosen)
             change = AgreementChange(
@@ -151,10 +165,8 @@ class AgreementPages:
             raised = find_raised(before, change.apply(before))
             named = f"{id} with {before.partner}, from {timestamp(before.starts)}"
             text = f"Raise in the agreement {named}: {', '.join(raised)}."
-            fields = {name: [value] for name, value in _fields_of(before).items()}
-            fields["collections"] = sorted(self._names(before))
             waits = ask_second(
-                self.services, text, fields, partner=before.partner, raises=bool(raised)
+                self.services, text, stored, partner=before.partner, raises=bool(raised)
             )
             if waits is not None:
                 return waits
@@ -223,6 +235,18 @@ def _find_shut_out(rows: Sequence[tuple[Agreement, AgreementState]]) -> list[str
 
 
 _ORDER = {AgreementState.IN_FORCE: 0, AgreementState.PLANNED: 1, AgreementState.ENDED: 2}
+
+
+_LABELS = {
+    "max_tlp": "Sends and receives up to",
+    "starts": "From (UTC)",
+    "until": "Until (UTC)",
+    "collections": "Collections",
+    "countries": "Its data may go to countries",
+    "sectors": "Its data may go to sectors",
+    "purposes": "Purposes",
+    "note": "Note",
+}
 
 
 def _fields_of(agreement: Agreement) -> dict[str, str]:

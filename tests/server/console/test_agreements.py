@@ -1,5 +1,8 @@
 """Agreements in the console: made, changed, ended, and what they do to people."""
 
+import re
+from html import unescape
+
 import pytest
 from playwright.sync_api import expect
 from support.clock import ManualClock
@@ -196,3 +199,28 @@ def test_all_purposes_of_an_agreement_are_kept(hub: HubInProcess) -> None:
     form = TERMS | {"purposes": "\r\n".join(purposes)}
     post(sign_in(hub, "operator@hub.example"), "/console/admin/agreements/new", form)
     assert hub.store.agreements.list_all()[0].purposes == tuple(purposes)
+
+
+def test_a_form_of_an_agreement_does_not_undo_what_was_changed_since_it_was_opened(
+    hub: HubInProcess,
+) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    post(client, "/console/admin/agreements/new", TERMS | {"until": "2999-12-31"})
+    path = f"/console/admin/agreements/{hub.store.agreements.list_all()[0].id}"
+    opened = {"shown": _shown(client.get(path).text)}
+    post(client, path, TERMS | {"until": "2100-12-31"})
+    stale = TERMS | opened | {"until": "2999-12-31T00:00:00.000000Z", "note": "by telephone"}
+    page = post(client, path, stale).text
+    assert "Until (UTC): somebody has changed this since you opened the page" in page
+    assert 'value="2100-12-31T00:00:00.000000Z"' in page and 'value="by telephone"' in page
+    kept = hub.store.agreements.list_all()[0]
+    assert (timestamp(kept.until or 0)[:4], kept.note) == ("2100", "")
+    again = {"shown": _shown(page), "until": "2100-12-31", "note": "by telephone"}
+    assert post(client, path, TERMS | again).status_code == 303
+    assert hub.store.agreements.list_all()[0].note == "by telephone"
+
+
+def _shown(page: str) -> str:
+    found = re.search('name="shown" value="([^"]*)"', page)
+    assert found is not None
+    return unescape(found[1])
