@@ -139,9 +139,19 @@ class Requests:
             answer = self._carry_out(found)
             is_done = answer.status_code < HTTPStatus.BAD_REQUEST
         finally:
-            if not is_done:  # it waits again
-                self.services.store.commit(lambda txn: txn.admin_requests.add(found))
+            if not is_done:  # it waits again, and the journal does not say that it was carried out
+                self._return(found, person.login)
         return answer
+
+    def _return(self, found: AdminRequest, login: str) -> None:
+        """Let a request wait again that was confirmed and could not be carried out."""
+
+        def work(txn: Transaction) -> None:
+            txn.admin_requests.add(found)
+            details = {"request": found.id, "text": found.journal_text}
+            txn.add_journal_entry("request.return", login, details)
+
+        self.services.store.commit(work)
 
     def _carry_out(self, found: AdminRequest) -> Response:
         """Handle the form as if it came now, in the name of who sent it."""

@@ -141,6 +141,8 @@ def test_what_cannot_be_carried_out_waits_again(hub: HubInProcess) -> None:
     hub.join(Partner("lisbon", "Another one"))
     assert decide(hub, "rita@hub.example", "confirm").status_code == 409
     assert requests_of(hub) == ["Add the partner lisbon."]
+    acts = [each.action for each in hub.store.journal.entries()]
+    assert acts[-2:] == ["request.confirm", "request.return"]
 
 
 ABOUT_ACME: list[tuple[str, dict[str, Any]]] = [
