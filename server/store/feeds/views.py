@@ -170,14 +170,16 @@ _ATTEMPTS = 5
 _ROUNDS = 20
 _FEWEST, _MOST = 32, 1_001
 """Minimum and maximum number of entries that are looked up at once."""
-_NEAR = 1_000_000
+_NEAR = 256_000
 """µs within which the copies of an object in several feeds are looked for around it.
 
-One publication gives it to all of them, in a few windows (`clock.py`)."""
+One publication gives it to all of them, mostly in the same or the next window (`clock.py`)."""
+_SOURCE_ENTRIES = 700
+"""Entries that are read from a source at once at least: about those that are so near."""
 MAX_VIEW_ENTRIES = 1_000
 """Maximum number of entries of a page of a view.
 
-If all of them are in several sources, the embedded engine needs a second for the look-up."""
+If all of them must be looked up by id, the embedded engine needs seconds for it."""
 
 Candidate = tuple[str, Entry]
 """An entry of a source, with the source's id."""
@@ -498,7 +500,7 @@ class CollectionReader(FeedReader):
         query = replace(query, types=types, position=0, added_after=begin)
         source_query = replace(
             _source_query(view, query),
-            limit=_how_many(wanted),
+            limit=max(_how_many(wanted), _SOURCE_ENTRIES),
             added_after=max(0, begin - _NEAR),
         )
         sources = (
