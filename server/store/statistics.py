@@ -228,9 +228,13 @@ class _Sums:
     senders: SenderNotes = field(default_factory=SenderNotes)
 
     def add_batch(self, batch: Document, submission: Document | None) -> None:
-        """Add a batch of verdicts; of a deleted submission only the verdicts, for all."""
+        """Add a batch of verdicts; of a deleted submission only the verdicts, for all.
+
+        A batch of an earlier version has no tally: `add_earlier` adds its verdicts, and only what
+        was decided since is added here.
+        """
         partner = "" if submission is None else _slug(submission)
-        if not batch.get("counted"):
+        if "tally" in batch and not batch.get("counted"):
             self._add_verdicts(batch["tally"], batch["at"], partner)
             published = sum(batch["tally"].get(name, 0) for name in _PUBLISHED)
             if submission is not None and published:

@@ -29,6 +29,14 @@ def today(hub: HubInProcess, partner: str = "", days: int = 1) -> Series:
     return hub.services.statistics.by_day(OPERATOR, days, partner)
 
 
+def settle_as_before(hub: HubInProcess) -> None:
+    """Make what was settled look as if a version without statistics had done it."""
+    base = hub.store._base
+    base.submissions.update_many({}, {"$unset": {"tallied": ""}})
+    base.verdicts.update_many({}, {"$unset": {"uncounted": "", "tally": "", "at": ""}})
+    base.hub_state.delete_one({"_id": "statistics"})
+
+
 def account(hub: HubInProcess, name: str) -> Account:
     found = hub.store.accounts.find_account(name)
     assert found is not None
@@ -118,14 +126,30 @@ class TestCounts:
 
     def test_what_an_earlier_version_settled_is_added_once(self, hub: HubInProcess) -> None:
         hub.push(indicator())
-        base = hub.store._base
-        base.submissions.update_many({}, {"$unset": {"tallied": ""}})
-        base.verdicts.update_many({}, {"$unset": {"uncounted": "", "tally": "", "at": ""}})
-        base.hub_state.delete_one({"_id": "statistics"})
+        settle_as_before(hub)
         hub.push(indicator("two.top"))
         found = today(hub)
         assert (found.published, found.submissions) == ((2,), (2,))
         assert today(hub) == found
+
+    def test_a_decision_on_what_an_earlier_version_held_is_counted(self, hub: HubInProcess) -> None:
+        hub.push(
+            indicator(
+                name="x",
+                object_marking_refs=[
+                    "marking-definition--" + "1" * 8 + "-1111-4111-8111-" + "1" * 12
+                ],
+            )
+        )
+        settle_as_before(hub)
+        before = today(hub)
+        [review] = hub.store.reviews.list_waiting()
+        hub.services.intake.reviewer.reject(review, "operator", "no")
+        hub.push(indicator("two.top"))
+        after = today(hub)
+        assert (before.held, before.refused, before.published) == ((1,), (0,), (0,))
+        assert (after.held, after.refused, after.published) == ((1,), (1,), (1,))
+        assert today(hub) == after
 
     def test_a_new_database_is_not_searched_for_what_an_earlier_version_settled(
         self, engine_uri: str
