@@ -59,6 +59,19 @@ _BESIDE = _load("mailbox_words")
 _VICTIMS = _load("victim_names")
 _AFFECTED = _load("affected_words")
 _MACHINES = _load("machine_words")
+_OWN = re.compile(
+    rf"(?<![\w-]){load_alternation(_PACKAGE, 'own_words')}\s((?:[^\W\d_][\w-]{{1,20}}\s){{0,2}}?"
+    r"[^\W\d_][\w-]{1,20})(?:\s(?:is|was|ist|war|lautet|est|es|era|é|è|jest|je))?[\s:(\"'`*=\[]{1,4}$",
+    re.IGNORECASE,
+)
+"""`our web proxy `, `Unsere öffentliche Adresse ist `."""
+_JOINING = frozenset(
+    (*("s", "of", "the", "de", "del", "la", "las", "los", "le", "les", "des", "du", "l", "d"),)
+    + ("der", "do", "da", "dos", "das", "di", "della", "van", "het")
+)
+"""Small words between those for victims and for machines: `IP de la víctima`."""
+_UNSPACED_AFFECTED = tuple(each for each in _AFFECTED if each > "\u1100")
+_UNSPACED_MACHINES = ("ip", *(each for each in _MACHINES if each > "\u1100"))
 _OF_MAILBOXES = re.compile("|".join(map(_fold, _MAIL)))
 _UNSPACED = "|".join(
     sorted(
@@ -126,12 +139,26 @@ def names_victims(name: str) -> bool:
 
     >>> names_victims("Affected mail servers"), names_victims("Compromised sites")
     (True, False)
+    >>> names_victims("IP pública de la víctima"), names_victims("被害組織のグローバルIP")
+    (True, True)
     """
     heading = split_heading(name)
-    words = frozenset(heading.split()) - {"s"}
-    if heading in _VICTIMS or len(words) < 2:
-        return heading in _VICTIMS
+    words = frozenset(heading.split()) - _JOINING
+    if heading in _VICTIMS:
+        return True
+    if not heading.isascii() and any(each in heading for each in _UNSPACED_AFFECTED):
+        return any(each in heading for each in _UNSPACED_MACHINES)
     return words <= _AFFECTED | _MACHINES and bool(words & _AFFECTED and words & _MACHINES)
+
+
+def says_own(words: str) -> bool:
+    """True if words before a value say that it is the writer's own machine or address.
+
+    >>> says_own("Our public address is "), says_own("our analysis of the server ")
+    (True, False)
+    """
+    found = _OWN.search(words)
+    return found is not None and frozenset(_normalise(found[1]).split()) <= _MACHINES
 
 
 @lru_cache(maxsize=1024)

@@ -21,6 +21,7 @@ from tocsin.admission.extraction.field_names import (
     names_senders,
     names_victims,
     normalise_heading,
+    says_own,
 )
 from tocsin.admission.extraction.places import Places
 from tocsin.admission.extraction.prose import find_in_line
@@ -187,6 +188,8 @@ _OF_PEOPLE = (LineRole.PEOPLE, LineRole.VICTIMS, LineRole.RECIPIENTS)
 _MAY_NAME_MAILBOXES = (None, *_OF_PEOPLE, LineRole.COMMENT)
 _NOT_IN_HOSTS = re.compile(r"[^a-z0-9.-]+")
 _CELLS = re.compile(r"[|\t]")
+_MOST_BEFORE_OWN = 80
+_OWNED_KINDS = frozenset((IocType.IPV4, IocType.IPV6, IocType.DOMAIN, IocType.URL))
 _SEARCHED = 1_000
 """Lines that are searched together."""
 _UNDEFANGED_KINDS = frozenset((IocType.IPV4, IocType.IPV6, *HASH_TYPES.values()))
@@ -598,8 +601,13 @@ class BystanderFilter:
     ransom_note: bool
     """True if the words before a mailbox never make it a bystander's: an attacker writes."""
 
-    def excludes(self, value: RecognisedIoc, line: str) -> bool:
-        """True if a value of a line belongs to a bystander."""
+    def excludes(self, value: RecognisedIoc, line: str, above: str = "") -> bool:
+        """True if a value of a line belongs to a bystander; `above` is the end of the line before.
+
+        The writer's own machines do too: `our web proxy 192.0.2.1`.
+        """
+        if value.kind in _OWNED_KINDS and _is_own(value, line, above):
+            return True
         if value.kind not in (IocType.DOMAIN, IocType.URL, IocType.EMAIL):
             return False
         if value.kind is IocType.EMAIL and self.owns_mailbox(value.value, line):
@@ -637,6 +645,14 @@ class BystanderFilter:
     def _is_elsewhere(self, address: str) -> bool:
         domain = address.rpartition("@")[2]
         return bool(self.defanged_hosts) and not self.defanged_hosts.has_above_or_below(domain)
+
+
+def _is_own(value: RecognisedIoc, line: str, above: str) -> bool:
+    """True if the words before each place of a plain value say that it is the writer's own."""
+    places = list(_find_places(value.value.lower(), line))
+    text = f"{above} {line}"
+    ends = [place + len(above) + 1 for place in places]
+    return bool(ends) and all(says_own(text[max(0, e - _MOST_BEFORE_OWN) : e]) for e in ends)
 
 
 def _find_places(address: str, line: str) -> Iterator[int]:

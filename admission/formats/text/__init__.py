@@ -290,7 +290,8 @@ class _TextReader:
                     if value is None or (
                         value not in recipients
                         and (
-                            recipients.names_attacker(value) or not bystanders.excludes(value, part)
+                            recipients.names_attacker(value)
+                            or not bystanders.excludes(value, part, self._text_before(number))
                         )
                     ):
                         yield value

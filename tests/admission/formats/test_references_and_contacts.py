@@ -96,6 +96,46 @@ class TestPeople:
         text = f"{heading}\n\n- srv1.acme.org\n- 198.51.100.7\n\n## C2\n\n- bad.com\n"
         assert values(text) == ["bad.com"]
 
+    @pytest.mark.parametrize(
+        "label",
+        [
+            *("IP pública de la víctima", "Adres IP poszkodowanego", "Zainfekowany komputer"),
+            *("Napadený server", "IP adresa oběti", "Máquina da vítima", "Poste compromis"),
+            *("Пострадавший узел", "Адрес жертвы", "被害端末", "被害組織のグローバルIP"),
+            *(
+                "受害服务器",
+                "Öffentliche Adresse des Opfers",
+                "Victim VPN gateway",
+                "Our NAT address",
+            ),
+        ],
+    )
+    def test_a_victims_machine_is_no_indicator_in_many_languages(self, label: str) -> None:
+        assert values(f"C2: bad.com\n{label}: srv.acme.org (198.51.100.7)\n") == ["bad.com"]
+
+    @pytest.mark.parametrize(
+        "sentence",
+        [
+            "Our web proxy 198.51.100.7 logged it",
+            "Unsere öffentliche Adresse ist 198.51.100.7.",
+            "It went through our\nVPN gateway (198.51.100.7) then",
+            "seen at notre serveur mail.acme.org then",
+        ],
+    )
+    def test_the_writers_own_machines_in_sentences_are_no_indicators(self, sentence: str) -> None:
+        assert values(f"It loads bad.com from there.\n{sentence}\n") == ["bad.com"]
+
+    @pytest.mark.parametrize(
+        "sentence",
+        [
+            "Our analysis of the server 198.51.100.7 goes on",
+            "our users contacted the host 198.51.100.7 then",
+            "Our proxy 198.51.100[.]7 then",
+        ],
+    )
+    def test_a_machine_of_an_attacker_in_our_sentences_is_an_indicator(self, sentence: str) -> None:
+        assert values(f"{sentence}\n") == ["198.51.100.7"]
+
     @pytest.mark.parametrize("label", ["Target host", "Server", "Compromised sites", "Domain"])
     def test_a_machine_of_an_attacker_is_an_indicator(self, label: str) -> None:
         assert values(f"Note\n\n{label}: bad.com, 198.51.100.7\n") == ["bad.com", "198.51.100.7"]
