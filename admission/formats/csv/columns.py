@@ -114,9 +114,14 @@ _OF_RECIPIENTS = frozenset(("to ip", "toip", "click ip"))
 """Headings of addresses of recipients in a list of messages."""
 _LINKS = frozenset(("link", "links"))
 """Headings of indicators in a list of messages that is without other indicators."""
-_ADDRESS = r" (?:ip(?: address(?:es)?)?|ips|ipv4|ipv6|address(?:es)?)"
-_SOURCE, _DESTINATION = re.compile(f"source{_ADDRESS}"), re.compile(f"destination{_ADDRESS}")
+_ADDRESS = r" (?:ip(?: address(?:es)?)?|ips|ipv4|ipv6|addr|address(?:es)?)"
+_SOURCE = re.compile(rf"(?:source|src|orig){_ADDRESS}")
+_DESTINATION = re.compile(rf"(?:destination|dest|dst|resp){_ADDRESS}")
 """Headings of the ends of connections; in a list of messages, of its servers."""
+_SOURCE_HOST = re.compile(
+    r"(?:source|src|orig) (?:host|hostname|host name|dns|domain|fqdn|mac|nat ip)"
+)
+"""Other headings of the end that may be the victim's."""
 _INDICATOR_WORDS = frozenset(("indicator", "indicators", "ioc", "iocs"))
 _ROLES_OF_PEOPLE = frozenset(("role", "rolle", "rol", "ruolo", "rola", "роль"))
 """Headings of columns that say `Sender` or `Victim`."""
@@ -265,13 +270,20 @@ def is_field(heading: str) -> bool:
 def _roles_in_list_of_connections(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
     """Without the destinations beside the sources of messages: they are the recipients' servers.
 
+    These sources are indicators only as `_roles_in_list_of_messages` says.
     Of other connections a source may be the victim's as well as the attacker's, so it stays out.
     """
     headings = list(map(split_heading, cells))
-    if not (any(map(names_senders, cells)) and any(map(_SOURCE.fullmatch, headings))):
+    if not any(map(_SOURCE.fullmatch, headings)):
         return list(roles)
-    paired = zip(headings, roles, strict=True)
-    return [Role.OTHER if _DESTINATION.fullmatch(heading) else role for heading, role in paired]
+    if any(map(names_senders, cells)):
+        left_out = [_DESTINATION.fullmatch(each) or _SOURCE.fullmatch(each) for each in headings]
+    elif any(map(_DESTINATION.fullmatch, headings)):
+        left_out = [_SOURCE.fullmatch(each) or _SOURCE_HOST.fullmatch(each) for each in headings]
+    else:
+        return list(roles)
+    paired = zip(left_out, roles, strict=True)
+    return [Role.OTHER if found else role for found, role in paired]
 
 
 def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:

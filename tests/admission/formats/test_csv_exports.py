@@ -88,11 +88,12 @@ class TestHeadings:
             "Sender,Recipient,Subject\njoe@bad.com,jane@acme.org,Pay\n",
             "Message trace\n\nFrom;To;Subject\njoe@bad.com;jane@acme.org;Pay\n",
             "SenderAddress,RecipientAddress,FromName,ToIP\njoe@bad.com,jane@acme.org,J,192.0.2.8\n",
+            "From (Envelope),From (Header),To\njoe@bad.com,Joe <joe@bad.com>,jane@acme.org\n",
             "Sender,Recipients,Click IP\njoe@bad.com,jane@acme.org,192.0.2.8\n",
         ],
     )
     def test_of_a_list_of_messages_only_the_senders_are_indicators(self, table: str) -> None:
-        assert values(table) == ["joe@bad.com"]
+        assert set(values(table)) == {"joe@bad.com"}
 
     @pytest.mark.parametrize("heading", ["Link", "Links", "Source IP"])
     def test_beside_senders_a_link_or_source_is_that_of_the_message(self, heading: str) -> None:
@@ -122,6 +123,8 @@ class TestHeadings:
             ("source.ip", "destination.ip"),
             ("SourceIP", "DestinationIP"),
             ("Source IP Address", "Destination IP Address"),
+            *(("src_ip", "dest_ip"), ("srcIp", "dstIp"), ("src_addr", "dst_addr")),
+            *(("srcip", "dstip"), ("sourceip", "destinationip")),
         ],
     )
     def test_a_source_beside_a_destination_may_be_the_victims(
@@ -129,6 +132,17 @@ class TestHeadings:
     ) -> None:
         text = f"Time,{source},{destination}\n2026-01-31,198.51.100.7,203.0.113.9\n"
         assert values(text) == ["203.0.113.9"]
+
+    def test_a_source_host_beside_a_destination_may_be_the_victims(self) -> None:
+        text = "src_ip,src_host,dest_ip,dest_host\n198.51.100.7,a.acme.org,203.0.113.9,evil.com\n"
+        assert values(text) == ["203.0.113.9", "evil.com"]
+
+    def test_a_source_without_a_destination_is_an_indicator(self) -> None:
+        assert values("src_ip,attempts\n198.51.100.7,12\n") == ["198.51.100.7"]
+
+    def test_a_short_source_of_messages_is_the_senders_server(self) -> None:
+        text = "src_ip,dest_ip,Sender,To\n198.51.100.7,203.0.113.9,joe@bad.com,j@a.org\n"
+        assert values(text) == ["198.51.100.7", "joe@bad.com"]
 
     def test_of_messages_the_destination_is_the_recipients_server(self) -> None:
         text = "Source IP,Destination IP,Sender,To\n198.51.100.7,203.0.113.9,joe@bad.com,j@a.org\n"
