@@ -388,7 +388,7 @@ class _Table:
     def _reason_to_refuse(self, row: Row) -> str:
         """Why a row must not be shared: about a person, or not for detection in MISP."""
         if self.columns.people:
-            return "a list of people is never shared"
+            return "a list of people or victims is never shared"
         if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
             return "not an indicator, since to_ids is not set"
         if self._is_of_people(row):

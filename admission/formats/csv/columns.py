@@ -99,6 +99,10 @@ _FINGERPRINT_WORDS = _CERTIFICATE_WORDS | _load("words_in_fingerprint_headings")
 _TYPE_NAMES = frozenset(load_words(_PACKAGE, "type_names"))
 _HASH_NAME = re.compile(r"sha ?(256|512|1)\b")
 _MAILBOX = re.compile(r"mail|courriel|correo")
+_PASSWORD_WORDS = _load("words_of_passwords")
+_LOGIN_WORDS = frozenset(("user", "username", "login", "account", "usuario", "benutzer"))
+_PAGE_WORDS = frozenset(("url", "site", "website", "host", "hostname", "domain"))
+_OF_FILES = re.compile(r"\b(?:sha ?\d{1,3}|md5|hash(?:es)?)\b")
 _TAG = re.compile(r"#\w{1,60}(?:\s+#\w{1,60})*")
 _MOST_COLUMNS = 2000
 _DIRECTION = re.compile(r"\b(?:src|dst|dest|source|destination|remote) ?(?:ip|host|address|port)\b")
@@ -118,6 +122,10 @@ _ADDRESS = r" (?:ip(?: address(?:es)?)?|ips|ipv4|ipv6|addr|address(?:es)?)"
 _SOURCE = re.compile(rf"(?:source|src|orig){_ADDRESS}")
 _DESTINATION = re.compile(rf"(?:destination|dest|dst|resp){_ADDRESS}")
 """Headings of the ends of connections; in a list of messages, of its servers."""
+_OWNER = re.compile(r"\bnaics\b")
+"""The industry of the owner of a machine, in each report of Shadowserver."""
+_OF_ATTACKER = re.compile(r"(?:cc|c2) (?:ip|dns|url)|md5|sha ?\d")
+"""Columns of such a report that are not about the owner."""
 _SOURCE_HOST = re.compile(
     r"(?:source|src|orig) (?:host|hostname|host name|dns|domain|fqdn|mac|nat ip)"
 )
@@ -229,6 +237,8 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
     own = map(_host_that_wrote(cells), cells)
     roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
     roles = _roles_in_list_of_connections(cells, roles)
+    if any(map(_OWNER.search, map(normalise_heading, cells))):
+        return _columns_of_report_to_network(cells, roles)
     recipients = any(map(names_people, cells)) or (
         any(map(names_senders, cells)) and any(map(holds_people, cells))
     )
@@ -286,6 +296,19 @@ def _roles_in_list_of_connections(cells: Sequence[str], roles: Sequence[Role]) -
     return [Role.OTHER if found else role for found, role in paired]
 
 
+def _columns_of_report_to_network(cells: Sequence[str], roles: Sequence[Role]) -> Columns:
+    """Of a report on machines to their network only the attacker's columns: `cc_ip`, `cc_dns`.
+
+    The other machines are infected or vulnerable, or a sinkhole.
+    """
+    headings = map(split_heading, cells)
+    kept = [
+        role if role not in _INDICATOR_ROLES or _OF_ATTACKER.match(each) else Role.OTHER
+        for each, role in zip(headings, roles, strict=True)
+    ]
+    return Columns(tuple(kept), True, _INDICATOR_ROLES.isdisjoint(kept), headings=tuple(cells))
+
+
 def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
     """Without the recipient's server, and with the senders if nothing else is an indicator.
 
@@ -330,6 +353,8 @@ def _is_of_message(heading: str) -> bool:
 
 def _is_list_of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:
     headings = [normalise_heading(cell) for cell in cells]
+    if _is_list_of_credentials(headings):
+        return True
     paired = zip(headings, roles, strict=True)
     holding = [heading for heading, role in paired if role in _INDICATOR_ROLES]
     if any(map(_MAILBOX.search, holding)) and any(
@@ -339,6 +364,18 @@ def _is_list_of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:
     if not all(_MAILBOX.search(each) for each in holding):
         return False
     return any(_PERSONAL_WORDS.intersection(each.split()) for each in headings)
+
+
+def _is_list_of_credentials(headings: Sequence[str]) -> bool:
+    """True for stolen accounts: passwords beside mailboxes, or beside logins and their pages.
+
+    Beside a hash, a password is that of an archive; beside an address alone, it was guessed.
+    """
+    words = [frozenset(each.split()) for each in headings]
+    if not any(each & _PASSWORD_WORDS for each in words) or any(map(_OF_FILES.search, headings)):
+        return False
+    login, page = (any(each & known for each in words) for known in (_LOGIN_WORDS, _PAGE_WORDS))
+    return any(map(_MAILBOX.search, headings)) or (login and page)
 
 
 def guess_columns(rows: Sequence[Sequence[str]], headings: Sequence[str] = ()) -> Columns:

@@ -148,6 +148,45 @@ class TestHeadings:
         text = "Source IP,Destination IP,Sender,To\n198.51.100.7,203.0.113.9,joe@bad.com,j@a.org\n"
         assert values(text) == ["198.51.100.7", "joe@bad.com"]
 
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "timestamp,severity,ip,port,hostname,tag,asn,naics\n"
+            "2026-01-31,high,198.51.100.7,443,a.acme.org,exchange,64496,522110\n",
+            "timestamp,src_ip,src_hostname,src_naics,dst_ip,family\n"
+            "2026-01-31,198.51.100.7,a.acme.org,522110,203.0.113.9,avalanche\n",
+        ],
+    )
+    def test_machines_in_a_report_to_their_network_are_no_indicators(self, table: str) -> None:
+        (refused,) = read_candidates(table)
+        assert refused.verdict is Verdict.REFUSED
+        assert "people or victims" in refused.findings[0].message
+
+    def test_of_a_report_to_a_network_the_attackers_machines_are_indicators(self) -> None:
+        text = "timestamp,ip,hostname,url,cc_ip,cc_dns,naics\n"
+        text += "2026-01-31,198.51.100.7,a.acme.org,/in.php,203.0.113.9,evil.com,522110\n"
+        assert values(text) == ["203.0.113.9", "evil.com"]
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "email,password,url,ip\njane@acme.org,Summer26!,https://login.acme.org/,198.51.100.7\n",
+            "URL;Benutzer;Passwort\nhttps://login.acme.org/;jane;Summer26!\n",
+            "host,login,contraseña\nlogin.acme.org,jane,Summer26!\n",
+        ],
+    )
+    def test_stolen_accounts_and_their_pages_are_no_indicators(self, table: str) -> None:
+        assert values(table) == []
+
+    def test_the_password_of_an_archive_is_not_that_of_an_account(self) -> None:
+        text = f"sha256,sender email,password\n{SHA256},joe@bad.com,infected\n"
+        assert values(text) == [SHA256, "joe@bad.com"]
+
+    def test_an_address_that_guessed_passwords_is_an_indicator(self) -> None:
+        assert values("time,src_ip,username,password\n1,198.51.100.7,root,123\n") == [
+            "198.51.100.7"
+        ]
+
     def test_data_is_the_date_of_a_message(self) -> None:
         text = "Data;Mittente;Destinatario\n2026-01-31;joe@bad.com;jane@acme.org\n"
         (found,) = read_candidates(text)
