@@ -59,6 +59,7 @@ _BESIDE = _load("mailbox_words")
 _VICTIMS = _load("victim_names")
 _AFFECTED = _load("affected_words")
 _MACHINES = _load("machine_words")
+_ATTACKING = re.compile(r"compromi|kompromi|infec|infi[cz]|infet", re.IGNORECASE)
 _OWN = re.compile(
     rf"(?<![\w-]){load_alternation(_PACKAGE, 'own_words')}\s((?:[^\W\d_][\w-]{{1,20}}\s){{0,2}}?"
     r"[^\W\d_][\w-]{1,20})(?:\s(?:is|was|ist|war|lautet|est|es|era|é|è|jest|je))?[\s:(\"'`*=\[]{1,4}$",
@@ -159,6 +160,17 @@ def says_own(words: str) -> bool:
     """
     found = _OWN.search(words)
     return found is not None and frozenset(_normalise(found[1]).split()) <= _MACHINES
+
+
+def says_victim(cell: str) -> bool:
+    """True if a cell beside a value says nothing but that this is a victim's.
+
+    A compromised or infected machine may be one that attacks.
+
+    >>> says_victim("Betroffener Server"), says_victim("compromised server")
+    (True, False)
+    """
+    return names_victims(cell) and _ATTACKING.search(cell) is None
 
 
 @lru_cache(maxsize=1024)

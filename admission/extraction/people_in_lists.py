@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from tocsin.admission.extraction import mailboxes
-from tocsin.admission.extraction.field_names import names_senders, names_victims
+from tocsin.admission.extraction.field_names import names_senders, says_victim
 from tocsin.admission.extraction.references_and_contacts import (
     LONGEST_SIGNATURE,
     LineRole,
@@ -41,7 +41,6 @@ _CONTACTS = re.compile(load_alternation(__package__, "contact_headings"), re.IGN
 `Reported by CERT Bank` names somebody, and may stand above a list of senders.
 """
 _ENDS_OF_HEADINGS = ":：?!. "
-_ATTACKING = re.compile(r"compromi|kompromit|infec|infi[cz]", re.IGNORECASE)
 
 
 class PeopleLines:
@@ -145,7 +144,7 @@ def _role_of_line(line: str) -> LineRole | None:
 
 def _role_of(words: str) -> LineRole | None:
     """The role of what a heading, a label or a comment introduces."""
-    if names_victims(words) and not _ATTACKING.search(words):
+    if says_victim(words):
         return LineRole.VICTIMS
     parts = words.lower().split()
     heading = "-".join(parts)

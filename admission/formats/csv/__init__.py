@@ -47,11 +47,15 @@ from tocsin.admission.formats.csv.cells import (
     find_url,
     find_values,
     find_whole_value,
+    is_allowed,
     is_certificate_type,
+    is_false_positive,
     is_mailbox,
+    is_stolen_type,
     is_unrelated_mailbox,
     is_unsupported_type,
     is_value,
+    names_type,
     parse_confidence,
     parse_fingerprint,
     parse_labels,
@@ -391,9 +395,19 @@ class _Table:
             return "a list of people or victims is never shared"
         if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
             return "not an indicator, since to_ids is not set"
+        if self._is_allowed(row):
+            return "its row calls it allowed or a false positive, so it is not an indicator"
         if self._is_of_people(row):
             return _OF_VICTIMS
         return ""
+
+    def _is_allowed(self, row: Row) -> bool:
+        """True if a row says that its value is harmless; of logs, `allowed` says another thing."""
+        cells = [row.cells[n] for n in self.columns.of_states if n < len(row.cells)]
+        if any(map(is_false_positive, cells)):
+            return True
+        actions = (row.cells[n] for n in self.columns.of_actions if n < len(row.cells))
+        return any(map(is_allowed, actions)) and names_type(self._declared_type(row))
 
     def _is_of_people(self, row: Row) -> bool:
         """True if the type of a row, or another cell, says that its value is a person's."""
@@ -401,7 +415,7 @@ class _Table:
         if any(map(says_recipient, about)):
             return True
         for kind in self._cells(row, Role.TYPE)[:1]:
-            if is_private_type(kind.lower()) or names_recipients(kind):
+            if is_private_type(kind.lower()) or is_stolen_type(kind) or names_recipients(kind):
                 return True
             if holds_people(kind) and not (
                 kind.lower() == "account" and self.columns.of_indicators

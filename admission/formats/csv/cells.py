@@ -5,7 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tocsin.admission.extraction.field_names import names_recipients
+from tocsin.admission.extraction.field_names import (
+    names_recipients,
+    normalise_heading,
+    says_victim,
+)
 from tocsin.admission.extraction.indicators import recognise_declared
 from tocsin.admission.extraction.rewritten_links import is_wrapped, unwrap
 from tocsin.admission.observables.ioc_types import (
@@ -33,6 +37,15 @@ _OTHER_HASH_TYPES = re.compile(
     r"cert|x509|thumbprint|fingerprint|imphash|ssdeep|tlsh|ja3|jarm|serial"
 )
 """Parts of the names of types that are hashes, but not of files."""
+_STOLEN_TYPES = re.compile(
+    r"(?:compromised|stolen|leaked|breached) (?:email|account|credential|user)s?(?: address)?"
+)
+_TYPE_NAMES = frozenset(
+    each.replace("-", "").replace("_", "") for each in load_words(_PACKAGE, "type_names")
+)
+_ALLOWED = frozenset(
+    ("allow", "allowed", "allowlist", "whitelist", "whitelisted", "permit", "permitted", "ignore")
+)
 _ALGORITHMS = {IocType.MD5: "MD5", IocType.SHA1: "SHA-1", IocType.SHA256: "SHA-256"}
 _TRIM = " \t\n\u00a0\ufeff\u200b\"'`<>,;|"
 _SEPARATORS = re.compile(r"[\s,;、，；|]+")
@@ -94,6 +107,29 @@ def is_unsupported_type(declared: str) -> bool:
     return declared in _UNSUPPORTED_TYPES or _OTHER_HASH_TYPES.search(declared) is not None
 
 
+def is_stolen_type(kind: str) -> bool:
+    """True if a type is that of a victim's mailbox or account: `compromised_email`."""
+    return _STOLEN_TYPES.fullmatch(normalise_heading(kind)) is not None
+
+
+@lru_cache(maxsize=256)
+def names_type(declared: str) -> bool:
+    """True if a declared type, without spaces, is one of indicators: `filesha256`, `ipaddress`."""
+    return declared in _TYPE_NAMES or declared.removeprefix("file") in _TYPE_NAMES
+
+
+@lru_cache(maxsize=256)
+def is_false_positive(cell: str) -> bool:
+    """True if a cell about the state of an indicator says that it is a false alarm."""
+    return normalise_heading(cell).replace(" ", "") in ("falsepositive", "falsepos", "fp")
+
+
+@lru_cache(maxsize=256)
+def is_allowed(cell: str) -> bool:
+    """True if the action for an indicator is to let it pass."""
+    return normalise_heading(cell) in _ALLOWED
+
+
 def is_value(cell: str) -> bool:
     """True if a cell as a whole is an indicator."""
     return may_be_ioc(cell) and next(find_whole_value(cell), None) is not None
@@ -108,7 +144,7 @@ def says_recipient(cell: str) -> bool:
     """True if a cell beside a value says nothing but that it is a recipient's or victim's."""
     word = cell.strip().lower()
     return _SHORTEST_WORD <= len(word) <= _LONGEST_WORD and (
-        word not in _OF_ATTACKS and names_recipients(cell)
+        word not in _OF_ATTACKS and (names_recipients(cell) or says_victim(cell))
     )
 
 

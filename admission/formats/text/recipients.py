@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
 
-from tocsin.admission.extraction.field_names import holds_people, names_senders, names_victims
+from tocsin.admission.extraction.field_names import (
+    holds_people,
+    names_senders,
+    names_victims,
+    says_victim,
+)
 from tocsin.admission.extraction.places import Places
 from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.formats.text.stacked_tables import (
@@ -305,6 +310,8 @@ def _find_end(lines: Sequence[str], row: int, delimiter: str) -> int:
 
 def _remove_from_row(line: str, table: _Table) -> str:
     cells = _split(line, table.delimiter)
+    if table.delimiter in _OF_TABLES and _ends_with_victim(cells):
+        return _remove_after_labels(line, table.delimiter)
     shifted = len(cells) - 1 != table.delimiters
     if table.delimiter in _RUNS:  # a cell that fills its column runs into the next one
         shifted = shifted or any(cell.count("@") > 1 for cell in cells)
@@ -334,11 +341,19 @@ def _is_private(number: int, cell: str, table: _Table, *, shifted: bool) -> bool
 def _remove_after_labels(line: str, delimiter: str) -> str:
     """`| To | jane@example.com |` without the mailbox."""
     labels = line.split(delimiter)
+    if _ends_with_victim(labels):
+        return delimiter.join("" if "." in cell and _is_plain(cell) else cell for cell in labels)
     kept = [labels[0]]
     for label, cell in pairwise(labels):
         label = _strip_commands(label) if delimiter == _LATEX else label
         kept.append("" if _is_after_label(label, cell) else cell)
     return delimiter.join(kept)
+
+
+def _ends_with_victim(cells: Sequence[str]) -> bool:
+    """True if the last cell of a row says that its value is a victim's."""
+    filled = [cell for cell in cells if cell and not cell.isspace()]
+    return len(filled) > 1 and len(filled[-1]) <= _LONGEST_HEADING and says_victim(filled[-1])
 
 
 def _is_after_label(label: str, cell: str) -> bool:

@@ -313,6 +313,43 @@ class TestUnknownHeadings:
         assert "joe@bad.com" in str(found.object)
 
 
+class TestRowsThatAreNotShared:
+    @pytest.mark.parametrize(
+        "note", ["Betroffener Server", "victim VPN gateway", "our NAT address", "被害端末"]
+    )
+    def test_a_value_whose_comment_names_a_victims_machine_is_refused(self, note: str) -> None:
+        text = f"ip,comment\n198.51.100.7,{note}\n203.0.113.9,C2\n"
+        assert values(text) == ["203.0.113.9"]
+
+    @pytest.mark.parametrize("note", ["compromised server", "infected host"])
+    def test_a_compromised_machine_in_a_comment_may_attack(self, note: str) -> None:
+        assert values(f"ip,comment\n198.51.100.7,{note}\n") == ["198.51.100.7"]
+
+    @pytest.mark.parametrize("kind", ["compromised_email", "stolen account", "Leaked credentials"])
+    def test_a_stolen_account_is_not_an_indicator(self, kind: str) -> None:
+        text = f"itype,value\n{kind},jane@acme.org\nphish_email,joe@bad.com\n"
+        assert values(text) == ["joe@bad.com"]
+
+    @pytest.mark.parametrize(
+        ("heading", "cell"),
+        [("status", "falsepos"), ("Disposition", "False Positive"), ("verdict", "false-positive")],
+    )
+    def test_a_false_positive_is_not_an_indicator(self, heading: str, cell: str) -> None:
+        text = f"type,value,{heading}\ndomain,good.org,{cell}\ndomain,evil.com,active\n"
+        assert values(text) == ["evil.com"]
+        assert "false positive" in str(read_candidates(text)[0].findings)
+
+    @pytest.mark.parametrize("action", ["Allowed", "allow", "whitelist"])
+    def test_an_indicator_that_a_product_lets_pass_is_not_shared(self, action: str) -> None:
+        text = "IndicatorType,IndicatorValue,Action\n"
+        text += f"DomainName,good.org,{action}\nFileSha256,{SHA256},Block\n"
+        assert values(text) == [SHA256]
+
+    def test_what_a_log_calls_allowed_may_be_an_indicator(self) -> None:
+        text = "time,type,url,action\n1,THREAT,http://evil.com/a,allowed\n"
+        assert values(text) == ["http://evil.com/a"]
+
+
 class TestLogs:
     @pytest.mark.parametrize("host", ["host", "hostname", "Host Name"])
     @pytest.mark.parametrize("other", ["dest_ip", "Destination address", "remote_ip"])

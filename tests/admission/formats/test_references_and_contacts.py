@@ -85,6 +85,13 @@ class TestPeople:
             ]
             assert values(f"| {label} | {value} |\n| C2 | bad.com |\n") == ["bad.com"]
 
+    @pytest.mark.parametrize("note", ["Betroffener Server", "victim VPN gateway", "Opfer"])
+    def test_a_row_that_ends_with_a_word_for_victims_holds_no_indicator(self, note: str) -> None:
+        text = "| Type | Value | Note |\n|---|---|---|\n| IP | 203.0.113.9 | C2 |\n"
+        assert values(f"{text}| IP | 198.51.100.7 | {note} |\n") == ["203.0.113.9"]
+        assert len(values(f"{text}| IP | 198.51.100[.]7 | {note} |\n")) == 2
+        assert len(values(f"{text}| IP | 198.51.100.7 | compromised server |\n")) == 2
+
     def test_a_label_of_people_and_its_value_are_no_headings_of_the_rows_below(self) -> None:
         text = "| Received by | mx1.acme.org |\n| Reported by | jane@acme.org |\n| A | evil.com |\n"
         assert values(text) == ["evil.com"]
