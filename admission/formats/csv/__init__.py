@@ -170,6 +170,7 @@ def _read_rows(lines: Sequence[str], name: str, options: ReadOptions) -> Iterato
     rows = parse_rows(lines, _detect_separator(_take_start(lines), name.lower()[-4:]))
     sample = list(islice(rows, _SAMPLE))
     start, columns = _find_columns(sample, options.columns)
+    columns = columns.with_values_in(_find_tags_that_are_values(columns, sample[start:]))
     level, notes = find_strictest_tlp(_find_lines_about_table(lines, sample, start))
     builder = CandidateBuilder(options)
     unlisted = _count_in_unlisted(columns, sample[start:])
@@ -188,13 +189,19 @@ def _read_rows(lines: Sequence[str], name: str, options: ReadOptions) -> Iterato
 
 def _count_in_unlisted(columns: Columns, sample: Sequence[Row]) -> dict[int, int]:
     """The ignored columns that need counting: half of their cells in the sample are values."""
-    counted: dict[int, int] = {}
-    for number in columns.unlisted:
-        cells = [row.cells[number] for row in sample if number < len(row.cells) and not row.blank]
-        filled = [cell for cell in cells if cell.strip().lower() not in EMPTY]
-        if filled and sum(map(is_value, filled)) * 2 >= len(filled):
-            counted[number] = 0
-    return counted
+    return {number: 0 for number in columns.unlisted if _are_mostly_values(sample, number)}
+
+
+def _find_tags_that_are_values(columns: Columns, sample: Sequence[Row]) -> frozenset[int]:
+    """The columns of tags that hold indicators: `Threat` may be the name of one, or its URL."""
+    tags = (n for n in columns.with_role(Role.TAGS) if n not in columns.mapped)
+    return frozenset(n for n in tags if _are_mostly_values(sample, n))
+
+
+def _are_mostly_values(sample: Sequence[Row], number: int) -> bool:
+    cells = [row.cells[number] for row in sample if number < len(row.cells) and not row.blank]
+    filled = [cell for cell in cells if cell.strip().lower() not in EMPTY]
+    return bool(filled) and sum(map(is_value, filled)) * 2 >= len(filled)
 
 
 def _take_start(lines: Iterable[str]) -> str:

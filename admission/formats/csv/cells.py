@@ -212,9 +212,16 @@ def _find_in_pattern(cell: str) -> Iterator[RecognisedIoc]:
 
 
 def parse_labels(cells: Sequence[str]) -> list[str]:
-    """The labels in cells, in lower case, each once."""
-    parts = (part.strip().lower() for cell in cells for part in _LABEL_SEPARATORS.split(cell))
+    """The labels in cells, in lower case, each once, without values, which may name a victim."""
+    plain = (cell for cell in cells if "://" not in refang(cell))
+    parts = (part.strip().lower() for cell in plain for part in _LABEL_SEPARATORS.split(cell))
+    parts = (part for part in parts if "@" not in part and not _is_address(part))
     return list(dict.fromkeys(part[:100] for part in parts if part not in EMPTY))[:_MOST_LABELS]
+
+
+def _is_address(label: str) -> bool:
+    found = recognise_ioc(label) if ":" in label or label[-1:].isdigit() else None
+    return found is not None and found.kind in (IocType.IPV4, IocType.IPV6)
 
 
 def parse_confidence(cells: Sequence[str]) -> int | None:

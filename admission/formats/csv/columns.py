@@ -3,8 +3,10 @@
 Headings in many languages are recognised by the word lists in `words/`.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import cached_property
@@ -201,6 +203,13 @@ class Columns:
         """The numbers of columns whose mailboxes are recipients': `destination_address`."""
         numbered = enumerate(self.headings)
         return frozenset(n for n, each in numbered if n not in self.mapped and holds_people(each))
+
+    def with_values_in(self, numbers: Set[int]) -> Columns:
+        """The same, but that columns with these numbers hold indicators."""
+        if not numbers:
+            return self
+        roles = (Role.VALUE_OF_KIND if n in numbers else r for n, r in enumerate(self.roles))
+        return replace(self, roles=tuple(roles))
 
     def with_role(self, role: Role) -> tuple[int, ...]:
         """The numbers of the columns with a role, from 0."""

@@ -313,6 +313,22 @@ class TestUnknownHeadings:
         assert "joe@bad.com" in str(found.object)
 
 
+class TestTags:
+    def test_a_column_of_threats_that_holds_links_holds_indicators(self) -> None:
+        text = "Threat,Recipient,Sender\nhttps://evil.com/acme,jane@acme.org,joe@bad.com\n"
+        assert values(text) == ["https://evil.com/acme", "joe@bad.com"]
+        assert "labels" not in read_candidates(text)[0].object
+
+    @pytest.mark.parametrize(
+        "tag", ["hxxps://evil[.]com/acme,a", "jane@acme.org", "198.51.100.7", "2001:db8::1"]
+    )
+    def test_a_value_is_not_a_label(self, tag: str) -> None:
+        text = f'domain,tags\nevil.com,"{tag}"\nevil.org,win.lumma\nevil.net,rat\n'
+        first, second, _ = (each.object for each in read_candidates(text))
+        assert "labels" not in first
+        assert second["labels"] == ["win.lumma"]
+
+
 class TestRowsThatAreNotShared:
     @pytest.mark.parametrize(
         "note", ["Betroffener Server", "victim VPN gateway", "our NAT address", "被害端末"]
