@@ -24,6 +24,10 @@ _DISK = "it is a disk image: send its hashes, and those of the files in it"
 _CARD = "it is a contact card (vCard): personal data is not shared"
 _CALENDAR = "it is a calendar, which names people: send the URLs and hosts in it as text"
 _DIRECTORY = "it is an export of a directory (LDIF): personal data is not shared"
+_ZEEK = (
+    "it is a log of Zeek, which names machines of your network: send the attacker's addresses,"
+    " hosts and URLs as text or CSV"
+)
 _ENCRYPTED = "it is an encrypted document: save it without a password"
 _OLD_WORD = "it is a document of an old Word (.doc): save it as .docx or PDF"
 _OLD_EXCEL = "it is a workbook of an old Excel (.xls): save it as .xlsx or CSV"
@@ -116,6 +120,7 @@ _BY_ENDING: dict[str, str] = {
 _PERSONAL = (
     (re.compile(r"BEGIN:VCARD\s", re.IGNORECASE), _CARD),
     (re.compile(r"BEGIN:VCALENDAR\s", re.IGNORECASE), _CALENDAR),
+    (re.compile(r"#separator [^\n]*\n(?:#[^\n]*\n)*?#fields\t[^\n]*\bid\.orig_h\b"), _ZEEK),
     (re.compile(r"(?:version: 1\s+)?dn:(?::|[^\n]*,\s?(?:dc|ou?|c)=)"), _DIRECTORY),
 )
 _SVG = re.compile(r"<svg[\s>]")
@@ -177,7 +182,9 @@ def describe_binary(content: bytes) -> str:
 
 
 def describe_personal(content: bytes) -> str:
-    """A sentence about a text that describes people by its first line; empty for any other.
+    """A sentence about a text of people, or of machines of one's own, by its first lines.
+
+    Empty for any other.
 
     >>> describe_personal(b"BEGIN:VCARD\\nFN:Jane Doe")
     'it is a contact card (vCard): personal data is not shared'

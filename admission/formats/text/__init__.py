@@ -27,6 +27,7 @@ from tocsin.admission.extraction.indicators import (
     with_closing_notes,
     with_note_of_unrelated_ids,
 )
+from tocsin.admission.extraction.log_lines import remove_own_ends
 from tocsin.admission.extraction.mailboxes import is_of_recipient, remove_log_fields
 from tocsin.admission.extraction.people_in_lists import find_people_in_list
 from tocsin.admission.extraction.prose import (
@@ -79,6 +80,10 @@ _MOST_BEFORE = 200
 """Characters around a mailbox that are looked at."""
 _MOST_NAMED = 10
 """Lines without a value that a note names."""
+_EITHER_END = (
+    "either end of a connection between public addresses may be yours, so both are left out; send"
+    " the attacker's as a list"
+)
 _MOST_BLANKS = 20
 """Lines before a value that are looked at for the text before it."""
 
@@ -179,6 +184,8 @@ class UnreadLines:
     """Those that hold no value, though they should."""
     of_people: NumberedLines = field(default_factory=NumberedLines)
     """Those whose values are about victims and people."""
+    of_connections: NumberedLines = field(default_factory=NumberedLines)
+    """Those of logs with two public addresses."""
 
     def describe(self) -> Iterator[str]:
         """Notes about them, if there are any."""
@@ -188,6 +195,8 @@ class UnreadLines:
             yield f"{words} no indicator: {self.without}"
         if self.of_people.count:
             yield f"victims and people are never shared: values are left out, {self.of_people}"
+        if self.of_connections.count:
+            yield f"{_EITHER_END}: {self.of_connections}"
 
 
 class _TextReader:
@@ -200,6 +209,7 @@ class _TextReader:
         self._asciidoc = name.endswith(_ASCIIDOC)
         self._listing = not self._markup and _is_list(lines)
         self._roles: Sequence[LineRole | None] = ()
+        self._connections = NumberedLines()
         self._people = find_people_in_list(lines if self._listing else ())
         self._find = self._find_in_entry if self._listing else self._prose_finder()
         self._is_column = self._listing or (
@@ -219,6 +229,7 @@ class _TextReader:
         In lists, lines without a value, and those about people, are added to `unread`.
         """
         find, known = self._find, related.values_of_lines
+        unread.of_connections = self._connections
         for number, line in enumerate(self._lines):
             taken = 0
             for value in known[number] if number in known else find(number, line):
@@ -278,6 +289,9 @@ class _TextReader:
             if not may_hold_values(line) or line.isspace():
                 return
             role = roles[number]
+            line, unknown = remove_own_ends(line)
+            if unknown:
+                self._connections.add(number + 1)
             line = unescape_quotes(recipients.remove_cells(number, line))
             line = remove_passthrough(line) if self._asciidoc else line
             for part in map(remove_log_fields, split_line(line)):
