@@ -55,6 +55,7 @@ from tocsin.admission.extraction.tlp_words import (
 )
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats.text.host_lists import (
+    find_policy_zone,
     is_bare_value,
     is_comment,
     is_entry,
@@ -207,7 +208,9 @@ class _TextReader:
         self._lines = lines
         self._markup = name.endswith(_MARKUP)
         self._asciidoc = name.endswith(_ASCIIDOC)
-        self._listing = not self._markup and _is_list(lines)
+        zone = None if self._markup else find_policy_zone(lines)
+        self._parse = zone.parse if zone else parse_entry
+        self._listing = zone is not None or (not self._markup and _is_list(lines))
         self._roles: Sequence[LineRole | None] = ()
         self._connections = NumberedLines()
         self._people = find_people_in_list(lines if self._listing else ())
@@ -274,7 +277,7 @@ class _TextReader:
             return
         if are_credentials(self._lines, number):
             return
-        for part in split_line(parse_entry(line)):
+        for part in split_line(self._parse(line)):
             part, left_out = remove_placeholders(part)
             yield from repeat(None, left_out)
             found = find_in_line(part, True)

@@ -2,10 +2,15 @@
 browsers (Adblock), plain values one a line."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 from tocsin.admission.observables.ioc_types import recognise_ioc
 from tocsin.admission.observables.refang import refang
 
+_MOST_IN_HEAD, _MOST_SEARCHED = 20, 2_000
+"""Lines of a zone that are looked at."""
 _COMMENTS = ("#", "//", ";", "!")
 _TRAILING_COMMENT = re.compile(r"[ \t][#;].*", re.DOTALL)
 _SINKS = frozenset(("0.0.0.0", "127.0.0.1", "::", "::1"))  # noqa: S104 - read, not bound to
@@ -40,6 +45,77 @@ _EXCEPTIONS = re.compile(
     re.IGNORECASE,
 )
 """Exceptions: resolved or accepted although a wider entry may block."""
+
+
+_ZONE = re.compile(
+    r"\s*(?:\$TTL\b|\$ORIGIN\s+(\S{1,253})|(\S{0,253})\s+(?:\d{1,9}\s+)?(?:IN\s+)?SOA\s)",
+    re.IGNORECASE,
+)
+"""The head of a zone, perhaps with its name."""
+_POLICY = re.compile(
+    r"(?:\*\.)?(\S{1,253}?)\.?\s+(?:\d{1,9}\s+)?(?:IN\s+)?(CNAME|A|AAAA|TXT)\s+(\S{1,255})",
+    re.IGNORECASE,
+)
+"""A rule of a response policy zone: its trigger, type and action."""
+_ACTION = re.compile(r"\s(?:IN\s+)?CNAME\s+(?:\.|\*\.|rpz-[a-z-]{1,20}\.)\s*(?:;|$)", re.IGNORECASE)
+_PASSES = re.compile(r"rpz-passthru\.?$", re.IGNORECASE)
+_OF_ADDRESS = re.compile(r"(\d{1,3})\.([\da-f.]{3,80}?)\.(?:rpz-ip|rpz-nsip)\b.*", re.IGNORECASE)
+_OF_SERVER = re.compile(r"(\S{1,240})\.rpz-nsdname\b.*", re.IGNORECASE)
+_OF_CLIENT = re.compile(r".*\brpz-client-ip\b", re.IGNORECASE)
+_IPV4_PARTS, _IPV4_BITS = 4, 32
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyZone:
+    """The zone of a resolver that blocks (RPZ).
+
+    The writer's own machines are in its actions and its own records.
+    """
+
+    origin: str
+    """The name of the zone in lower case, which a transfer of it writes behind every name."""
+
+    def parse(self, line: str) -> str:
+        """The value that a line blocks; empty if it blocks none.
+
+        >>> zone = PolicyZone("rpz.bank.com")
+        >>> zone.parse("evil.com CNAME walled-garden.bank.com."), zone.parse("@ SOA ns.bank.com.")
+        ('evil.com', '')
+        >>> zone.parse("32.9.70.9.45.rpz-ip CNAME ."), zone.parse("a.com CNAME rpz-passthru.")
+        ('45.9.70.9', '')
+        >>> zone.parse("evil.com.rpz.bank.com. 60 IN CNAME .")
+        'evil.com'
+        """
+        rule = _POLICY.match(_TRAILING_COMMENT.sub("", line[:1000]))
+        if rule is None or line[:1] in "@;" or _PASSES.match(rule[3]):
+            return ""
+        name = rule[1]
+        if self.origin and name.lower().endswith(f".{self.origin}"):
+            name = name[: -len(self.origin) - 1]
+        if _OF_CLIENT.match(name) or name.lower() == self.origin:
+            return ""
+        if server := _OF_SERVER.fullmatch(name):
+            return server[1]
+        address = _OF_ADDRESS.fullmatch(name)
+        return _parse_trigger(address[1], address[2]) if address else name
+
+
+def find_policy_zone(lines: Sequence[str]) -> PolicyZone | None:
+    """The policy zone that a text is, by its head and its actions; None for another text."""
+    head = list(islice((line for line in lines if line.strip()), _MOST_IN_HEAD))
+    found = list(filter(None, map(_ZONE.match, head)))
+    if not found or not any(map(_ACTION.search, islice(lines, _MOST_SEARCHED))):
+        return None
+    names = (each[1] or each[2] or "" for each in found)
+    return PolicyZone(next((each.strip(".").lower() for each in names if "." in each), ""))
+
+
+def _parse_trigger(bits: str, reversed_parts: str) -> str:
+    """The IPv4 address or network of a trigger; empty for IPv6, which has forms of its own."""
+    parts = reversed_parts.split(".")[::-1]
+    if len(parts) != _IPV4_PARTS or not all(map(str.isdigit, parts)):
+        return ""
+    return ".".join(parts) + ("" if int(bits) == _IPV4_BITS else f"/{bits}")
 
 
 def is_comment(line: str) -> bool:

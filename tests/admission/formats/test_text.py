@@ -524,6 +524,31 @@ class TestLists:
         )
         assert values(text) == ["evil.com", "evil.org"]
 
+    HEAD = "$TTL 60\n$ORIGIN rpz.lab.org.\n@ IN SOA ns.lab.org. joe.lab.org. 1 2 3 4 5\n"
+    HEAD += "  IN NS ns.lab.org.\n"
+
+    def test_the_actions_of_a_policy_zone_are_not_indicators(self) -> None:
+        text = f"{self.HEAD}evil.com CNAME .\nevil.org IN CNAME garden.lab.org.\n"
+        text += "evil.net A 81.2.3.4\nevil.biz TXT lab.org\n"
+        assert values(text) == ["evil.com", "evil.org", "evil.net", "evil.biz"]
+
+    def test_the_exceptions_and_clients_of_a_policy_zone_are_not_indicators(self) -> None:
+        text = f"{self.HEAD}good.com CNAME rpz-passthru.\n24.0.3.2.81.rpz-client-ip CNAME .\n"
+        assert values(f"{text}evil.com CNAME .\n") == ["evil.com"]
+
+    def test_the_triggers_of_a_policy_zone_may_be_addresses_and_name_servers(self) -> None:
+        text = f"{self.HEAD}32.9.70.9.45.rpz-ip CNAME .\n24.0.70.9.45.rpz-ip CNAME .\n"
+        text += "ns1.evil.com.rpz-nsdname CNAME .\n"
+        assert values(text) == ["45.9.70.9", "45.9.70.0/24", "ns1.evil.com"]
+
+    def test_a_transferred_policy_zone_is_read_without_its_own_name(self) -> None:
+        text = (
+            "rpz.lab.org. 60 IN SOA ns.lab.org. joe.lab.org. 1 2 3 4 5\n"
+            "rpz.lab.org. 60 IN NS ns.lab.org.\n"
+            "evil.com.rpz.lab.org. 60 IN CNAME .\n*.evil.org.rpz.lab.org. 60 IN CNAME .\n"
+        )
+        assert values(text) == ["evil.com", "evil.org"]
+
     def test_bullets_are_dropped(self) -> None:
         assert values("- evil[.]com\n* evil[.]org\n1. evil[.]net\n") == [
             "evil.com",
