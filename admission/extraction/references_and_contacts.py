@@ -88,14 +88,24 @@ _PLAIN_URL = r"<?https?://[\w.-]{1,253}(?![\w.\[({-])(?:[:/?#][^\s\"<>|\]]{0,200
 """A URL that is not defanged."""
 _READ_MORE = re.compile(
     r"\b(?<!during )(?:(?:information|details|analysis|report|article|more) (?:is |are )?"
-    r"(?:available |here )?(?:at|on|in|from|here|via)|see):? {0,2}" + _PLAIN_URL,
+    r"(?:available |here )?(?:at|on|in|from|here|via)|see|siehe(?: auch)?|vgl\."
+    r"|voir(?: aussi)?|v[ée]ase|consulte|vedi|zie(?: ook)?|zobacz|viz|см\.):? {0,2}" + _PLAIN_URL,
     re.IGNORECASE,
 )
 """`more information at https://…` in the middle of a line."""
+_ANALYSIS_PAGE = re.compile(
+    rf"(?<![\w/])https?://{load_alternation(_PACKAGE, 'analysis_pages')}[^\s\"<>|\]]{{0,2000}}",
+    re.IGNORECASE,
+)
+"""`https://www.virustotal.com/gui/file/…`, which is about a value and no indicator."""
 _PUBLISHED_AT = re.compile(_PLAIN_URL, re.IGNORECASE)
-_PUBLICATION = r"(?:blog ?posts?|white ?papers?|reports?|articles?|write-?ups?)\b"
+_PUBLICATION = (
+    r"(?:blog ?posts?|white ?papers?|reports?|articles?|write-?ups?|iocs?"
+    r"|indicators(?: of compromise)?|(?:yara|sigma|snort) rules)\b"
+)
 _IS_AVAILABLE = (
-    r"\b(?:(?:is|are|was|were) (?:now |also )?(?:available|published)|can be (?:found|read))\b"
+    r"\b(?:(?:is|are|was|were) (?:now |also )?(?:available|published)"
+    r"|can (?:also )?be (?:found|read))\b"
 )
 _ANNOUNCED = re.compile(
     rf"(?:\b{_PUBLICATION}(?:(?!\b(?:that|which|where|who)\b)[^.!?|;]){{0,120}}?{_IS_AVAILABLE}"
@@ -442,7 +452,9 @@ def _names_people(start: str, labelled: bool) -> bool:
 
 
 def remove_read_more_links(line: str, before: str = "") -> str:
-    """The line without URLs at which the reader finds more; `before` is the line before it.
+    """The line without URLs at which the reader finds more, and of pages with an analysis.
+
+    `before` is the line before it.
 
     >>> remove_read_more_links("evil.com, see https://example.com/a for more")
     'evil.com,  for more'
@@ -452,7 +464,7 @@ def remove_read_more_links(line: str, before: str = "") -> str:
     if "://" not in line:
         return line
     kept, end = list[str](), 0
-    line = _READ_MORE.sub("", line)
+    line = _ANALYSIS_PAGE.sub("", _READ_MORE.sub("", line))
     for found in _PUBLISHED_AT.finditer(line):
         start = found.start()
         text = line[max(0, start - _MOST_BEFORE) : start]

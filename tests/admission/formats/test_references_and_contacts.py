@@ -199,6 +199,38 @@ class TestReferences:
     def test_links_to_further_reading_are_not_indicators(self, line: str) -> None:
         assert values(f"It is evil.com.\n{line}\n", "report.md") == ["evil.com"]
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "IOCs for this can also be found at our repository here: https://lab.org/a",
+            "Siehe https://lab.org/a.",
+            "Details siehe auch https://lab.org/a",
+            "Voir https://lab.org/a pour les détails",
+            "Véase https://lab.org/a",
+            "Więcej: zobacz https://lab.org/a",
+            "Подробнее см. https://lab.org/a",
+        ],
+    )
+    def test_links_to_further_reading_are_known_in_other_languages(self, line: str) -> None:
+        assert values(f"It is evil.com then.\n{line}\n") == ["evil.com"]
+
+    @pytest.mark.parametrize(
+        "page",
+        [
+            f"https://www.virustotal.com/gui/file/{SHA256}",
+            "https://app.any.run/tasks/0c1a2b3c-1111-4222-8333-944455556666",
+            "https://urlscan.io/result/0c1a2b3c-1111-4222-8333-944455556666/",
+            *("https://tria.ge/260131-abcdef", "https://www.abuseipdb.com/check/45.9.70.9"),
+        ],
+    )
+    def test_a_page_with_an_analysis_is_not_an_indicator(self, page: str) -> None:
+        assert values(f"It is evil.com then.\nSandbox: {page}\n- {page}\n") == ["evil.com"]
+
+    def test_other_pages_of_such_a_service_are_indicators(self) -> None:
+        assert values("It loads https://urlscan.io.evil.com/result/a then\n") == [
+            "https://urlscan.io.evil.com/result/a"
+        ]
+
     def test_other_values_beside_a_further_reading_link_are_indicators(self) -> None:
         text = "evil.com was seen, see https://lab.org/a, with http://evil.org/a\n"
         assert values(text) == ["evil.com", "http://evil.org/a"]
