@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import chain, dropwhile, islice
 
 from tocsin.admission.extraction import mailboxes
 from tocsin.admission.extraction.field_names import (
@@ -199,6 +199,13 @@ _MAY_NAME_MAILBOXES = (None, *_OF_PEOPLE, LineRole.COMMENT)
 _NOT_IN_HOSTS = re.compile(r"[^a-z0-9.-]+")
 _CELLS = re.compile(r"[|\t]")
 _MOST_BEFORE_OWN = 80
+_MOST_IN_HEAD = 8
+"""Lines of the head of a mail with which a text begins."""
+_BEFORE_SENDER = re.compile(
+    r"(?:subject|date|sent|betreff|datum|gesendet|objet|envoyé|asunto|fecha|assunto|data|oggetto"
+    r"|onderwerp|temat|předmět|тема|дата|件名|日時|主题|主旨|日期)\s?[:：]",
+    re.IGNORECASE,
+)
 _OWNED_KINDS = frozenset((IocType.IPV4, IocType.IPV6, IocType.DOMAIN, IocType.URL))
 _SEARCHED = 1_000
 """Lines that are searched together."""
@@ -610,6 +617,8 @@ class BystanderFilter:
     """True if the text defangs mailboxes, so that one written plainly is a bystander's."""
     defanged_hosts: _Hosts
     """Hosts that the text defangs; if there are any, mailboxes elsewhere are bystanders'."""
+    writer: str
+    """The line with the sender of the mail that the text is; empty if it is no mail."""
     ransom_note: bool
     """True if the words before a mailbox never make it a bystander's: an attacker writes."""
 
@@ -633,6 +642,8 @@ class BystanderFilter:
     def owns_mailbox(self, address: str, line: str) -> bool:
         """True if a mailbox is a bystander's, by its writing and the words before it."""
         if mailboxes.holds_message_ids(line):
+            return True
+        if self.writer and line.strip() == self.writer and self._is_elsewhere(address):
             return True
         places = list(_find_places(address, line))
         if any(self._is_recipient(place, place + len(address), line) for place in places):
@@ -698,7 +709,8 @@ def find_bystanders(lines: Sequence[str], roles: Sequence[LineRole | None]) -> B
                 hosts.add(host)
         defangs_mailboxes = defangs_mailboxes or mailboxes.has_defanged_mailbox(text)
         ransom_note = ransom_note or mailboxes.is_ransom_note(text)
-    known = BystanderFilter(frozenset(), defangs_mailboxes, hosts, ransom_note)
+    writer = _find_writer(lines)
+    known = BystanderFilter(frozenset(), defangs_mailboxes, hosts, writer, ransom_note)
     people: set[str] = set()
     attacked: set[str] = set()
     attackers: set[str] = set()
@@ -713,6 +725,18 @@ def find_bystanders(lines: Sequence[str], roles: Sequence[LineRole | None]) -> B
     domains = people | (attacked - attackers)
     domains = {each for each in domains - _FREE_MAIL if each not in hosts}
     return replace(known, domains=frozenset(domains))
+
+
+def _find_writer(lines: Sequence[str]) -> str:
+    """The line of a sender with which a text begins, if one of recipients is near it.
+
+    Such a text is a mail that was saved without its other fields.  Only its date and its
+    subject may be above the sender.
+    """
+    head = [line.strip() for line in islice(filter(str.strip, lines), _MOST_IN_HEAD)]
+    below = dropwhile(_BEFORE_SENDER.match, head)
+    sender = next(below, "")
+    return sender if _is_of_sender(sender) and any(map(_is_of_recipients, below)) else ""
 
 
 def _find_mailboxes(line: str) -> Iterator[str]:

@@ -92,6 +92,26 @@ class TestPeople:
         assert len(values(f"{text}| IP | 198.51.100[.]7 | {note} |\n")) == 2
         assert len(values(f"{text}| IP | 198.51.100.7 | compromised server |\n")) == 2
 
+    @pytest.mark.parametrize(
+        "head",
+        [
+            "Von: CERT Nord <cert@nord.org>\nAn: it@acme.org\nBetreff: Warnung",
+            "De : CERT Nord <cert@nord.org>\nÀ : it@acme.org\nObjet : Alerte",
+            "Betreff: Warnung\nDatum: 31.01.2026\nVon: cert@nord.org\nAn: it@acme.org",
+            "Od: cert@nord.org\nDo: it@acme.org\nTemat: Alert",
+            "差出人: cert@nord.org\n宛先: it@acme.org\n件名: 注意",
+        ],
+    )
+    def test_the_writer_of_a_mail_with_defanged_values_is_no_indicator(self, head: str) -> None:
+        text = f"{head}\n\nIt loads bad[.]com then, see portal.nord.org for it.\n"
+        assert values(text) == ["bad.com"]
+
+    def test_the_sender_of_a_mail_at_a_defanged_host_is_an_indicator(self) -> None:
+        text = "Von: Joe <joe@bad.com>\nAn: it@acme.org\n\nClick hxxp://www.bad[.]com/a then\n"
+        assert values(text) == ["joe@bad.com", "http://www.bad.com/a"]
+        plain = "Von: Joe <joe@bad.com>\nAn: it@acme.org\n\nClick http://evil.com/a then\n"
+        assert values(plain) == ["joe@bad.com", "http://evil.com/a"]
+
     def test_a_label_of_people_and_its_value_are_no_headings_of_the_rows_below(self) -> None:
         text = "| Received by | mx1.acme.org |\n| Reported by | jane@acme.org |\n| A | evil.com |\n"
         assert values(text) == ["evil.com"]
