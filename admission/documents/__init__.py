@@ -77,6 +77,8 @@ class Mail(msgspec.Struct, frozen=True, tag=True):
     """SHA-256 of each picture that the text shows."""
     attached: list["Mail"] = []
     """Messages that it carries as attachments."""
+    reports_abuse: bool = False
+    """True if a program wrote it to report abuse (X-ARF, or RFC 5965)."""
 
 
 class IocItem(msgspec.Struct, frozen=True):

@@ -84,6 +84,7 @@ class _Reader:
             attachments=content.files,
             pictures=content.pictures,
             attached=content.attached,
+            reports_abuse=_reports_abuse(message),
         )
 
     def _add_messages(self, part: Message, content: "Contents", depth: int) -> None:
@@ -204,6 +205,12 @@ def _decode_text(part: Message) -> str:
         return raw.decode(part.get_content_charset("utf-8"), "replace")
     except (LookupError, ValueError):
         return raw.decode("utf-8", "replace")
+
+
+def _reports_abuse(message: Message) -> bool:
+    """True for an X-ARF report, and for a feedback report of RFC 5965."""
+    kind = str(message.get_param("report-type", "")).lower()
+    return "x-xarf" in message or "x-arf" in message or kind == "feedback-report"
 
 
 def _field(message: Message, name: str) -> str:

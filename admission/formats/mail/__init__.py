@@ -46,6 +46,10 @@ _MBOX_LINE = re.compile(rb"\AFrom [^\n]{1,400}\n")
 """The line before a message in a mailbox file."""
 _ON_ITS_WAY = re.compile(rb"^(?:received|return-path|mime-version|message-id):", re.I | re.M)
 _NOTHING = "no sender, link or attached file to share was found in the mail"
+_REPORT_OF_ABUSE = (
+    "it is a report of abuse, whose sender and files are the reporter's: send the addresses and"
+    " URLs in it as text"
+)
 _CARRIER = "a mail that carries others is taken for a report of them: only those are read"
 _READ_AS_MAIL = (
     "read as a mail: only the sender, links and attached files are taken; "
@@ -75,6 +79,9 @@ def _accepts(name: str, content: bytes) -> bool:
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     outer = read_document("mail", content, Mail)
+    if outer.reports_abuse and not outer.attached:
+        yield refused_candidate(0, _REPORT_OF_ABUSE)
+        return
     everyone = Recipients(_find_recipients(outer), _find_names(outer))
     messages = list(_find_attacks(outer))
     parts = (

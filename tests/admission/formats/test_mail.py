@@ -521,3 +521,32 @@ class TestHostile:
     def test_an_odd_encoding_is_no_failure(self, coding: str) -> None:
         raw = f"From: evil@bad-mailer.com\nContent-Type: text/plain; charset={coding}\n\nx"
         assert values(read_file("a.eml", raw)) == ["evil@bad-mailer.com"]
+
+
+class TestReportsOfAbuse:
+    @pytest.mark.parametrize("field", ["X-XARF: PLAIN", "X-ARF: Yes"])
+    def test_a_report_of_abuse_is_refused_since_its_sender_reports(self, field: str) -> None:
+        raw = f"{field}\nFrom: cert@nord.org\nTo: abuse@lab.org\nSubject: a\n\nhttp://bad.com/a\n"
+        (refused,) = read_file("a.eml", raw.encode())
+        assert refused.object is None
+        assert "send the addresses and URLs" in refused.findings[0].message
+
+    def test_of_a_feedback_report_the_message_is_read_that_it_carries(self) -> None:
+        raw = (
+            "From: abuse@nord.org\nTo: abuse@lab.org\nMIME-Version: 1.0\n"
+            'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\n\n'
+            "--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\n"
+            "Original-Rcpt-To: jane@acme.org\n\n--b\nContent-Type: message/rfc822\n\n"
+            "From: joe@bad.com\nTo: jane@acme.org\n\nhttp://bad.com/a\n--b--\n"
+        )
+        assert values(read_file("a.eml", raw.encode())) == ["joe@bad.com", "http://bad.com/a"]
+
+    def test_a_feedback_report_without_the_message_is_refused(self) -> None:
+        raw = (
+            "From: abuse@nord.org\nTo: abuse@lab.org\nMIME-Version: 1.0\n"
+            'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\n\n'
+            "--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\n\n--b--\n"
+        )
+        (refused,) = read_file("a.eml", raw.encode())
+        assert refused.object is None
+        assert "send the addresses and URLs" in refused.findings[0].message
