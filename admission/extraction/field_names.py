@@ -66,6 +66,11 @@ _OWN = re.compile(
     re.IGNORECASE,
 )
 """`our web proxy `, `Unsere öffentliche Adresse ist `."""
+_USERS = frozenset(
+    (*("user", "users", "username", "user name", "user account", "logged on user", "src user"),)
+    + ("benutzer", "benutzername", "utilisateur", "usuario", "utente", "uzytkownik", "gebruiker")
+)
+_PLAIN_MACHINES = frozenset(("host", "hosts", "hostname", "host name", "fqdn", "rechner", "hote"))
 _JOINING = frozenset(
     (*("s", "of", "the", "de", "del", "la", "las", "los", "le", "les", "des", "du", "l", "d"),)
     + ("der", "do", "da", "dos", "das", "di", "della", "van", "het")
@@ -150,6 +155,20 @@ def names_victims(name: str) -> bool:
     if not heading.isascii() and any(each in heading for each in _UNSPACED_AFFECTED):
         return any(each in heading for each in _UNSPACED_MACHINES)
     return words <= _AFFECTED | _MACHINES and bool(words & _AFFECTED and words & _MACHINES)
+
+
+def is_user(heading: str) -> bool:
+    """True if a heading is that of the users of machines; a host beside it is theirs.
+
+    >>> is_user("User name"), is_user("User-Agent"), is_user("Benutzer")
+    (True, False, True)
+    """
+    return split_heading(heading) in _USERS
+
+
+def is_machine(heading: str) -> bool:
+    """True if a heading is that of machines, and says nothing about whose they are."""
+    return split_heading(heading) in _PLAIN_MACHINES
 
 
 def says_own(words: str) -> bool:

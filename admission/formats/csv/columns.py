@@ -15,6 +15,7 @@ from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction.field_names import (
     holds_people,
     is_of_people,
+    is_user,
     names_people,
     names_recipients,
     names_senders,
@@ -286,10 +287,11 @@ def _is_indicator(cell: str) -> bool:
 def _host_that_wrote(headings: Sequence[str]) -> Callable[[str], bool]:
     """A test for the columns with the machine that wrote the events, if it is a table of such.
 
-    Beside a field that all logs have, a plain `Host` may be the one that an event is about.
+    Beside users it is theirs.  Beside a field that all logs have, a plain `Host` may be the one
+    that an event is about.
     """
     directed = any(map(_DIRECTION.search, map(normalise_heading, headings)))
-    if directed or any(map(is_field, headings)):
+    if directed or any(map(is_field, headings)) or any(map(is_user, headings)):
         return lambda each: normalise_heading(each) in _LOGGING_HOST or _is_field_of_logging(each)
     if any(map(_OF_LOGS.match, headings)):
         return _is_field_of_logging

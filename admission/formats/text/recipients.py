@@ -12,6 +12,8 @@ from itertools import pairwise
 
 from tocsin.admission.extraction.field_names import (
     holds_people,
+    is_machine,
+    is_user,
     names_senders,
     names_victims,
     says_victim,
@@ -226,7 +228,12 @@ def _read_headings(cells: Sequence[str]) -> _Table:
 def _find_victims(cells: Sequence[str]) -> frozenset[int]:
     """The numbers of the headings of victims, if there is another heading."""
     filled = sum(map(bool, map(str.strip, cells)))
-    return frozenset(n for n, cell in enumerate(cells) if filled > 1 and _is_of_victims(cell))
+    beside_users = any(map(is_user, cells))
+    return frozenset(
+        n
+        for n, cell in enumerate(cells)
+        if filled > 1 and (_is_of_victims(cell) or (beside_users and is_machine(cell)))
+    )
 
 
 def _is_of_victims(label: str) -> bool:

@@ -373,6 +373,11 @@ class TestLogs:
         text = f"_time,{host},{other},url\n1,px.acme.org,198.51.100.7,http://evil.com/a\n"
         assert "px.acme.org" not in values(text)
 
+    @pytest.mark.parametrize("user", ["User", "Username", "Benutzer", "user_name"])
+    def test_a_host_beside_its_user_is_not_an_indicator(self, user: str) -> None:
+        text = f"Hostname,{user},SHA256\npc.acme.org,jane,{SHA256}\n"
+        assert values(text) == [SHA256]
+
     def test_the_host_column_of_a_list_is_an_indicator(self) -> None:
         assert values("host,ip\nevil.com,198.51.100.7\n") == ["evil.com", "198.51.100.7"]
 

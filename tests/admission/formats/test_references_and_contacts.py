@@ -112,6 +112,12 @@ class TestPeople:
         plain = "Von: Joe <joe@bad.com>\nAn: it@acme.org\n\nClick http://evil.com/a then\n"
         assert values(plain) == ["joe@bad.com", "http://evil.com/a"]
 
+    def test_a_host_beside_its_user_in_a_table_is_no_indicator(self) -> None:
+        text = "| Time | Host | User | Event |\n|---|---|---|---|\n"
+        text += "| 08:41 | pc.acme.org | jane | visited `hxxps://bad[.]com/a` |\n"
+        assert values(text) == ["https://bad.com/a"]
+        assert values("| Host | Note |\n|---|---|\n| bad.com | C2 |\n") == ["bad.com"]
+
     def test_a_label_of_people_and_its_value_are_no_headings_of_the_rows_below(self) -> None:
         text = "| Received by | mx1.acme.org |\n| Reported by | jane@acme.org |\n| A | evil.com |\n"
         assert values(text) == ["evil.com"]
