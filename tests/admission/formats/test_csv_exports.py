@@ -337,6 +337,11 @@ class TestRowsThatAreNotShared:
         text = f"ip,comment\n198.51.100.7,{note}\n203.0.113.9,C2\n"
         assert values(text) == ["203.0.113.9"]
 
+    @pytest.mark.parametrize("note", ["Empfängerin", "destinataria", "odbiorczyni"])
+    def test_a_mailbox_whose_comment_names_a_recipient_is_refused(self, note: str) -> None:
+        text = f"mail,comment\njane@acme.org,{note}\njoe@bad.com,Absender\n"
+        assert values(text) == ["joe@bad.com"]
+
     @pytest.mark.parametrize("note", ["compromised server", "infected host"])
     def test_a_compromised_machine_in_a_comment_may_attack(self, note: str) -> None:
         assert values(f"ip,comment\n198.51.100.7,{note}\n") == ["198.51.100.7"]
