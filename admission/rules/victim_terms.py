@@ -64,8 +64,10 @@ def build_rule(context: RuleContext) -> Rule:
     protected = frozenset() if lookalike_mode == "keep" else _skeletons(context.submitter.terms)
     search = _text_search(terms, networks)
 
+    in_values = _with_short_name(terms, context.submitter)
+
     def is_own(value: str) -> bool:
-        return bool(_find_terms(value, terms, networks, embedded=True))
+        return bool(_find_terms(value, in_values, networks, embedded=True))
 
     def is_lookalike(value: str) -> bool:
         return holds_lookalike(value, protected)
@@ -79,7 +81,7 @@ def build_rule(context: RuleContext) -> Rule:
         if sighters != "keep":
             candidate = _hide_sighters(candidate, context, sighters)
         subject = candidate.object
-        if subject is None or candidate.verdict is Verdict.REFUSED or not (terms or networks):
+        if subject is None or candidate.verdict is Verdict.REFUSED or not (in_values or networks):
             return candidate
         if paths := _find_reasons(subject, tests):
             candidate = _block(candidate, paths)
@@ -136,6 +138,15 @@ def _split_terms(submitter: Submitter) -> tuple[tuple[str, ...], tuple[Network, 
         except ValueError:
             terms.append(term)
     return tuple(terms), tuple(networks)
+
+
+def _with_short_name(terms: tuple[str, ...], submitter: Submitter) -> tuple[str, ...]:
+    """The terms with the short name of a submitter who stays anonymous.
+
+    In texts `anonymise_source` masks it.  Beside a value that has it, the mask says whose it is.
+    """
+    anonymous = submitter.partner and submitter.consent not in CONSENTS_TO_NAME
+    return (*terms, submitter.partner) if anonymous else terms
 
 
 def _find_terms(

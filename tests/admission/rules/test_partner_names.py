@@ -21,7 +21,7 @@ from support.presence import present
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.detectors.terms import TermMatcher
 from tocsin.admission.formats import ReadOptions, read
-from tocsin.admission.model import Candidate, Consent, Submitter, Tlp
+from tocsin.admission.model import Candidate, Consent, Submitter, Tlp, Verdict
 from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config.loading import policy_text
 from tocsin.server.model import Partner
@@ -296,6 +296,18 @@ class TestBesideNames:
         submitter = replace(ACME, consent=Consent.EVERYONE)
         text = "user: A.C.M.E. Corp"
         assert description_after(text, submitter) == "user: [removed: account name]. Corp"
+
+
+class TestShortName:
+    @pytest.mark.parametrize("value", ["helpdesk.acme@bad.com", "help-acme@bad.com"])
+    def test_a_value_with_the_short_name_is_held_for_its_masked_name_says_whose_it_is(
+        self, value: str
+    ) -> None:
+        subject = indicator(name=value, pattern=f"[email-addr:value = '{value}']")
+        (found,) = examine(ACME, [subject])
+        assert found.verdict is Verdict.HELD
+        (named,) = examine(replace(ACME, consent=Consent.EVERYONE), [with_new_id(subject)])
+        assert named.verdict is not Verdict.HELD
 
 
 class TestWholeHub:
