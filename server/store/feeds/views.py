@@ -262,7 +262,7 @@ class _Look:
 
 @dataclass(frozen=True, slots=True)
 class _Definition:
-    """What a collection is for ever."""
+    """The parts of a collection that never change."""
 
     kind: CollectionKind
     view: View | None
@@ -439,7 +439,7 @@ class CollectionReader(FeedReader):
         return self._definition_of(source).kind is CollectionKind.FEED
 
     def _definition_of(self, feed: str) -> _Definition:
-        """The parts of a collection that never change, cached."""
+        """See `_Definition`; cached."""
         if feed not in self._definitions:
             document = self._base.collections.find_one({"_id": feed})
             if document is None:
