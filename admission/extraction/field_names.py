@@ -66,15 +66,9 @@ _OWN = re.compile(
     re.IGNORECASE,
 )
 """`our web proxy `, `Unsere öffentliche Adresse ist `."""
-_USERS = frozenset(
-    (*("user", "users", "username", "user name", "user account", "logged on user", "src user"),)
-    + ("benutzer", "benutzername", "utilisateur", "usuario", "utente", "uzytkownik", "gebruiker")
-)
+_USERS = _load("user_names")
 _PLAIN_MACHINES = frozenset(("host", "hosts", "hostname", "host name", "fqdn", "rechner", "hote"))
-_JOINING = frozenset(
-    (*("s", "of", "the", "de", "del", "la", "las", "los", "le", "les", "des", "du", "l", "d"),)
-    + ("der", "do", "da", "dos", "das", "di", "della", "van", "het")
-)
+_JOINING = _load("joining_words")
 """Small words between those for victims and for machines: `IP de la víctima`."""
 _UNSPACED_AFFECTED = tuple(each for each in _AFFECTED if each > "\u1100")
 _UNSPACED_MACHINES = ("ip", *(each for each in _MACHINES if each > "\u1100"))

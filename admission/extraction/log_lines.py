@@ -9,34 +9,30 @@ import re
 from functools import lru_cache
 from itertools import chain
 
+from tocsin.admission.detectors.ip_addresses import Network, is_private, parse_network
 from tocsin.admission.word_lists import load_alternation
 
-_PACKAGE = "tocsin.admission.extraction"
 _VALUE = r"\"?\s{0,2}[=:]\s{0,2}(?:\"([^\"]{0,300})\"|([^\s|^,;\"}\]]{1,300}))"
-_NEAR = re.compile(
-    rf"(?<![\w.\"?&/-])\"?{load_alternation(_PACKAGE, 'fields_of_sources')}{_VALUE}", re.IGNORECASE
-)
-_FAR = re.compile(
-    rf"(?<![\w.\"?&/-])\"?{load_alternation(_PACKAGE, 'fields_of_destinations')}{_VALUE}",
-    re.IGNORECASE,
-)
-_OWN = re.compile(
-    rf"(?<![\w.\"?&/-])\"?{load_alternation(_PACKAGE, 'fields_of_own_machines')}{_VALUE}",
-    re.IGNORECASE,
-)
+
+
+def _fields(words: str) -> re.Pattern[str]:
+    """The fields of a log that a list of words names, with their values."""
+    names = load_alternation("tocsin.admission.extraction", words)
+    return re.compile(rf"(?<![\w.\"?&/-])\"?{names}{_VALUE}", re.IGNORECASE)
+
+
+_SOURCES = _fields("fields_of_sources")
+_DESTINATIONS = _fields("fields_of_destinations")
+_OWN = _fields("fields_of_own_machines")
 _HEAD = re.compile(r"\b(?:CEF:\d|LEEF:\d)")
-_PRIVATE = re.compile(
-    r"(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01])|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))"
-    r"\.[\d.]+|f[cd][\da-f]{2}:.*|fe80:.*|::1",
-    re.IGNORECASE,
-)
-_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|[\da-f]{0,4}:[\da-f:]{2,39}", re.IGNORECASE)
 _REFERRER = re.compile(r"(\" \d{3} (?:\d{1,12}|-) )\"https?://[^\"\s]{1,2000}\"")
 """In the access log of a web server: the writer's page from which a request came."""
 
 
 def remove_own_ends(line: str) -> tuple[str, bool]:
-    """A line without what may be the writer's own, and if neither end of it is known to be so.
+    """Remove what may be the writer's own from a line.
+
+    The second value is true if either end may be: then both are removed.
 
     >>> remove_own_ends("src=10.1.2.3 dst=45.9.70.9 shost=pc.bank.com dhost=evil.com")
     ('  dst=45.9.70.9   dhost=evil.com', False)
@@ -49,23 +45,23 @@ def remove_own_ends(line: str) -> tuple[str, bool]:
         line = _REFERRER.sub(r"\1", line)
     if "=" not in line and '":' not in line:
         return line, False
-    far = _FAR.search(line) is not None
-    if _HEAD.search(line) is None and not (far and _NEAR.search(line)):
+    has_destination = _DESTINATIONS.search(line) is not None
+    if _HEAD.search(line) is None and not (has_destination and _SOURCES.search(line)):
         return line, False
-    return _remove_ends(line) if far else (_OWN.sub(" ", line), False)
+    return _remove_ends(line) if has_destination else (_OWN.sub(" ", line), False)
 
 
-@lru_cache(maxsize=2)  # called for the parts of a line
+@lru_cache(maxsize=2)  # a line is asked about twice: for its values, and for a note on it
 def _remove_ends(line: str) -> tuple[str, bool]:
-    near, far = _addresses(_NEAR, line), _addresses(_FAR, line)
+    sources, destinations = _addresses(_SOURCES, line), _addresses(_DESTINATIONS, line)
     line = _OWN.sub(" ", line)
-    if far and all(map(_PRIVATE.fullmatch, far)):
-        return _FAR.sub(" ", line), False
-    unknown = bool(near and far) and not any(map(_PRIVATE.fullmatch, near))
-    line = _NEAR.sub(" ", line)
-    return (_FAR.sub(" ", line) if unknown else line), unknown
+    if destinations and all(map(is_private, destinations)):
+        return _DESTINATIONS.sub(" ", line), False
+    is_unknown = bool(sources and destinations) and not any(map(is_private, sources))
+    line = _SOURCES.sub(" ", line)
+    return (_DESTINATIONS.sub(" ", line) if is_unknown else line), is_unknown
 
 
-def _addresses(fields: re.Pattern[str], line: str) -> list[str]:
-    found = filter(None, chain.from_iterable(fields.findall(line)))
-    return [each for each in found if _ADDRESS.fullmatch(each)]
+def _addresses(fields: re.Pattern[str], line: str) -> list[Network]:
+    texts = filter(None, chain.from_iterable(fields.findall(line)))
+    return [network for network in map(parse_network, texts) if network is not None]

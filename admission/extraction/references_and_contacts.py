@@ -618,7 +618,7 @@ class BystanderFilter:
     defanged_hosts: _Hosts
     """Hosts that the text defangs; if there are any, mailboxes elsewhere are bystanders'."""
     writer: str
-    """The line with the sender of the mail that the text is; empty if it is no mail."""
+    """The line that names the sender, if the text is a saved mail; else empty."""
     ransom_note: bool
     """True if the words before a mailbox never make it a bystander's: an attacker writes."""
 

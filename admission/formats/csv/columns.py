@@ -327,9 +327,10 @@ def _roles_in_list_of_connections(cells: Sequence[str], roles: Sequence[Role]) -
 
 
 def _columns_of_report_to_network(cells: Sequence[str], roles: Sequence[Role]) -> Columns:
-    """Of a report on machines to their network only the attacker's columns: `cc_ip`, `cc_dns`.
+    """The columns of a report to a network about its machines: only the attacker's are read.
 
-    The other machines are infected or vulnerable, or a sinkhole.
+    These are `cc_ip`, `cc_dns` and the like.  The other machines are infected or vulnerable, or a
+    sinkhole.
     """
     headings = map(split_heading, cells)
     kept = [

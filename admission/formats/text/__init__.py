@@ -212,7 +212,6 @@ class _TextReader:
         self._parse = zone.parse if zone else parse_entry
         self._listing = zone is not None or (not self._markup and _is_list(lines))
         self._roles: Sequence[LineRole | None] = ()
-        self._connections = NumberedLines()
         self._people = find_people_in_list(lines if self._listing else ())
         self._find = self._find_in_entry if self._listing else self._prose_finder()
         self._is_column = self._listing or (
@@ -232,12 +231,13 @@ class _TextReader:
         In lists, lines without a value, and those about people, are added to `unread`.
         """
         find, known = self._find, related.values_of_lines
-        unread.of_connections = self._connections
         for number, line in enumerate(self._lines):
             taken = 0
             for value in known[number] if number in known else find(number, line):
                 taken += 1
                 yield number + 1, line, value
+            if not self._listing and remove_own_ends(line)[1]:
+                unread.of_connections.add(number + 1)
             if self._leaves_out(number, line, taken):
                 unread.of_people.add(number + 1)
             elif self._is_column and not taken and self._is_unread(number, line):
@@ -292,9 +292,7 @@ class _TextReader:
             if not may_hold_values(line) or line.isspace():
                 return
             role = roles[number]
-            line, unknown = remove_own_ends(line)
-            if unknown:
-                self._connections.add(number + 1)
+            line, _ = remove_own_ends(line)
             line = unescape_quotes(recipients.remove_cells(number, line))
             line = remove_passthrough(line) if self._asciidoc else line
             for part in map(remove_log_fields, split_line(line)):

@@ -665,7 +665,7 @@ class CollectionReader(FeedReader):
 
 
 def _how_many(wanted: float) -> int:
-    """The number of entries to look up at once if so many are expected to be needed."""
+    """The number of entries to look up at once if this many are expected to be needed."""
     return min(max(int(wanted), _FEWEST), _MOST)
 
 
