@@ -21,7 +21,8 @@ from collections.abc import Collection as Some
 from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
+from sys import maxsize
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
@@ -174,8 +175,10 @@ _NEAR = 256_000
 """µs within which the copies of an object in several feeds are looked for around it.
 
 One publication gives it to all of them, mostly in the same or the next window (`clock.py`)."""
-_SOURCE_ENTRIES = 700
-"""Entries that are read from a source at once at least: about those that are so near."""
+_MOST_NEAR = 700
+"""Entries of a source that are looked at before a page, and after it, at most.
+
+A little more than two windows have; builds before them stamped thousands in a moment."""
 MAX_VIEW_ENTRIES = 1_000
 """Maximum number of entries of a page of a view.
 
@@ -498,20 +501,17 @@ class CollectionReader(FeedReader):
             return
         begin, wanted = _after(query), query.limit + 1
         query = replace(query, types=types, position=0, added_after=begin)
-        source_query = replace(
-            _source_query(view, query),
-            limit=max(_how_many(wanted), _SOURCE_ENTRIES),
-            added_after=max(0, begin - _NEAR),
-        )
+        limit = max(_how_many(wanted), _MOST_NEAR)
+        source_query = replace(_source_query(view, query), limit=limit)
         sources = (
             self._candidates(each, state, source_query, bodies=bodies) for each in view.sources
         )
         stream = _Stream(merge(*sources, key=lambda candidate: candidate[1].stamp))
-        near = stream.take_until(begin)
+        near, most_near = stream.take_until(begin), _MOST_NEAR * len(view.sources)
         share = 1.0  # of the entries that the view shows
         while candidates := stream.take(_how_many(wanted / share)):
             last = candidates[-1][1].stamp
-            near += stream.peek_until(last + _NEAR)
+            near += stream.peek_until(last + _NEAR, most_near)
             shown = self._filter_candidates(state, query, candidates, near)
             yield from (replace(entry, position=entry.stamp) for entry in shown)
             wanted -= len(shown)
@@ -538,8 +538,16 @@ class CollectionReader(FeedReader):
     def _candidates(
         self, source: str, state: ViewState, query: Query, *, bodies: bool
     ) -> Iterator[Candidate]:
-        """A source's entries up to the horizon that the query may select, in order."""
-        for entry in self._read_source(source, query, bodies=bodies):
+        """A source's entries up to the horizon that the query may select, in order.
+
+        The first ones are near its begin: `_MOST_NEAR` in all, of which some may be before it.
+        """
+        begin = query.after
+        early = replace(query, added_after=max(0, begin - _NEAR), limit=_MOST_NEAR)
+        page = super().page(source, early, bodies=bodies)
+        rest = replace(query, position=page.entries[-1].position) if page.entries else query
+        following = self._read_source(source, rest, bodies=bodies) if page.more else ()
+        for entry in chain(page.entries, following):
             if entry.stamp > state.horizon:
                 return
             yield source, entry
@@ -683,11 +691,11 @@ class _Stream:
 
     def take_until(self, stamp: int) -> list[Candidate]:
         """The next ones with this stamp or an earlier one."""
-        return self.take(len(self.peek_until(stamp)))
+        return self.take(len(self.peek_until(stamp, maxsize)))
 
-    def peek_until(self, stamp: int) -> list[Candidate]:
-        """The same, which are still to be taken."""
-        while not self._ahead or self._ahead[-1][1].stamp <= stamp:
+    def peek_until(self, stamp: int, most: int) -> list[Candidate]:
+        """The same, which are still to be taken, from the first `most` ones."""
+        while len(self._ahead) < most and (not self._ahead or self._ahead[-1][1].stamp <= stamp):
             following = next(self._candidates, None)
             if following is None:
                 break

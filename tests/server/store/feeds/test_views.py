@@ -26,6 +26,7 @@ from tocsin.server.model import (
     View,
 )
 from tocsin.server.store import Store, Transaction, wall_clock
+from tocsin.server.store.feeds import views
 from tocsin.server.store.feeds.views import MAX_VIEW_ENTRIES
 
 pytestmark = pytest.mark.slow
@@ -221,6 +222,24 @@ class TestPages:
             assert {entry.id for entry in (*first, *rest)} == {entry.id for entry in entries}
             assert len(first) + len(rest) == 600
             assert commands.names.count("find") < 70
+
+    def test_does_not_grow_with_what_was_stamped_near_it(
+        self, engine_uri: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        entries = [posting(n) for n in range(600)]
+        monkeypatch.setattr(views, "_NEAR", 10**15)
+        monkeypatch.setattr(views, "_MOST_NEAR", 20)
+        with open_watched_store(engine_uri) as (store, commands):
+            feeds = [Feed(store, str(uuid.uuid4())) for _ in range(2)]
+            for feed in feeds:
+                store.feeds.add(Collection(feed.id, feed.id, CollectionKind.FEED, "A feed"))
+            store.commit(partial(publish_in_all, feeds, entries))
+            view = add_view(*feeds)
+            half = view.page(Query(limit=300))
+            commands.names.clear()
+            found = view.page(Query(limit=5, position=half[-1].position))
+            assert [entry.id for entry in found] == [object_id(n) for n in range(300, 305)]
+            assert commands.names.count("find") < 60
 
     def test_any_instant_finds_its_place(self, long: Any) -> None:
         both, whole = long
