@@ -73,7 +73,7 @@ def find_too_long(form: Mapping[str, str], longest: int = _LONGEST_FIELD) -> dic
 
 def _parse_shown() -> dict[str, list[str]] | None:
     """The fields of a form as its page showed them; None if the form does not say."""
-    with suppress(ValueError, AttributeError, TypeError):
+    with suppress(ValueError, AttributeError, TypeError, RecursionError):
         found = json.loads(request.form.get("shown", "")).items()
         return {str(name): sorted(map(str, values)) for name, values in found}
     return None

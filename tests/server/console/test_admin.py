@@ -396,6 +396,16 @@ def test_the_page_of_a_partner_says_that_it_was_saved(hub: HubInProcess) -> None
     assert ">Saved.</p>" in client.get(answer.location).text
 
 
+@pytest.mark.parametrize("shown", ["", "no JSON", "[1]", '{"terms": 5}', "[" * 20_000])
+def test_a_form_that_does_not_say_what_its_page_showed_is_taken_as_it_is(
+    hub: HubInProcess, shown: str
+) -> None:
+    client, path = sign_in(hub, "operator@hub.example"), "/console/admin/partners/acme"
+    answer = post(client, path, PARTNER | {"group": "gulf", "shown": shown})
+    assert answer.status_code == 303
+    assert hub.store.accounts.require_partner("acme").group == "gulf"
+
+
 def _shown(page: str) -> str:
     found = re.search('name="shown" value="([^"]*)"', page)
     assert found is not None
