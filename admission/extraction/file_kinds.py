@@ -42,7 +42,8 @@ _ONE_VALUE = (
     "it is JSON, but only one value, and no object or list: send STIX, or the values as text or CSV"
 )
 _JSON = (
-    "it is JSON, but neither STIX nor MISP nor a list of indicators: send STIX, or a table as CSV"
+    "it is JSON, but neither STIX nor MISP, and no list of indicators is in it: send STIX, or a "
+    "table as CSV"
 )
 _XML = "it is XML, but neither STIX 1.x nor OpenIOC: export it as STIX, CSV or text"
 _YAML = "it is YAML, but no Sigma rule is in it: send its values as text or CSV"

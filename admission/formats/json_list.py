@@ -107,7 +107,7 @@ class _Lists:
             self.levels.append(value)
 
     def _sort_list(self, name: str, entries: _Array, words: frozenset[str]) -> None:
-        if _allows(words, _ALLOW_WORDS):
+        if names_allowed(name):
             self.allowed.setdefault(name, []).append(entries)
         elif words & _DENY_WORDS or not name:
             self.denied.setdefault(name, []).append(entries)
@@ -129,7 +129,17 @@ def _may_accept(name: str, content: bytes) -> bool:
     """False if the name, or the beginning, shows that a file is not a block list."""
     if decode_text(content[:256]).lstrip("\ufeff \t\n")[:1] not in ("{", "["):
         return False
-    return not _allows(_split_name(PurePath(name).stem), _ALLOW_FILE_WORDS)
+    return not names_allowed_file(name)
+
+
+def names_allowed(name: str) -> bool:
+    """True if the name of a list says that what it holds is allowed or protected."""
+    return _allows(_split_name(name), _ALLOW_WORDS)
+
+
+def names_allowed_file(name: str) -> bool:
+    """True if the name of a file says so."""
+    return _allows(_split_name(PurePath(name).stem), _ALLOW_FILE_WORDS)
 
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:

@@ -1,0 +1,372 @@
+"""Records in JSON: lists of flat objects that each name a type and a value, read as a table.
+
+Programs that keep indicators export and answer so: AlienVault OTX, CrowdStrike, ThreatStream,
+ThreatFox, XSOAR, Microsoft Defender, TheHive.  They share what a table with such headings would.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from tocsin.admission.documents import as_seen
+from tocsin.admission.documents.bounded import join_parts, rewrite_messages, with_notes
+from tocsin.admission.errors import Malformed
+from tocsin.admission.extraction.field_names import (
+    names_recipients,
+    names_victims,
+    normalise_heading,
+    split_heading,
+)
+from tocsin.admission.extraction.indicators import refused_candidate
+from tocsin.admission.extraction.text_encoding import decode_text
+from tocsin.admission.extraction.tlp_words import find_tlp_levels
+from tocsin.admission.formats import Format, ReadOptions
+from tocsin.admission.formats import csv as tables
+from tocsin.admission.formats.csv.cells import LONGEST_TEXT, is_value, names_type
+from tocsin.admission.formats.csv.columns import Role, name_columns
+from tocsin.admission.formats.json_list import names_allowed, names_allowed_file
+from tocsin.admission.model import Candidate, Tlp
+from tocsin.admission.stix.ijson import parse_json
+from tocsin.admission.timestamps import stix_time
+
+_DEEPEST = 4
+"""Objects and lists around the records."""
+_SAMPLE = 200
+_MOST_NAMES = 2000
+"""Different names of members of records and around them, without numbers."""
+_LONGEST_CELL = 8_000
+_OF_OTHER_FORMATS = frozenset(("spec_version", "pattern_type", "distribution", "to_ids"))
+"""Members of objects of STIX and MISP, which say more than a table can."""
+_NEEDED_TRUE = frozenset(("ioc", "is ioc", "active", "is active", "enabled", "is enabled"))
+"""Members that must not be false."""
+_NEEDED_FALSE = frozenset(("deleted", "expired", "revoked", "false positive", "whitelisted"))
+_NEEDED_FALSE |= {"allowlisted"} | {f"is {each}" for each in _NEEDED_FALSE}
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+_VISIBLE_TO = frozenset(("private", "public"))
+"""Classifications in ThreatStream: who sees a record, nothing about its value."""
+_LEVELS = ("clear", "green", "amber", "red")
+"""TheHive's numbers of TLP levels; 3 may also stand for AMBER+STRICT."""
+_LEFT_OUT = (Role.VALUE_OF_KIND, Role.CERTIFICATE)
+"""Values beside the one that a record is about, such as the address of a domain."""
+_TLP = re.compile(r"\btlp\b|traffic ?light")
+_NAMED = ("name", "value", "id")
+"""The members by which an object in a list is known."""
+_SPACE = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
+"""Characters at which a reader of lines or cells would cut a cell."""
+_COMMENT = "#/ \ufeff"
+"""Characters with which a comment in a table may begin."""
+_LINE = re.compile(r"(^|duplicate of )line (\d+)")
+_SECONDS = range(600_000_000, 10_000_000_000)
+"""Seconds since 1970 that a number may be as a date; later ones are milliseconds."""
+
+_Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """The statements of objects around a record that count for it."""
+
+    tags: str = ""
+    references: str = ""
+    level: str = ""
+    """The strictest TLP level, or a word in its place that is none."""
+
+    def add(self, members: _Object) -> "_Statements":
+        """These and those of an object within."""
+        plain = {name: each for name, each in members.items() if _is_plain(each)}
+        if not plain:
+            return self
+        roles = _find_roles(list(plain))
+        tags, links = (
+            [_format(plain[name], use) for name, role in roles.items() if role is use]
+            for use in (Role.TAGS, Role.REFERENCE)
+        )
+        return _Statements(
+            "; ".join(filter(None, (self.tags, *tags)))[:_LONGEST_CELL],
+            " ".join(filter(None, (self.references, *links)))[:_LONGEST_CELL],
+            _find_level(plain, self.level),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    members: _Object
+    around: _Statements
+
+
+@dataclass(slots=True)
+class _Finder:
+    """Finds the records of a file."""
+
+    records: list[_Record] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Members with lists of what is allowed, or of victims."""
+    names: set[str] = field(default_factory=set)
+    """The names that were looked at."""
+
+    def find(self, value: object, around: _Statements, depth: int = 0) -> None:
+        """Look for lists of records in a value of the file, and in what it holds.
+
+        Raises Malformed if there are too many different names.
+        """
+        if depth == _DEEPEST:
+            return
+        if isinstance(value, dict):
+            self._look_at(value)
+            around = around.add(value)
+            for name, each in value.items():
+                if isinstance(each, dict | list) and not self._leaves_out(name):
+                    self.find(each, around, depth + 1)
+        elif isinstance(value, list):
+            objects = [each for each in value if isinstance(each, dict)]
+            if self._are_records(objects):
+                self.records += [_Record(each, around) for each in objects]
+            else:
+                for each in objects:
+                    self.find(each, around, depth + 1)
+
+    def _leaves_out(self, name: str) -> bool:
+        if name.isdigit():
+            return False
+        found = names_allowed(name) or names_victims(name) or names_recipients(name)
+        if found:
+            self.left_out.append(name)
+        return found
+
+    def _are_records(self, objects: Sequence[_Object]) -> bool:
+        """True if half of the objects name a type of indicators, and have a value beside it."""
+        for each in objects:
+            self._look_at(each)
+        sample = objects[:: len(objects) // _SAMPLE + 1]
+        return bool(sample) and 2 * sum(map(_is_record, sample)) >= len(sample)
+
+    def _look_at(self, members: _Object) -> None:
+        self.names.update(each for each in members if not each.isdigit())
+        if len(self.names) > _MOST_NAMES:
+            raise Malformed("too many different names")
+
+
+def _is_record(found: _Object) -> bool:
+    names = _list_names([found])
+    if not _OF_OTHER_FORMATS.isdisjoint(names):
+        return False
+    roles = _find_roles(names)
+    kinds = [found[name] for name, role in roles.items() if role is Role.TYPE]
+    named = (split_heading(kind).split() for kind in kinds if isinstance(kind, str))
+    if not any(names_type(word) for words in named for word in words):
+        return False
+    return Role.VALUE in roles.values()
+
+
+def _list_names(objects: Sequence[_Object]) -> list[str]:
+    """The names of all members with cells, in their order."""
+    return list(
+        dict.fromkeys(name for each in objects for name, value in each.items() if _is_cell(value))
+    )
+
+
+def _is_cell(value: object) -> bool:
+    return not isinstance(value, dict)
+
+
+def _head(name: str) -> str:
+    """The heading of a column for a member; `ioc` says if the value is one."""
+    return "is ioc" if normalise_heading(name) == "ioc" else _SPACE.sub(" ", name).lstrip(_COMMENT)
+
+
+def _accepts(name: str, content: bytes) -> bool:
+    if decode_text(content[:256]).lstrip("\ufeff \t\r\n")[:1] not in ("{", "["):
+        return False
+    if names_allowed_file(name):
+        return False
+    try:
+        return bool(_find_records(content).records)
+    except Malformed:
+        return False
+
+
+def _find_records(content: bytes) -> _Finder:
+    finder = _Finder()
+    finder.find(parse_json(decode_text(content).removeprefix("\ufeff").encode()), _Statements())
+    return finder
+
+
+def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
+    found = _find_records(content)
+    records = found.records
+    refused = {n: why for n, each in enumerate(records, 1) if (why := _find_reason(each.members))}
+    table = _Table.of(records, options)
+    numbers = [number for number in range(1, len(records) + 1) if number not in refused]
+
+    def name_record(line: re.Match[str]) -> str:
+        place = int(line[2]) - 2  # below the headings
+        return f"{line[1]}record {numbers[place]}" if place >= 0 else line[0]
+
+    def name_place(message: str) -> str:
+        return _LINE.sub(name_record, message)
+
+    text = table.format([records[number - 1] for number in numbers])
+    candidates = tables.FORMAT.read("records.tsv", text.encode(), options)
+    parts = (
+        (rewrite_messages(each, name_place) for each in candidates),
+        (refused_candidate(0, f"record {number}: {why}") for number, why in refused.items()),
+    )
+    notes = [*table.notes, *_note_left_out(found.left_out)]
+    return with_notes(join_parts(("", each) for each in parts), notes)
+
+
+def _note_left_out(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        listed = ", ".join(dict.fromkeys(ascii(each[:40]) for each in names[:10]))
+        yield f"not read, for their names speak of what is allowed, or of victims: {listed}"
+
+
+def _find_reason(record: _Object) -> str:
+    """Why a record is refused: a member says that it is no indicator, or is one no longer."""
+    for name, value in record.items():
+        head, state = split_heading(name), str(value).lower()
+        if (head in _NEEDED_TRUE and state in _FALSE) or (head in _NEEDED_FALSE and state in _TRUE):
+            return f"not an indicator, since its {ascii(name[:40])} is {state}"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The members of records as columns."""
+
+    names: Sequence[str]
+    """Members with a column; the type comes first, since a comment would begin with it."""
+    roles: Mapping[str, Role]
+    """The use of every member."""
+    notes: Sequence[str]
+
+    @classmethod
+    def of(cls, records: Sequence[_Record], options: ReadOptions) -> "_Table":
+        """The table of all records of a file."""
+        names = _list_names([each.members for each in records])
+        roles = _find_roles(names)
+        mapped = set(map(normalise_heading, options.columns))
+        beside = {
+            each
+            for each in names
+            if roles[each] in _LEFT_OUT and normalise_heading(each) not in mapped
+        }
+        kept = [each for each in names if each not in beside and roles[each] is not Role.TLP]
+        kept.sort(key=lambda each: roles[each] is not Role.TYPE)
+        some = [each.members for each in records[:_SAMPLE]]
+        with_values = [n for n in names if n in beside and any(_has_value(e.get(n)) for e in some)]
+        listed = ", ".join(ascii(each[:40]) for each in with_values[:10])
+        note = f"not read, since a record is about its value alone: {listed}"
+        return cls(kept, roles, [note] if with_values else [])
+
+    def format(self, records: Sequence[_Record]) -> str:
+        """The records as lines of a table, below its headings."""
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+        writer.writerow([*map(_head, self.names), "tags", "references", "tlp"])
+        for each in records:
+            cells = [self._format_cell(name, each.members.get(name)) for name in self.names]
+            cells[0] = cells[0].lstrip(_COMMENT)
+            level = _find_level(each.members, each.around.level)
+            writer.writerow([*cells, each.around.tags, each.around.references, level])
+        return text.getvalue()
+
+    def _format_cell(self, name: str, value: object) -> str:
+        role = self.roles[name]
+        if role in (Role.FIRST_SEEN, Role.VALID_UNTIL) and isinstance(value, int):
+            return _format_date(value)
+        text = _format(value, role)
+        if role is Role.CLASSIFICATION and text.lower() in _VISIBLE_TO:
+            return ""
+        if role is Role.NOTE:
+            return text[: LONGEST_TEXT + 1]
+        return text if len(text) <= _LONGEST_CELL else ""
+
+
+def _has_value(value: object) -> bool:
+    """True if a member holds an indicator, or a list of some."""
+    every = value if isinstance(value, list) else [value]
+    return any(isinstance(each, str) and is_value(each) for each in every)
+
+
+def _find_roles(names: Sequence[str]) -> dict[str, Role]:
+    return {name: _find_role(name) for name in names}
+
+
+@lru_cache(maxsize=2 * _MOST_NAMES)
+def _find_role(name: str) -> Role:
+    return name_columns([_head(name)]).roles[0]
+
+
+def _format(value: object, role: Role) -> str:
+    """The text of a cell; of objects in a list, only tags have a name to be known by."""
+    if isinstance(value, list):
+        separator = " " if role is Role.REFERENCE else "; "
+        return separator.join(filter(None, (_format(each, role) for each in value)))
+    if isinstance(value, dict):
+        named = map(value.get, _NAMED if role is Role.TAGS else ())
+        return next((_SPACE.sub(" ", each) for each in named if isinstance(each, str)), "")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else _SPACE.sub(" ", as_seen(str(value)))
+
+
+def _format_date(number: int) -> str:
+    if number in _SECONDS:
+        return stix_time(number * 1_000_000)
+    return stix_time(number * 1000) if number // 1000 in _SECONDS else str(number)
+
+
+def _find_level(members: _Object, around: str) -> str:
+    """The strictest TLP level of an object and of what is `around` it; or a word that is none."""
+    levels = set[Tlp]()
+    for name, text in (("tlp", around), *_walk(members, "")):
+        levels.update(find_tlp_levels(text))
+        if _names_tlp(name) and text:
+            try:
+                levels.add(Tlp.parse(text))
+            except ValueError:
+                if _find_role(name) is Role.TLP:
+                    return text[:_LONGEST_CELL]
+    return max(levels).name if levels else ""
+
+
+@lru_cache(maxsize=2 * _MOST_NAMES)
+def _names_tlp(name: str) -> bool:
+    return _TLP.search(split_heading(name)) is not None
+
+
+def _is_plain(value: object) -> bool:
+    """True for a value that is not, and does not hold, objects."""
+    if isinstance(value, list):
+        return not any(isinstance(each, dict | list) for each in value)
+    return not isinstance(value, dict)
+
+
+def _walk(value: object, name: str) -> Iterator[tuple[str, str]]:
+    """Every text in a value, and numbers of levels in words, each with the member's name."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _walk(each, key)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _walk(each, name)
+    elif isinstance(value, str):
+        yield name, value
+    elif type(value) is int and value >= 0:
+        yield name, _LEVELS[min(value, len(_LEVELS) - 1)]
+
+
+FORMAT = Format(
+    name="records",
+    description="records in JSON with a type and a value: exports of OTX, ThreatStream, XSOAR …",
+    never_shared="members that the notes call ignored, objects in records, and what is around them",
+    extensions=(".json",),
+    accepts=_accepts,
+    read=_read_file,
+    rank=6,
+)

@@ -1,0 +1,267 @@
+"""Records in JSON, each with a type and a value, as programs export indicators."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tocsin.admission.formats import ReadOptions, detect_format, read
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.model import StixObject, Tlp, Verdict
+
+NOW = 1_790_000_000_000_000
+MD5, SHA256 = "d" * 32, "e" * 64
+
+
+def read_candidates(content: object, name: str = "export.json", **columns: str) -> Any:
+    options = ReadOptions(now=NOW, columns=columns)
+    return list(read(name, json.dumps(content).encode(), options))
+
+
+def objects(content: object) -> list[StixObject]:
+    return [each.object for each in read_candidates(content) if each.is_open]
+
+
+def values(content: object, **columns: str) -> list[str]:
+    """The values in the patterns, without refusals."""
+    found = (each.object for each in read_candidates(content, **columns) if each.is_open)
+    return [each["pattern"].split(" = ")[1][1:-2] for each in found]
+
+
+def messages(candidates: Any) -> str:
+    return "\n".join(finding.message for each in candidates for finding in each.findings)
+
+
+def detected_format(content: object, name: str = "export.json") -> str | None:
+    form = detect_format(name, json.dumps(content).encode())
+    return None if form is None else form.name
+
+
+def record(value: Any = "evil.top", kind: Any = "domain", **others: object) -> dict[str, object]:
+    return {"type": kind, "value": value, **others}
+
+
+def level(found: StixObject) -> Tlp:
+    (ref,) = found["object_marking_refs"]
+    return next(level for level, id in TLP_2_IDS.items() if id == ref)
+
+
+OTX = {
+    "name": "Campaign against Contoso",
+    "description": "written by j.doe@contoso.example",
+    "author_name": "jdoe",
+    "tags": ["carbanak", "fin7"],
+    "references": ["https://blog.example/a", "https://blog.example/b"],
+    "malware_families": [{"id": "Carbanak", "display_name": "Carbanak", "target": None}],
+    "TLP": "amber",
+    "indicators": [
+        {
+            **{"id": 1, "indicator": "evil.top", "type": "domain", "title": "C2", "content": ""},
+            **{"created": "2026-09-01T08:00:00", "expiration": None, "is_active": 1},
+        },
+        {"id": 2, "indicator": "203.0.114.7", "type": "IPv4", "expiration": "2027-01-01T00:00:00"},
+        {"id": 3, "indicator": "http://evil.top/a", "type": "URL", "is_active": 0},
+        {"id": 4, "indicator": MD5, "type": "FileHash-MD5", "is_active": 1},
+        {"id": 5, "indicator": "rule a {condition: true}", "type": "YARA", "is_active": 1},
+    ],
+}
+CROWDSTRIKE = {
+    "meta": {"trace_id": "x"},
+    "errors": [],
+    "resources": [
+        {
+            **{"id": "domain_evil.top", "indicator": "evil.top", "type": "domain"},
+            **{"deleted": False, "published_date": 1_760_692_123, "malicious_confidence": "high"},
+            **{
+                "malware_families": ["X-Agent"],
+                "labels": [{"name": "Actor/Bear", "created_on": 1}],
+            },
+            "relations": [{"id": "y", "indicator": "203.0.114.9", "type": "ip_address"}],
+        },
+        {"indicator": SHA256, "type": "hash_sha256", "deleted": True},
+    ],
+}
+THREATSTREAM = {
+    "meta": {"limit": 1000, "total_count": 3},
+    "objects": [
+        {
+            **{"itype": "mal_domain", "value": "evil.top", "type": "domain", "confidence": 75},
+            **{"ip": "203.0.114.9", "rdns": "host9.hoster.example", "classification": "private"},
+            **{"tlp": "", "tags": [{"id": "a", "name": "emotet"}], "status": "active"},
+            **{"created_ts": "2026-09-01T08:00:00.000Z", "meta": {"detail": "by user 12"}},
+        },
+        {"itype": "c2_ip", "value": "203.0.114.8", "type": "ip", "status": "falsepos"},
+        {"itype": "compromised_email", "value": "boss@ours.example", "type": "email"},
+    ],
+}
+
+
+class TestExports:
+    def test_a_pulse_of_otx_gives_its_active_indicators(self) -> None:
+        assert values(OTX) == ["evil.top", "203.0.114.7", MD5]
+        found = objects(OTX)[0]
+        assert (found["name"], found["created"]) == ("C2", "2026-09-01T08:00:00.000Z")
+        assert found["labels"] == ["carbanak", "fin7"]
+        links = [each["url"] for each in found["external_references"]]
+        assert links == ["https://blog.example/a", "https://blog.example/b"]
+        assert {level(each) for each in objects(OTX)} == {Tlp.AMBER}
+        assert objects(OTX)[1]["valid_until"] == "2027-01-01T00:00:00.000Z"
+
+    def test_the_texts_around_records_are_not_shared(self) -> None:
+        shared = json.dumps(objects(OTX))
+        assert not any(each in shared for each in ("Contoso", "contoso", "jdoe"))
+
+    def test_pulses_in_a_list_keep_what_is_theirs(self) -> None:
+        other = {"tags": ["qakbot"], "TLP": "green", "indicators": [record("bad.top")]}
+        found = objects({"results": [OTX, other], "count": 2})
+        assert found[-1]["labels"] == ["qakbot"]
+        assert [level(each) for each in found] == [Tlp.AMBER] * 3 + [Tlp.GREEN]
+
+    def test_an_answer_of_crowdstrike_gives_indicators_but_not_their_relations(self) -> None:
+        [found] = objects(CROWDSTRIKE)
+        assert found["pattern"] == "[domain-name:value = 'evil.top']"
+        assert (found["confidence"], found["valid_from"][:10]) == (85, "2025-10-17")
+        assert found["labels"] == ["x-agent", "actor/bear"]
+        assert "record 2: not an indicator, since its 'deleted' is true" in messages(
+            read_candidates(CROWDSTRIKE)
+        )
+
+    def test_of_threatstream_the_value_is_read_and_not_what_is_beside_it(self) -> None:
+        [found] = objects(THREATSTREAM)
+        assert found["pattern"] == "[domain-name:value = 'evil.top']"
+        assert (found["confidence"], found["labels"]) == (75, ["emotet"])
+        said = messages(read_candidates(THREATSTREAM))
+        assert "not read, since a record is about its value alone: 'ip'" in said
+        assert "record 2: its row calls it allowed or a false positive" in said
+        assert "record 3: describes people or victims" in said
+
+    def test_threatfox_has_a_list_for_each_record(self) -> None:
+        content = {
+            "1": [{"ioc_value": "203.0.114.8:443", "ioc_type": "ip:port", "malware": "win.emotet"}],
+            "2": [{"ioc_value": MD5, "ioc_type": "md5_hash", "reporter": "x@y.example"}],
+        }
+        assert values(content) == ["203.0.114.8", MD5]
+
+    def test_observables_of_thehive_need_ioc(self) -> None:
+        content = [
+            {"dataType": "domain", "data": "evil.top", "ioc": True, "tlp": 1},
+            {"dataType": "hostname", "data": "pc-12.ours.example", "ioc": False, "tlp": 2},
+            {"dataType": "domain", "data": "bad.top", "ioc": True, "tlp": 3},
+        ]
+        assert [level(each) for each in objects(content)] == [Tlp.GREEN, Tlp.RED]
+        assert "record 2: not an indicator, since its 'ioc' is false" in messages(
+            read_candidates(content)
+        )
+
+    def test_defender_has_names_in_camel_case(self) -> None:
+        content = {
+            "@odata.context": "x",
+            "value": [
+                {
+                    **{"indicatorValue": "203.0.114.8", "indicatorType": "IpAddress"},
+                    **{"action": "AlertAndBlock", "expirationTime": "2027-12-12T00:00:00Z"},
+                },
+                {"indicatorValue": SHA256, "indicatorType": "FileSha256", "action": "Allowed"},
+            ],
+        }
+        [found] = objects(content)
+        assert found["valid_until"] == "2027-12-12T00:00:00.000Z"
+
+
+class TestLevels:
+    @pytest.mark.parametrize(
+        "members",
+        [
+            {"tlp": "red"},
+            {"CustomFields": {"trafficlightprotocol": "RED"}},
+            {"comments": [{"content": "handle as TLP:RED"}]},
+            {"description": "x" * 3000 + " TLP:RED"},
+        ],
+    )
+    def test_a_level_anywhere_in_a_record_counts(self, members: dict[str, object]) -> None:
+        first, second = objects([record(**members), record("bad.top", tlp="green")])
+        assert (level(first), level(second)) == (Tlp.RED, Tlp.GREEN)
+
+    def test_a_level_in_a_text_around_records_counts(self) -> None:
+        [found] = objects({"info": "TLP:RED", "list": [record(tlp="green")]})
+        assert level(found) is Tlp.RED
+
+    def test_a_record_whose_level_is_none_is_refused(self) -> None:
+        content = [record(tlp="purple"), record("bad.top", tlp_note="for all")]
+        assert values(content) == ["bad.top"]
+        assert "record 1: not a TLP level: 'purple'" in messages(read_candidates(content))
+
+
+class TestWhatIsLeftOut:
+    @pytest.mark.parametrize("name", ["whitelist", "allowed", "victims", "recipients", "ignored"])
+    def test_lists_by_their_names(self, name: str) -> None:
+        content = {"data": {name: [record()], "bad": [record("bad.top")]}}
+        assert values(content) == ["bad.top"]
+        assert f"or of victims: '{name}'" in messages(read_candidates(content))
+        assert detected_format({name: [record()]}) is None
+
+    def test_a_file_by_its_name(self) -> None:
+        assert detected_format([record()]) == "records"
+        assert detected_format([record()], "benign.json") is None
+
+    def test_a_list_of_people(self) -> None:
+        content = [record("joe@ours.example", "email", firstname="Joe", lastname="Doe")]
+        assert values(content) == []
+
+    def test_comments_about_a_record(self) -> None:
+        content = [record(comments=[{"user": "jane", "content": "seen at ours"}], note="c2")]
+        [found] = objects(content)
+        assert found["description"] == "c2"
+
+    @pytest.mark.parametrize("name", ["revoked", "false_positive", "isDeleted", "whitelisted"])
+    def test_records_that_say_so(self, name: str) -> None:
+        assert values([record(**{name: True}), record("bad.top", **{name: False})]) == ["bad.top"]
+
+    def test_values_beside_the_value_but_for_those_that_the_user_names(self) -> None:
+        content = [record(c2_ip="203.0.114.8")]
+        assert values(content) == ["evil.top"]
+        assert values(content, c2_ip="ip") == ["evil.top", "203.0.114.8"]
+
+
+class TestOtherJson:
+    @pytest.mark.parametrize(
+        "content",
+        [
+            {"Answer": [{"name": "ours.example", "type": "A", "data": "203.0.114.8"}]},
+            {"hosts": [{"type": "server", "value": "db1.ours.example"}]},
+            {"Attribute": [record(kind="ip-dst", to_ids=True, distribution="0")]},
+            [{"type": "domain", "host": "evil.top"}],
+            [{"a": 1}, {"b": 2}],
+        ],
+    )
+    def test_is_not_read(self, content: object) -> None:
+        assert detected_format(content) is None
+
+    def test_a_level_more_of_objects_is_not_searched(self) -> None:
+        content: object = [record()]
+        for _ in range(3):
+            content = {"data": content}
+        assert detected_format(content) == "records"
+        assert detected_format({"data": content}) is None
+
+
+class TestHostileRecords:
+    def test_cells_cannot_end_a_row_or_begin_a_comment(self) -> None:
+        content = [
+            record("evil.top\nbad.top", "domain"),
+            record("a.top\t203.0.114.8", "#domain"),
+            record('"b.top', "domain", note='"'),
+            record("c.top", "domain", note="\ttlp: red\n"),
+        ]
+        found = read_candidates(content)
+        assert len([each for each in found if each.verdict is not Verdict.REFUSED]) >= 2
+        assert "c.top" in values(content)
+        assert all("record" in each.findings[-1].message for each in found if not each.is_open)
+
+    def test_each_record_is_read_or_refused(self) -> None:
+        content = [record(), {"value": "no-type.top"}, {"type": "domain"}, record(), 7, "text"]
+        found = read_candidates(content)
+        assert [each.verdict for each in found] == [
+            *(Verdict.OPEN, Verdict.OPEN, Verdict.REFUSED, Verdict.DUPLICATE)
+        ]
+        assert "record 4: duplicate of record 1" in messages(found)
