@@ -37,6 +37,7 @@ from tocsin.server.publishing.references import revocation_name
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Snapshot, Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion, start_pages
+from tocsin.server.store.public_objects import DueObjects
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Lifecycle:
         self._publisher = publisher
         self._clock = clock
         self._next = 0
-        self._waiting: list[str] = []
+        self._waiting: list[DueObjects] = []
         self._lock = threading.Lock()
 
     def now(self) -> int:
@@ -109,13 +110,15 @@ class Lifecycle:
         with self._lock:
             if not self._waiting:
                 self._waiting = schedule.find_due(range(first - OVERLAP, hour + 1), READ)
-            names, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-        if names:
+            due = _take_batch(self._waiting)
+        if due:
+            names = list(dict.fromkeys(id for each in due for id in each.ids))
             for _ in self._store.commit_portions(names, BATCH, partial(self._sweep, now)):
                 pass
+            schedule.remove(due)
         elif swept is None or not hour <= swept <= hour + 1:  # later, if the clock was set back
             schedule.mark_swept(hour)
-        return bool(names)
+        return bool(due)
 
     def revoke(self, public_id: str, who: str, reason: str) -> None:
         """Revoke a public object; it stays revoked.  Questions about its texts are closed.
@@ -301,10 +304,6 @@ class Lifecycle:
     def _sweep(self, now: int, txn: Transaction, ids: Sequence[str]) -> None:
         work = self._begin(txn, now)
         work.load(ids)
-        publics = {public_id: work.find_public(public_id) for public_id in ids}
-        txn.unschedule(
-            public_id for public_id, public in publics.items() if not public or not public.due_hour
-        )
         changed: list[str] = []
         for public_id in ids:
             before = work.find(public_id)
@@ -315,6 +314,8 @@ class Lifecycle:
         swept = [work.find_public(public_id) for public_id in changed]
         expired = sum(public is not None and public.revoked for public in swept)
         work.write()
+        publics = (work.find_public(public_id) for public_id in ids)
+        txn.schedule({each.id: each.due_hour for each in publics if each and _is_due(each, now)})
         if expired:
             txn.add_journal_entry("expire", _SWEEPER, {"count": expired})
         log.info("swept due=%d published=%d expired=%d", len(ids), len(changed), expired)
@@ -354,6 +355,18 @@ class Lifecycle:
 
     def _begin(self, txn: Transaction, now: int) -> UnitOfWork:
         return UnitOfWork.begin(txn, self._publisher.config, now)
+
+
+def _take_batch(waiting: list[DueObjects]) -> list[DueObjects]:
+    """Take documents off the list that have BATCH ids together, or all that are left."""
+    taken: list[DueObjects] = []
+    while waiting and sum(len(each.ids) for each in taken) < BATCH:
+        taken.append(waiting.pop(0))
+    return taken
+
+
+def _is_due(public: PublicObject, now: int) -> bool:
+    return 0 < public.due_hour <= now // HOUR
 
 
 def _find_sources(work: UnitOfWork, public_ids: Iterable[str]) -> _Sources:

@@ -7,21 +7,22 @@
   reason (`feeds/blocks.py`).
 - `pending_references`: one small document for each contribution that refers to objects
   which have not arrived yet, replaced or removed when its missing references change.
-- `schedule`: the hour in which the sweep must examine a public object again.  Most
-  are never due, so this is a separate collection.  A sweep queries the hours since
+- `schedule`: the hours in which the sweep must examine public objects again, in one
+  document for those that one transaction makes due in one hour.  What it says is
+  never changed: the hour in the public object counts.  A sweep queries the hours since
   the last one individually, not as an open range, so its cost depends only on the
-  objects that are due.
+  objects that are on the schedule for them.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
 import orjson
 from bson import ObjectId
-from pymongo import DeleteOne, ReplaceOne
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.merge.statistics import HubStatistics
@@ -88,26 +89,43 @@ def find_public_ids(
 
 _HOURS = 500
 """Hours in one `$in`."""
+_IDS_IN_DOCUMENT = 500
 _SWEEP = "sweep"
 
 
+class DueObjects(NamedTuple):
+    """A document of the schedule."""
+
+    key: object
+    """Its id: that of the public object in documents of versions before 7."""
+    ids: tuple[str, ...]
+    """Public objects that were due in its hour when it was written."""
+
+
 class Schedule:
-    """The schedule, for reading; `Transaction.put_public_objects` writes it."""
+    """The schedule, for sweeps; `Transaction.put_public_objects` writes it."""
 
     def __init__(self, base: Base) -> None:
         """`base` is the hub's database."""
         self._base = base
 
-    def find_due(self, hours: Sequence[int], limit: int) -> list[str]:
-        """Ids of public objects that are due in one of these hours, at most `limit`."""
-        found: list[str] = []
+    def find_due(self, hours: Sequence[int], limit: int) -> list[DueObjects]:
+        """The public objects of these hours; no more documents once they have `limit` ids."""
+        found: list[DueObjects] = []
+        count = 0
         for start in range(0, len(hours), _HOURS):
             wanted = {"hour": {"$in": list(hours[start : start + _HOURS])}}
-            left = limit - len(found)
-            found += [d["_id"] for d in self._base.schedule.find(wanted, {"_id": 1}).limit(left)]
-            if len(found) >= limit:
-                break
+            with self._base.schedule.find(wanted).limit(limit) as documents:
+                for each in documents:
+                    found.append(DueObjects(each["_id"], tuple(each.get("ids") or (each["_id"],))))
+                    count += len(found[-1].ids)
+                    if count >= limit:
+                        return found
         return found
+
+    def remove(self, swept: Iterable[DueObjects]) -> None:
+        """Remove what was swept.  Until then, it is found again."""
+        self._base.schedule.delete_many({"_id": {"$in": [each.key for each in swept]}})
 
     def swept_hour(self) -> int | None:
         """The hour up to which everything was swept; None before the first sweep."""
@@ -125,25 +143,19 @@ class Schedule:
         self._base.hub_state.update_one({"_id": _SWEEP}, change, upsert=True)
 
 
-def write_schedule(
-    base: Base, session: ClientSession, hours: Mapping[str, int], new_ids: Collection[str] = ()
-) -> None:
-    """Write the hours in which public objects are due; 0: not due.
-
-    Ids in `new_ids` are not on the schedule yet, so they are inserted without a look-up.
-    """
-    new = [{"_id": id, "hour": hour} for id, hour in hours.items() if hour and id in new_ids]
-    if new:
-        base.schedule.insert_many(new, session=session)
-    changes = [
-        ReplaceOne({"_id": id}, {"_id": id, "hour": hour}, upsert=True)
-        if hour
-        else DeleteOne({"_id": id})
-        for id, hour in hours.items()
-        if id not in new_ids
-    ]
-    if changes:
-        base.schedule.bulk_write(changes, session=session)
+def write_schedule(writes: Writes, hours: Mapping[str, int]) -> None:
+    """See `Transaction.schedule`."""
+    by_hour: defaultdict[int, list[str]] = defaultdict(list)
+    for id, hour in hours.items():
+        by_hour[hour].append(id)
+    writes.insert(
+        "schedule",
+        (
+            {"_id": ObjectId(), "hour": hour, "ids": ids[start : start + _IDS_IN_DOCUMENT]}
+            for hour, ids in by_hour.items()
+            for start in range(0, len(ids), _IDS_IN_DOCUMENT)
+        ),
+    )
 
 
 class PublicObjects:
@@ -178,7 +190,7 @@ class PublicObjects:
                 writes.replace("public_objects", _public_to_document(public))
         self._looked_up.update((id, True) for id in latest)
         hours = {id: p.due_hour for id, p in latest.items() if p.due_hour != self._due.get(id, 0)}
-        write_schedule(self._base, self._session, hours, new)
+        write_schedule(writes, {id: hour for id, hour in hours.items() if hour})
         self._due |= hours
 
     def _look_up(self, ids: list[str]) -> None:

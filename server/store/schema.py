@@ -172,12 +172,20 @@ def allow_short_bodies(base: Base) -> None:
     """
 
 
+def allow_several_on_schedule(base: Base) -> None:
+    """Change nothing: from version 7 on, a document of the schedule may be about several objects.
+
+    Those about one stay as they are.  A hub of an older version would not find the others.
+    """
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     add_missing_terms,
     add_days,
     describe_reviews,
     rename_collections,
     allow_short_bodies,
+    allow_several_on_schedule,
 )
 """In order: the first one leads from version 1 to version 2.  All use the names of today, which
 `migrate` gives first."""

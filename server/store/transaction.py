@@ -220,9 +220,12 @@ class Transaction(Snapshot):
         """Store public objects, replacing those with the same ids."""
         self._publics.put(publics, self._writes)
 
-    def unschedule(self, ids: Iterable[str]) -> None:
-        """Remove public objects from the schedule, regardless of their `due_hour`."""
-        public_objects.write_schedule(self._base, self._read_session(), dict.fromkeys(ids, 0))
+    def schedule(self, hours: Mapping[str, int]) -> None:
+        """Let the sweep examine public objects in these hours, by their ids.
+
+        `put_public_objects` does so for those whose `due_hour` changes.
+        """
+        public_objects.write_schedule(self._writes, hours)
 
     def find_revisions(self) -> tuple[int, int]:
         """The revisions of the partners and of the exclusion list."""

@@ -17,9 +17,11 @@ from support.processes import HubProcess
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.timestamps import HOUR
+from tocsin.server.lifecycle import lifecycle
 from tocsin.server.lifecycle.lifecycle import PAUSE, Lifecycle
 from tocsin.server.model import Partner
 from tocsin.server.store import Store
+from tocsin.server.store.public_objects import DueObjects
 from tocsin.server.worker import run_intake
 
 
@@ -28,6 +30,12 @@ def second(store: Store) -> Iterator[Any]:
     """Another worker's store on the same database."""
     with open_again(store) as other:
         yield other
+
+
+def due(hub: HubInProcess, clock: ManualClock, days: int = 0) -> list[DueObjects]:
+    """The documents of the schedule up to that many days from now."""
+    hour = clock.now // HOUR
+    return hub.store.schedule.find_due(range(hour - 300, hour + 24 * days + 2), 1000)
 
 
 class TestAge:
@@ -129,15 +137,70 @@ class TestExpiry:
 
     @pytest.mark.slow
     def test_a_worker_that_dies_in_between_leaves_the_rest_due(
-        self, hub: HubInProcess, clock: ManualClock
+        self, hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         names = [f"evil{n}.top" for n in range(250)]
         hub.push(*(indicator(name, valid_until=stix_time_after(clock, days=1)) for name in names))
         clock.advance(days=2)
-        assert hub.services.lifecycle.sweep_once(clock.now)  # and no further
+        dying = Lifecycle(hub.store, hub.services.publisher, clock)
+        sweeps = [dying._sweep]
+        monkeypatch.setattr(dying, "_sweep", lambda *words: sweeps.pop()(*words))
+        with pytest.raises(IndexError):
+            dying.sweep_once(clock.now)
         assert 0 < sum(o.get("revoked", False) for o in hub.feed("green")) < 250
         work_off(Lifecycle(hub.store, hub.services.publisher, clock).work)
         assert sum(o.get("revoked", False) for o in hub.feed("green")) == 250
+
+    def test_what_is_due_together_is_one_document(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        names = [f"evil{n}.top" for n in range(30)]
+        hub.push(*(indicator(name, valid_until=stix_time_after(clock, days=1)) for name in names))
+        assert len({len(each.ids) for each in due(hub, clock, days=1)}) == 1
+        [document] = due(hub, clock, days=1)
+        assert len(document.ids) == 30
+
+    def test_what_was_put_off_is_looked_at_once_and_stays(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        first = indicator(valid_until=stix_time_after(clock, days=1))
+        hub.push(first)
+        longer = {"valid_until": stix_time_after(clock, days=5), "modified": LATER}
+        hub.push(first | longer)
+        [put_off] = due(hub, clock, days=1)
+        clock.advance(days=2)
+        hub.sweep()
+        assert put_off not in due(hub, clock)
+        assert "revoked" not in hub.feed("green")[0]
+        clock.advance(days=4)
+        hub.sweep()
+        assert hub.feed("green")[0]["revoked"] is True
+        assert due(hub, clock) == []
+
+    def test_what_stays_due_is_kept(
+        self, hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
+        clock.advance(days=2)
+        with monkeypatch.context() as patch:
+            patch.setattr(lifecycle, "apply_time", lambda copy, merge: copy)
+            assert hub.services.lifecycle.sweep_once(clock.now)
+        hub.sweep()
+        assert hub.feed("green")[0]["revoked"] is True
+
+    def test_schedules_of_versions_before_7_are_swept(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
+        [document] = due(hub, clock, days=1)
+        schedule = hub.store._base.schedule
+        hour = (schedule.find_one() or {})["hour"]
+        schedule.delete_many({})
+        schedule.insert_one({"_id": document.ids[0], "hour": hour})
+        clock.advance(days=2)
+        hub.sweep()
+        assert hub.feed("green")[0]["revoked"] is True
+        assert schedule.find_one() is None
 
     def test_reported_with_a_later_end_it_comes_back_under_a_new_id(
         self, hub: HubInProcess, clock: ManualClock
