@@ -8,7 +8,7 @@
 - `pending_references`: one small document for each contribution that refers to objects
   which have not arrived yet, replaced or removed when its missing references change.
 - `schedule`: the hours in which the sweep must examine public objects again, in one
-  document for those that one transaction makes due in one hour.  What it says is
+  document for those that one transaction makes due in one hour.  It is
   never changed: the hour in the public object counts.  A sweep queries the hours since
   the last one individually, not as an open range, so its cost depends only on the
   objects that are on the schedule for them.
