@@ -4,11 +4,9 @@ Programs that keep indicators export and answer so: AlienVault OTX, CrowdStrike,
 ThreatFox, XSOAR, Microsoft Defender, TheHive.  They share what a table with such headings would.
 """
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -27,7 +25,13 @@ from tocsin.admission.extraction.tlp_words import find_tlp_levels
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats import csv as tables
 from tocsin.admission.formats.csv.cells import LONGEST_TEXT, is_value, names_type
-from tocsin.admission.formats.csv.columns import Role, name_columns
+from tocsin.admission.formats.csv.columns import (
+    Role,
+    map_columns,
+    name_columns,
+    parse_names,
+)
+from tocsin.admission.formats.csv.rows import Row
 from tocsin.admission.formats.json_list import names_allowed, names_allowed_file
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.stix.ijson import parse_json
@@ -52,13 +56,13 @@ _LEVELS = ("clear", "green", "amber", "red")
 """TheHive's numbers of TLP levels; 3 may also stand for AMBER+STRICT."""
 _LEFT_OUT = (Role.VALUE_OF_KIND, Role.CERTIFICATE)
 """Values beside the one that a record is about, such as the address of a domain."""
+_OF_VALUES = (frozenset(("indicator", "indicators", "ioc", "iocs")), frozenset(("value", "values")))
+"""Words in the names of members that hold the value of a record, the most certain first."""
 _TLP = re.compile(r"\btlp\b|traffic ?light")
 _NAMED = ("name", "value", "id")
 """The members by which an object in a list is known."""
 _SPACE = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
-"""Characters at which a reader of lines or cells would cut a cell."""
-_COMMENT = "#/ \ufeff"
-"""Characters with which a comment in a table may begin."""
+"""Characters that end a line, or a cell of a line."""
 _LINE = re.compile(r"(^|duplicate of )line (\d+)")
 _SECONDS = range(600_000_000, 10_000_000_000)
 """Seconds since 1970 that a number may be as a date; later ones are milliseconds."""
@@ -159,7 +163,7 @@ def _is_record(found: _Object) -> bool:
     named = (split_heading(kind).split() for kind in kinds if isinstance(kind, str))
     if not any(names_type(word) for words in named for word in words):
         return False
-    return Role.VALUE in roles.values()
+    return any(role is Role.VALUE and not isinstance(found[n], bool) for n, role in roles.items())
 
 
 def _list_names(objects: Sequence[_Object]) -> list[str]:
@@ -171,11 +175,6 @@ def _list_names(objects: Sequence[_Object]) -> list[str]:
 
 def _is_cell(value: object) -> bool:
     return not isinstance(value, dict)
-
-
-def _head(name: str) -> str:
-    """The heading of a column for a member; `ioc` says if the value is one."""
-    return "is ioc" if normalise_heading(name) == "ioc" else _SPACE.sub(" ", name).lstrip(_COMMENT)
 
 
 def _accepts(name: str, content: bytes) -> bool:
@@ -197,26 +196,20 @@ def _find_records(content: bytes) -> _Finder:
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     found = _find_records(content)
-    records = found.records
-    refused = {n: why for n, each in enumerate(records, 1) if (why := _find_reason(each.members))}
-    table = _Table.of(records, options)
-    numbers = [number for number in range(1, len(records) + 1) if number not in refused]
-
-    def name_record(line: re.Match[str]) -> str:
-        place = int(line[2]) - 2  # below the headings
-        return f"{line[1]}record {numbers[place]}" if place >= 0 else line[0]
-
-    def name_place(message: str) -> str:
-        return _LINE.sub(name_record, message)
-
-    text = table.format([records[number - 1] for number in numbers])
-    candidates = tables.FORMAT.read("records.tsv", text.encode(), options)
+    records = list(enumerate(found.records, 1))
+    refused = {number: why for number, each in records if (why := _find_reason(each.members))}
+    table = _Table.of(found.records, options)
+    rows = (table.format(number, each) for number, each in records if number not in refused)
     parts = (
-        (rewrite_messages(each, name_place) for each in candidates),
+        (rewrite_messages(each, _name_record) for each in table.read(rows, options)),
         (refused_candidate(0, f"record {number}: {why}") for number, why in refused.items()),
     )
     notes = [*table.notes, *_note_left_out(found.left_out)]
     return with_notes(join_parts(("", each) for each in parts), notes)
+
+
+def _name_record(message: str) -> str:
+    return _LINE.sub(r"\1record \2", message)
 
 
 def _note_left_out(names: Sequence[str]) -> Iterator[str]:
@@ -228,10 +221,16 @@ def _note_left_out(names: Sequence[str]) -> Iterator[str]:
 def _find_reason(record: _Object) -> str:
     """Why a record is refused: a member says that it is no indicator, or is one no longer."""
     for name, value in record.items():
+        if _find_role(name) is Role.TYPE and _is_about_report(value):
+            return "about the report itself, not an indicator"
         head, state = split_heading(name), str(value).lower()
         if (head in _NEEDED_TRUE and state in _FALSE) or (head in _NEEDED_FALSE and state in _TRUE):
             return f"not an indicator, since its {ascii(name[:40])} is {state}"
     return ""
+
+
+def _is_about_report(kind: object) -> bool:
+    return isinstance(kind, str) and split_heading(kind).replace(" ", "") in tables.ABOUT_REPORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +238,11 @@ class _Table:
     """The members of records as columns."""
 
     names: Sequence[str]
-    """Members with a column; the type comes first, since a comment would begin with it."""
+    """Members with a column."""
     roles: Mapping[str, Role]
     """The use of every member."""
+    mapped: Set[str]
+    """The names to which the user gave a use, as words."""
     notes: Sequence[str]
 
     @classmethod
@@ -249,31 +250,56 @@ class _Table:
         """The table of all records of a file."""
         names = _list_names([each.members for each in records])
         roles = _find_roles(names)
-        mapped = set(map(normalise_heading, options.columns))
+        mapped = frozenset(map(normalise_heading, options.columns))
         beside = {
             each
             for each in names
             if roles[each] in _LEFT_OUT and normalise_heading(each) not in mapped
         }
         kept = [each for each in names if each not in beside and roles[each] is not Role.TLP]
-        kept.sort(key=lambda each: roles[each] is not Role.TYPE)
+        table = cls(kept, roles, mapped, [])
         some = [each.members for each in records[:_SAMPLE]]
-        with_values = [n for n in names if n in beside and any(_has_value(e.get(n)) for e in some)]
-        listed = ", ".join(ascii(each[:40]) for each in with_values[:10])
+        others = {name for each in some for name in table.find_other_values(each)}
+        with_values = {n for n in beside if any(_has_value(each.get(n)) for each in some)} | others
+        listed = ", ".join(ascii(each[:40]) for each in [n for n in names if n in with_values][:10])
         note = f"not read, since a record is about its value alone: {listed}"
-        return cls(kept, roles, [note] if with_values else [])
+        return replace(table, notes=[note] if with_values else [])
 
-    def format(self, records: Sequence[_Record]) -> str:
-        """The records as lines of a table, below its headings."""
-        text = io.StringIO()
-        writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-        writer.writerow([*map(_head, self.names), "tags", "references", "tlp"])
-        for each in records:
-            cells = [self._format_cell(name, each.members.get(name)) for name in self.names]
-            cells[0] = cells[0].lstrip(_COMMENT)
-            level = _find_level(each.members, each.around.level)
-            writer.writerow([*cells, each.around.tags, each.around.references, level])
-        return text.getvalue()
+    def find_other_values(self, members: _Object) -> list[str]:
+        """The names of values beside the one that a record is about: `entity` beside `indicator`.
+
+        Members to which the user gave a use are not among them.
+        """
+        values = [each for each in self.names if self.roles[each] is Role.VALUE]
+        filled = [each for each in values if not isinstance(members.get(each), bool | None)]
+        if len(values) < 2 or not filled:
+            return []
+        first = min(filled, key=lambda each: (not _has_value(members[each]), _rank_value(each)))
+        others = (each for each in filled if members[each] != members[first])
+        return [each for each in others if normalise_heading(each) not in self.mapped]
+
+    def read(self, rows: Iterable[Row], options: ReadOptions) -> Iterator[Candidate]:
+        """The candidates of rows; their messages name the record as a line."""
+        headings = [*self.names, "tags", "references", "tlp"]
+        columns = parse_names(headings) or name_columns(headings)
+        columns = map_columns(columns, len(headings), options.columns)
+        return tables.read_below(columns, rows, options)
+
+    def format(self, number: int, record: _Record) -> Row:
+        """A record, by its number from 1, as a row of the table."""
+        members, around = record.members, record.around
+        members = {name: each for name, each in members.items() if not self._is_flag(name, each)}
+        others = self.find_other_values(members)
+        cells = [
+            "" if name in others else self._format_cell(name, members.get(name))
+            for name in self.names
+        ]
+        level = _find_level(members, around.level)
+        return Row(number, (*cells, around.tags, around.references, level))
+
+    def _is_flag(self, name: str, value: object) -> bool:
+        """True for a member such as `ioc` that does not hold a value, but says if one is there."""
+        return isinstance(value, bool) and self.roles.get(name) is Role.VALUE
 
     def _format_cell(self, name: str, value: object) -> str:
         role = self.roles[name]
@@ -285,6 +311,12 @@ class _Table:
         if role is Role.NOTE:
             return text[: LONGEST_TEXT + 1]
         return text if len(text) <= _LONGEST_CELL else ""
+
+
+def _rank_value(name: str) -> int:
+    """The place of a name among those of values: `indicator` is more certain than `data`."""
+    words = frozenset(split_heading(name).split())
+    return next((n for n, some in enumerate(_OF_VALUES) if words & some), len(_OF_VALUES))
 
 
 def _has_value(value: object) -> bool:
@@ -299,14 +331,15 @@ def _find_roles(names: Sequence[str]) -> dict[str, Role]:
 
 @lru_cache(maxsize=2 * _MOST_NAMES)
 def _find_role(name: str) -> Role:
-    return name_columns([_head(name)]).roles[0]
+    return name_columns([name]).roles[0]
 
 
 def _format(value: object, role: Role) -> str:
     """The text of a cell; of objects in a list, only tags have a name to be known by."""
     if isinstance(value, list):
         separator = " " if role is Role.REFERENCE else "; "
-        return separator.join(filter(None, (_format(each, role) for each in value)))
+        texts = filter(None, (_format(each, role) for each in value))
+        return separator.join(each for each in texts if role is not Role.TAGS or not is_value(each))
     if isinstance(value, dict):
         named = map(value.get, _NAMED if role is Role.TAGS else ())
         return next((_SPACE.sub(" ", each) for each in named if isinstance(each, str)), "")

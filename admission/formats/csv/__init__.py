@@ -113,8 +113,8 @@ MAP_OPTION = " (--map COLUMN=KIND changes one)"
 READ_AS = f"columns read as{MAP_OPTION}:"
 _OF_VICTIMS = "describes people or victims, which are never shared"
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
-_ABOUT_REPORT = frozenset(("description", "comment", "note", "title", "reference"))
-_ABOUT_REPORT |= {"source", "report"}
+ABOUT_REPORT = frozenset(("description", "comment", "note", "title", "reference"))
+ABOUT_REPORT |= {"source", "report"}
 """Declared types of rows about the report itself."""
 _PATH_TYPES = frozenset(("urlpath", "path"))
 _NO = frozenset(("0", "false", "no"))
@@ -171,16 +171,27 @@ def _read_rows(lines: Sequence[str], name: str, options: ReadOptions) -> Iterato
     sample = list(islice(rows, _SAMPLE))
     start, columns = _find_columns(sample, options.columns)
     columns = columns.with_values_in(_find_tags_that_are_values(columns, sample[start:]))
-    level, notes = find_strictest_tlp(_find_lines_about_table(lines, sample, start))
+    stated = find_strictest_tlp(_find_lines_about_table(lines, sample, start))
+    filled = (row for row in chain(sample[start:], rows) if not row.blank)
+    yield from read_below(columns, filled, options, stated)
+
+
+def read_below(
+    columns: Columns,
+    rows: Iterable[Row],
+    options: ReadOptions,
+    stated: tuple[Tlp | None, tuple[Finding, ...]] = (None, ()),
+) -> Iterator[Candidate]:
+    """The candidates of the rows of a table whose columns are known; their messages name lines.
+
+    `stated`: the strictest level that the file states around them, with a finding.
+    """
+    rest = iter(rows)
+    sample = list(islice(rest, _SAMPLE))
+    level, notes = stated
     builder = CandidateBuilder(options)
-    unlisted = _count_in_unlisted(columns, sample[start:])
-    table = _Table(columns, builder, level, notes, unlisted)
-    candidates = (
-        candidate
-        for row in chain(sample[start:], rows)
-        if not row.blank
-        for candidate in table.read_row(row)
-    )
+    table = _Table(columns, builder, level, notes, _count_in_unlisted(columns, sample))
+    candidates = (each for row in chain(sample, rest) for each in table.read_row(row))
     about_columns = Finding("validate", "columns", Action.NOTED, f"{READ_AS} {columns.describe()}")
     first = (each.with_findings(about_columns) for each in islice(candidates, 1))
     closed = with_closing_notes(chain(first, candidates), table.describe_ignored, builder)
@@ -313,7 +324,7 @@ class _Table:
         for number in self.ignored:
             self.ignored[number] += number < len(row.cells) and is_value(row.cells[number])
         declared = self._declared_type(row)
-        if declared in _ABOUT_REPORT:
+        if declared in ABOUT_REPORT:
             return
         if reason := self._reason_to_refuse(row):
             yield self._refuse(row, reason)

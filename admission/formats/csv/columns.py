@@ -259,6 +259,11 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
     """The columns that a row of headings describes; None if the row is not one."""
     if len(cells) > _MOST_COLUMNS or any(map(_is_indicator, cells)):
         return None
+    return parse_names(cells)
+
+
+def parse_names(cells: Sequence[str]) -> Columns | None:
+    """The same for cells that are headings for sure, and may look like hosts: `feed.name`."""
     roles = [_role_of_heading(cell) for cell in cells]
     if Role.TYPE not in roles and Role.VALUE in roles and _has_later_value(cells, roles):
         roles[roles.index(Role.VALUE)] = Role.TYPE  # `Indicator,Data,Note`: the first is the type

@@ -142,6 +142,10 @@ class TestExports:
         }
         assert values(content) == ["203.0.114.8", MD5]
 
+    def test_an_answer_of_threatfox_has_the_value_as_ioc(self) -> None:
+        found = {"ioc": "203.0.114.8:443", "ioc_type": "ip:port", "reporter": "abuse_ch"}
+        assert values({"query_status": "ok", "data": [found]}) == ["203.0.114.8"]
+
     def test_observables_of_thehive_need_ioc(self) -> None:
         content = [
             {"dataType": "domain", "data": "evil.top", "ioc": True, "tlp": 1},
@@ -217,6 +221,27 @@ class TestWhatIsLeftOut:
     def test_records_that_say_so(self, name: str) -> None:
         assert values([record(**{name: True}), record("bad.top", **{name: False})]) == ["bad.top"]
 
+    @pytest.mark.parametrize("other", ["entity", "data", "Value", "artifact"])
+    def test_another_value_beside_the_value(self, other: str) -> None:
+        content = [{"type": "domain", other: "db.ours.example", "indicator": "evil.top"}]
+        assert values(content) == ["evil.top"]
+        assert f"about its value alone: '{other}'" in messages(read_candidates(content))
+
+    def test_the_value_is_where_one_stands(self) -> None:
+        content = [{"indicator": "Bad domain", "type": "domain", "value": "evil.top"}]
+        assert values(content) == ["evil.top"]
+
+    @pytest.mark.parametrize("name", ["feed.name", "scan.evil.top", "joe@ours.example", MD5])
+    def test_members_whose_names_are_values(self, name: str) -> None:
+        content = [record(**{name: "x", "victim": "db.ours.top"}), record("bad.top")]
+        assert values(content) == ["evil.top", "bad.top"]
+
+    def test_tags_that_are_values(self) -> None:
+        content = {"tags": ["ours.top", "a"], "list": [record(labels=["db.ours.top"])]}
+        [found] = objects(content)
+        assert (found["pattern"][-11:], found["labels"]) == ("'evil.top']", ["a"])
+        assert values([record(family="ours.top"), record("bad.top")]) == ["evil.top", "bad.top"]
+
     def test_values_beside_the_value_but_for_those_that_the_user_names(self) -> None:
         content = [record(c2_ip="203.0.114.8")]
         assert values(content) == ["evil.top"]
@@ -257,6 +282,20 @@ class TestHostileRecords:
         assert len([each for each in found if each.verdict is not Verdict.REFUSED]) >= 2
         assert "c.top" in values(content)
         assert all("record" in each.findings[-1].message for each in found if not each.is_open)
+
+    def test_a_record_is_not_lost_for_its_type(self) -> None:
+        content = [record(), record("https://blog.example/a", "report"), {"type": "x:"}]
+        content += [record("bad.top", "# domain"), record()]
+        found = read_candidates(content)
+        said = messages(found)
+        assert len(found) == 5
+        assert "record 2: about the report itself" in said
+        assert "record 3: no indicator found" in said
+        assert "record 5: duplicate of record 1" in said
+
+    def test_more_members_than_a_table_has_columns(self) -> None:
+        many = {f"m{number}": 1 for number in range(1996)}
+        assert values([record(**many, victim="db.ours.top")]) == ["evil.top"]
 
     def test_each_record_is_read_or_refused(self) -> None:
         content = [record(), {"value": "no-type.top"}, {"type": "domain"}, record(), 7, "text"]
