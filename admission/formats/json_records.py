@@ -33,6 +33,10 @@ from tocsin.admission.formats.csv.columns import (
 )
 from tocsin.admission.formats.csv.rows import Row
 from tocsin.admission.formats.json_list import names_allowed, names_allowed_file
+from tocsin.admission.formats.record_states import (
+    find_refusing_member,
+    find_refusing_member_around,
+)
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.stix.ijson import parse_json
 from tocsin.admission.timestamps import stix_time
@@ -45,11 +49,6 @@ _MOST_NAMES = 2000
 _LONGEST_CELL = 8_000
 _OF_OTHER_FORMATS = frozenset(("spec_version", "pattern_type", "distribution", "to_ids"))
 """Members of objects of STIX and MISP, which say more than a table can."""
-_NEEDED_TRUE = frozenset(("ioc", "is ioc", "active", "is active", "enabled", "is enabled"))
-"""Members that must not be false."""
-_NEEDED_FALSE = frozenset(("deleted", "expired", "revoked", "false positive", "whitelisted"))
-_NEEDED_FALSE |= {"allowlisted"} | {f"is {each}" for each in _NEEDED_FALSE}
-_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 _VISIBLE_TO = frozenset(("private", "public"))
 """Classifications in ThreatStream: who sees a record, nothing about its value."""
 _LEVELS = ("clear", "green", "amber", "red")
@@ -78,12 +77,12 @@ class _Statements:
     references: str = ""
     level: str = ""
     """The strictest TLP level, or a word in its place that is none."""
+    refusal: str = ""
+    """Why all records within are refused; empty if they are not."""
 
     def add(self, members: _Object) -> "_Statements":
         """These and those of an object within."""
         plain = {name: each for name, each in members.items() if _is_plain(each)}
-        if not plain:
-            return self
         roles = _find_roles(list(plain))
         tags, links = (
             [_format(plain[name], use) for name, role in roles.items() if role is use]
@@ -93,6 +92,7 @@ class _Statements:
             "; ".join(filter(None, (self.tags, *tags)))[:_LONGEST_CELL],
             " ".join(filter(None, (self.references, *links)))[:_LONGEST_CELL],
             _find_level(plain, self.level),
+            self.refusal or find_refusing_member_around(members),
         )
 
 
@@ -197,7 +197,7 @@ def _find_records(content: bytes) -> _Finder:
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     found = _find_records(content)
     records = list(enumerate(found.records, 1))
-    refused = {number: why for number, each in records if (why := _find_reason(each.members))}
+    refused = {number: why for number, each in records if (why := _find_reason(each))}
     table = _Table.of(found.records, options)
     rows = (table.format(number, each) for number, each in records if number not in refused)
     parts = (
@@ -218,15 +218,12 @@ def _note_left_out(names: Sequence[str]) -> Iterator[str]:
         yield f"not read, for their names speak of what is allowed, or of victims: {listed}"
 
 
-def _find_reason(record: _Object) -> str:
+def _find_reason(record: _Record) -> str:
     """Why a record is refused: a member says that it is no indicator, or is one no longer."""
-    for name, value in record.items():
-        if _find_role(name) is Role.TYPE and _is_about_report(value):
-            return "about the report itself, not an indicator"
-        head, state = split_heading(name), str(value).lower()
-        if (head in _NEEDED_TRUE and state in _FALSE) or (head in _NEEDED_FALSE and state in _TRUE):
-            return f"not an indicator, since its {ascii(name[:40])} is {state}"
-    return ""
+    kinds = (each for name, each in record.members.items() if _find_role(name) is Role.TYPE)
+    if any(map(_is_about_report, kinds)):
+        return "about the report itself, not an indicator"
+    return find_refusing_member(record.members) or record.around.refusal
 
 
 def _is_about_report(kind: object) -> bool:

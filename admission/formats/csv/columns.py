@@ -414,6 +414,11 @@ def _is_list_of_credentials(headings: Sequence[str]) -> bool:
     return any(map(_MAILBOX.search, headings)) or (login and page)
 
 
+def names_password(heading: str) -> bool:
+    """True if a column or member is that of passwords."""
+    return not _PASSWORD_WORDS.isdisjoint(split_heading(heading).split())
+
+
 def guess_columns(rows: Sequence[Sequence[str]], headings: Sequence[str] = ()) -> Columns:
     """The columns of a table without headings, or with `headings` of which none is known.
 

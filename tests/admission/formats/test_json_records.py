@@ -132,7 +132,7 @@ class TestExports:
         assert (found["confidence"], found["labels"]) == (75, ["emotet"])
         said = messages(read_candidates(THREATSTREAM))
         assert "not read, since a record is about its value alone: 'ip'" in said
-        assert "record 2: its row calls it allowed or a false positive" in said
+        assert "record 2: not an indicator, since its 'status' is falsepos" in said
         assert "record 3: describes people or victims" in said
 
     def test_threatfox_has_a_list_for_each_record(self) -> None:
@@ -216,6 +216,43 @@ class TestWhatIsLeftOut:
         content = [record(comments=[{"user": "jane", "content": "seen at ours"}], note="c2")]
         [found] = objects(content)
         assert found["description"] == "c2"
+
+    @pytest.mark.parametrize(
+        "members",
+        [
+            *({"status": "inactive"}, {"expirationStatus": "Expired"}, {"state": "WHITELISTED"}),
+            *({"verdict": "benign"}, {"reputation": "GOOD"}, {"status": {"name": "Revoked"}}),
+            *({"tags": ["c2", "false-positive"]}, {"labels": "whitelisted"}, {"list": "allowlist"}),
+            *({"meta": {"maliciousness": "safe"}}, {"customFields": {"falsepositive": True}}),
+            *({"active": "N"}, {"isMalicious": False}, {"internal": True}, {"is_active": 0.0}),
+            *({"manualScore": False, "score": 1}, {"role": "victim"}, {"message": "recipient"}),
+        ],
+    )
+    def test_records_whose_state_says_so(self, members: dict[str, object]) -> None:
+        found = read_candidates([record(**members), record("bad.top", status="active")])
+        assert [each.object["name"] for each in found if each.is_open] == ["bad.top"]
+        assert "record 1: " in messages(found)
+
+    @pytest.mark.parametrize(
+        "members",
+        [
+            *({"status": "offline"}, {"domain_type": "expired"}, {"exclude_from_report": True}),
+            *({"ignoreSimilarity": True}, {"score": 1}, {"mobile_action": "allow"}),
+            *({"relations": [{"status": "inactive"}]}, {"device": {"status": "clean"}}),
+        ],
+    )
+    def test_members_that_say_something_else(self, members: dict[str, object]) -> None:
+        assert values([record(**members)]) == ["evil.top"]
+
+    @pytest.mark.parametrize("members", [{"action": "allow"}, {"resolution": "FalsePositive"}])
+    def test_records_in_an_object_that_says_so(self, members: dict[str, str]) -> None:
+        inside: dict[str, object] = {"list": [record()], **members}
+        found = read_candidates({"a": inside, "b": [record("bad.top")]})
+        assert [each.object["name"] for each in found if each.is_open] == ["bad.top"]
+
+    def test_mailboxes_beside_passwords(self) -> None:
+        content = [record("joe@ours.top", "email", password="x"), record(MD5, "md5", password="x")]
+        assert values(content) == [MD5]
 
     @pytest.mark.parametrize("name", ["revoked", "false_positive", "isDeleted", "whitelisted"])
     def test_records_that_say_so(self, name: str) -> None:
