@@ -14,6 +14,7 @@ from tocsin.admission.documents import as_seen
 from tocsin.admission.documents.bounded import join_parts, rewrite_messages, with_notes
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.field_names import (
+    names_people,
     names_recipients,
     names_victims,
     normalise_heading,
@@ -49,6 +50,15 @@ _MOST_NAMES = 2000
 _LONGEST_CELL = 8_000
 _OF_OTHER_FORMATS = frozenset(("spec_version", "pattern_type", "distribution", "to_ids"))
 """Members of objects of STIX and MISP, which say more than a table can."""
+_OWN = frozenset(
+    (
+        *("own", "our", "internal", "asset", "assets", "inventory", "device", "devices"),
+        *("endpoint", "endpoints", "workstation", "workstations", "sensor", "sensors"),
+        *("label", "labels", "tags"),
+    )
+)
+"""Words in the names of lists with machines of the writer, and with labels, which may name some."""
+_LISTS = frozenset(("list", "lists", "items", "data", "known", "all"))
 _VISIBLE_TO = frozenset(("private", "public"))
 """Classifications in ThreatStream: who sees a record, nothing about its value."""
 _LEVELS = ("clear", "green", "amber", "red")
@@ -108,7 +118,7 @@ class _Finder:
 
     records: list[_Record] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    """Members with lists of what is allowed, or of victims."""
+    """Members with lists of what is allowed, or of victims and the like."""
     names: set[str] = field(default_factory=set)
     """The names that were looked at."""
 
@@ -136,7 +146,7 @@ class _Finder:
     def _leaves_out(self, name: str) -> bool:
         if name.isdigit():
             return False
-        found = names_allowed(name) or names_victims(name) or names_recipients(name)
+        found = names_allowed(name) or _is_of_others(name)
         if found:
             self.left_out.append(name)
         return found
@@ -152,6 +162,14 @@ class _Finder:
         self.names.update(each for each in members if not each.isdigit())
         if len(self.names) > _MOST_NAMES:
             raise Malformed("too many different names")
+
+
+def _is_of_others(name: str) -> bool:
+    """True for a list of victims, people or own machines, and of pairs that describe a case."""
+    if names_victims(name) or names_recipients(name) or names_people(name):
+        return True
+    words = frozenset(split_heading(name).split())
+    return words <= _OWN | _LISTS and bool(words & _OWN)
 
 
 def _is_record(found: _Object) -> bool:
@@ -215,7 +233,7 @@ def _name_record(message: str) -> str:
 def _note_left_out(names: Sequence[str]) -> Iterator[str]:
     if names:
         listed = ", ".join(dict.fromkeys(ascii(each[:40]) for each in names[:10]))
-        yield f"not read, for their names speak of what is allowed, or of victims: {listed}"
+        yield f"not read, for their names speak of what is allowed, of people or victims: {listed}"
 
 
 def _find_reason(record: _Record) -> str:

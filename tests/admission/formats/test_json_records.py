@@ -197,12 +197,22 @@ class TestLevels:
 
 
 class TestWhatIsLeftOut:
-    @pytest.mark.parametrize("name", ["whitelist", "allowed", "victims", "recipients", "ignored"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("whitelist", "allowed", "victims", "recipients", "ignored", "users", "clients"),
+            *("reporter", "employees", "assets", "ourDomains", "internal_assets", "labels"),
+        ],
+    )
     def test_lists_by_their_names(self, name: str) -> None:
         content = {"data": {name: [record()], "bad": [record("bad.top")]}}
         assert values(content) == ["bad.top"]
-        assert f"or of victims: '{name}'" in messages(read_candidates(content))
+        assert f"of people or victims: '{name}'" in messages(read_candidates(content))
         assert detected_format({name: [record()]}) is None
+
+    @pytest.mark.parametrize("name", ["our_blocklist", "hosts", "domains", "results", "malware"])
+    def test_not_other_lists(self, name: str) -> None:
+        assert values({name: [record()]}) == ["evil.top"]
 
     def test_a_file_by_its_name(self) -> None:
         assert detected_format([record()]) == "records"
