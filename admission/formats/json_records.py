@@ -91,7 +91,7 @@ class _Statements:
     """Why all records within are refused; empty if they are not."""
 
     def add(self, members: _Object) -> "_Statements":
-        """These and those of an object within."""
+        """These and those of an object within, by its `members` without those with records."""
         plain = {name: each for name, each in members.items() if _is_plain(each)}
         roles = _find_roles(list(plain))
         tags, links = (
@@ -101,7 +101,7 @@ class _Statements:
         return _Statements(
             "; ".join(filter(None, (self.tags, *tags)))[:_LONGEST_CELL],
             " ".join(filter(None, (self.references, *links)))[:_LONGEST_CELL],
-            _find_level(plain, self.level),
+            _find_level(members, self.level),
             self.refusal or find_refusing_member_around(members),
         )
 
@@ -121,30 +121,54 @@ class _Finder:
     """Members with lists of what is allowed, or of victims and the like."""
     names: set[str] = field(default_factory=set)
     """The names that were looked at."""
+    _lists: set[int] = field(default_factory=set)
+    """The ids of lists of records."""
+    _around: set[int] = field(default_factory=set)
+    """The ids of objects and lists that hold such lists."""
 
-    def find(self, value: object, around: _Statements, depth: int = 0) -> None:
-        """Look for lists of records in a value of the file, and in what it holds.
+    def find(self, value: object) -> None:
+        """Find the records in the value of a file.
 
         Raises Malformed if there are too many different names.
         """
-        if depth == _DEEPEST:
-            return
+        if self._mark(value, 0):
+            self._collect(value, _Statements())
+
+    def _mark(self, value: object, depth: int) -> bool:
+        """Note what holds records; True if a value does."""
+        if depth == _DEEPEST or not isinstance(value, dict | list):
+            return False
         if isinstance(value, dict):
             self._look_at(value)
-            around = around.add(value)
-            for name, each in value.items():
-                if isinstance(each, dict | list) and not self._leaves_out(name):
-                    self.find(each, around, depth + 1)
-        elif isinstance(value, list):
-            objects = [each for each in value if isinstance(each, dict)]
-            if self._are_records(objects):
-                self.records += [_Record(each, around) for each in objects]
-            else:
-                for each in objects:
-                    self.find(each, around, depth + 1)
+            parts = [each for name, each in value.items() if not self._leaves_out(name, each)]
+        else:
+            parts = [each for each in value if isinstance(each, dict)]
+            if self._are_records(parts):
+                self._lists.add(id(value))
+                return True
+        held = [self._mark(each, depth + 1) for each in parts]  # all, so without a generator
+        if any(held):
+            self._around.add(id(value))
+        return any(held)
 
-    def _leaves_out(self, name: str) -> bool:
-        if name.isdigit():
+    def _collect(self, value: object, around: _Statements) -> None:
+        if isinstance(value, list) and id(value) in self._lists:
+            self.records += [_Record(each, around) for each in value if isinstance(each, dict)]
+        elif id(value) not in self._around:
+            return
+        elif isinstance(value, dict):
+            around = around.add({n: each for n, each in value.items() if not self._holds(each)})
+            for each in value.values():
+                self._collect(each, around)
+        elif isinstance(value, list):
+            for each in value:
+                self._collect(each, around)
+
+    def _holds(self, value: object) -> bool:
+        return id(value) in self._lists or id(value) in self._around
+
+    def _leaves_out(self, name: str, value: object) -> bool:
+        if name.isdigit() or not isinstance(value, dict | list):
             return False
         found = names_allowed(name) or _is_of_others(name)
         if found:
@@ -208,7 +232,7 @@ def _accepts(name: str, content: bytes) -> bool:
 
 def _find_records(content: bytes) -> _Finder:
     finder = _Finder()
-    finder.find(parse_json(decode_text(content).removeprefix("\ufeff").encode()), _Statements())
+    finder.find(parse_json(decode_text(content).removeprefix("\ufeff").encode()))
     return finder
 
 
@@ -385,7 +409,7 @@ def _find_level(members: _Object, around: str) -> str:
 
 @lru_cache(maxsize=2 * _MOST_NAMES)
 def _names_tlp(name: str) -> bool:
-    return _TLP.search(split_heading(name)) is not None
+    return _TLP.search(split_heading(name)) is not None or _find_role(name) is Role.TLP
 
 
 def _is_plain(value: object) -> bool:
@@ -398,6 +422,8 @@ def _is_plain(value: object) -> bool:
 def _walk(value: object, name: str) -> Iterator[tuple[str, str]]:
     """Every text in a value, and numbers of levels in words, each with the member's name."""
     if isinstance(value, dict):
+        if _names_tlp(name):
+            yield name, _name_level(value)
         for key, each in value.items():
             yield from _walk(each, key)
     elif isinstance(value, list):
@@ -405,8 +431,33 @@ def _walk(value: object, name: str) -> Iterator[tuple[str, str]]:
             yield from _walk(each, name)
     elif isinstance(value, str):
         yield name, value
-    elif type(value) is int and value >= 0:
-        yield name, _LEVELS[min(value, len(_LEVELS) - 1)]
+    elif number := _format_number(value):
+        yield name, number
+
+
+def _name_level(found: _Object) -> str:
+    """The strictest level in an object that is one, such as `{"name": "red"}`; else a word."""
+    words = [each for each in found.values() if isinstance(each, str)]
+    numbers = [number for each in found.values() if (number := _format_number(each))]
+    for some in (words, numbers):  # a number beside a word may be an id
+        if levels := [Tlp.parse(each) for each in some if _is_level(each)]:
+            return max(levels).name
+    return next(iter(words), "")
+
+
+def _is_level(word: str) -> bool:
+    try:
+        Tlp.parse(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _format_number(value: object) -> str:
+    """The level that TheHive numbers so; empty if it is no number of one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        return ""
+    return _LEVELS[int(min(value, len(_LEVELS) - 1))]
 
 
 FORMAT = Format(

@@ -178,6 +178,8 @@ class TestLevels:
         [
             {"tlp": "red"},
             {"CustomFields": {"trafficlightprotocol": "RED"}},
+            *({"tlp": {"id": 1, "name": "red"}}, {"tlp": {"value": 3}}, {"tlp": 3.0}),
+            *({"marking": "RED"}, {"markings": [{"label": "red"}]}, {"tlp": ["green", "red"]}),
             {"comments": [{"content": "handle as TLP:RED"}]},
             {"description": "x" * 3000 + " TLP:RED"},
         ],
@@ -189,6 +191,17 @@ class TestLevels:
     def test_a_level_in_a_text_around_records_counts(self) -> None:
         [found] = objects({"info": "TLP:RED", "list": [record(tlp="green")]})
         assert level(found) is Tlp.RED
+
+    @pytest.mark.parametrize(
+        "members", [{"header": {"tlp": "red"}}, {"markings": [{"name": "TLP:RED"}]}]
+    )
+    def test_a_level_beside_records_counts(self, members: dict[str, object]) -> None:
+        content = [{**members, "list": [record()]}, {"list": [record("bad.top", tlp="green")]}]
+        assert [level(each) for each in objects({"results": content})] == [Tlp.RED, Tlp.GREEN]
+
+    @pytest.mark.parametrize("stated", ["purple", {"name": "purple"}, ["purple"]])
+    def test_a_level_that_is_none_refuses_a_record(self, stated: object) -> None:
+        assert values([record(tlp=stated), record("bad.top", tlp={})]) == ["bad.top"]
 
     def test_a_record_whose_level_is_none_is_refused(self) -> None:
         content = [record(tlp="purple"), record("bad.top", tlp_note="for all")]
