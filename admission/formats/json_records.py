@@ -170,10 +170,10 @@ class _Finder:
     def _leaves_out(self, name: str, value: object) -> bool:
         if name.isdigit() or not isinstance(value, dict | list):
             return False
-        found = names_allowed(name) or _is_of_others(name)
-        if found:
-            self.left_out.append(name)
-        return found
+        if not _is_left_out(name):
+            return False
+        self.left_out.append(name)
+        return True
 
     def _are_records(self, objects: Sequence[_Object]) -> bool:
         """True if half of the objects name a type of indicators, and have a value beside it."""
@@ -186,6 +186,11 @@ class _Finder:
         self.names.update(each for each in members if not each.isdigit())
         if len(self.names) > _MOST_NAMES:
             raise Malformed("too many different names")
+
+
+@lru_cache(maxsize=2 * _MOST_NAMES)
+def _is_left_out(name: str) -> bool:
+    return names_allowed(name) or _is_of_others(name)
 
 
 def _is_of_others(name: str) -> bool:
@@ -360,7 +365,7 @@ def _rank_value(name: str) -> int:
 
 def _has_value(value: object) -> bool:
     """True if a member holds an indicator, or a list of some."""
-    every = value if isinstance(value, list) else [value]
+    every = value[:_SAMPLE] if isinstance(value, list) else [value]
     return any(isinstance(each, str) and is_value(each) for each in every)
 
 
@@ -376,15 +381,25 @@ def _find_role(name: str) -> Role:
 def _format(value: object, role: Role) -> str:
     """The text of a cell; of objects in a list, only tags have a name to be known by."""
     if isinstance(value, list):
-        separator = " " if role is Role.REFERENCE else "; "
-        texts = filter(None, (_format(each, role) for each in value))
-        return separator.join(each for each in texts if role is not Role.TAGS or not is_value(each))
+        return (" " if role is Role.REFERENCE else "; ").join(_format_each(value, role))
     if isinstance(value, dict):
         named = map(value.get, _NAMED if role is Role.TAGS else ())
         return next((_SPACE.sub(" ", each) for each in named if isinstance(each, str)), "")
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else _SPACE.sub(" ", as_seen(str(value)))
+
+
+def _format_each(values: Sequence[object], role: Role) -> Iterator[str]:
+    """The texts of a list, up to more characters than a cell may have; no values among tags."""
+    length = 0
+    for each in values:
+        text = _format(each, role)
+        if text and not (role is Role.TAGS and is_value(text)):
+            yield text
+            length += len(text)
+        if length > _LONGEST_CELL:
+            return
 
 
 def _format_date(number: int) -> str:

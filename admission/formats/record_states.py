@@ -4,7 +4,10 @@ It is allowed, harmless or a false positive, no longer in use, or a victim's.  P
 spell such members in many ways, so words are compared and not whole names.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from tocsin.admission.extraction.field_names import split_heading
@@ -47,6 +50,12 @@ _WITHIN = frozenset(("name", "value", "label"))
 """The members of an object that is a state."""
 _PARTS = frozenset(("meta", "metadata", "attributes", "properties", "fields"))
 """Last words in the names of objects that are about the same as the record."""
+_NOT_IN_WORDS = re.compile(r"[.@:/\d]")
+"""Characters of values, which are no words for a state or person."""
+_MOST_NAMES = 4000
+"""Names of members that are remembered."""
+_MOST_TEXTS = 1000
+"""Texts of a list that are read."""
 _LONGEST = 40
 """Characters of a state, and of a name in a message."""
 
@@ -58,7 +67,7 @@ def find_refusing_member(record: _Members) -> str:
     for name, value in _list_members(record):
         if reason := _explain(name, value, _OF_STATES):
             return reason
-        if isinstance(value, str) and says_recipient(value):
+        if isinstance(value, str) and not _NOT_IN_WORDS.search(value) and says_recipient(value):
             return "describes people or victims, which are never shared"
     if _is_stolen_account(record):
         return "a list of people or victims is never shared"
@@ -77,7 +86,8 @@ def _list_members(record: _Members) -> Iterator[tuple[str, object]]:
     """The names and values of a record, and of objects in it that are parts of it."""
     for name, value in record.items():
         if isinstance(value, list):
-            yield from ((name, each) for each in value if isinstance(each, str))
+            texts = islice(value, _MOST_TEXTS)
+            yield from ((name, each) for each in texts if isinstance(each, str))
         elif not isinstance(value, dict):
             yield name, value
         else:
@@ -96,12 +106,11 @@ def _explain(name: str, value: object, words: frozenset[str]) -> str:
     text = _format(value)
     if len(text) > _LONGEST:
         return ""
-    state = split_heading(text).replace(" ", "")
-    plain = "".join(word for word in split_heading(name).split() if word not in _SMALL)
+    plain = _name_state(name)
     says_so = (
         (text in _TRUE and plain in _NEEDED_FALSE)
         or (text in _FALSE and plain in _NEEDED_TRUE)
-        or (state in words and _is_state(name))
+        or (_is_state(name) and split_heading(text).replace(" ", "") in words)
     )
     return f"not an indicator, since its {ascii(name[:_LONGEST])} is {ascii(text)[1:-1]}" * says_so
 
@@ -111,6 +120,13 @@ def _format(value: object) -> str:
     return str(whole).strip().lower()
 
 
+@lru_cache(maxsize=_MOST_NAMES)
+def _name_state(name: str) -> str:
+    """The words of a member's name without small ones, and without spaces."""
+    return "".join(word for word in split_heading(name).split() if word not in _SMALL)
+
+
+@lru_cache(maxsize=_MOST_NAMES)
 def _is_state(name: str) -> bool:
     heading = split_heading(name)
     if heading in _STATE_NAMES or not _STATE_WORDS.isdisjoint(heading.split()):
