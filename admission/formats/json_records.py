@@ -168,9 +168,7 @@ class _Finder:
         return id(value) in self._lists or id(value) in self._around
 
     def _leaves_out(self, name: str, value: object) -> bool:
-        if name.isdigit() or not isinstance(value, dict | list):
-            return False
-        if not _is_left_out(name):
+        if _is_plain(value) or len(name) == 1 or name.isdigit() or not _is_left_out(name):
             return False
         self.left_out.append(name)
         return True

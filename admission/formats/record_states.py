@@ -48,6 +48,12 @@ _STATE_NAMES = frozenset(("action", "policy", "mode", "access", "list", "list ty
 """Names of such members that are not more than that; an action for phones is not one for all."""
 _WITHIN = frozenset(("name", "value", "label"))
 """The members of an object that is a state."""
+_ALLOW_LIST = re.compile(
+    r"(?:\b|_)(?:allow|white|safe|pass|exception|exclusion|warning)(?:ed|s)?[ _-]?lists?\s*$",
+    re.IGNORECASE,
+)
+"""The end of the name of such a list; elsewhere, it may be a subject: `Allow lists evaded`."""
+_NAMES = frozenset(("name", "title", "list name"))
 _PARTS = frozenset(("meta", "metadata", "attributes", "properties", "fields"))
 """Last words in the names of objects that are about the same as the record."""
 _NOT_IN_WORDS = re.compile(r"[.@:/\d]")
@@ -78,8 +84,12 @@ def find_refusing_member(record: _Members) -> str:
 
 def find_refusing_member_around(members: _Members) -> str:
     """Why all records in an object are refused; empty if they are not."""
-    reasons = (_explain(name, value, _CLEARED | _ENDED) for name, value in _list_members(members))
-    return next(filter(None, reasons), "")
+    for name, value in _list_members(members):
+        if reason := _explain(name, value, _CLEARED | _ENDED):
+            return reason
+        if split_heading(name) in _NAMES and _ALLOW_LIST.search(str(value)[-_LONGEST:]):
+            return f"not an indicator, since its list is {ascii(str(value)[-_LONGEST:])}"
+    return ""
 
 
 def _list_members(record: _Members) -> Iterator[tuple[str, object]]:

@@ -432,7 +432,7 @@ class _Table:
         about = (row.cells[n] for n in self.columns.about_values if n < len(row.cells))
         if any(map(says_recipient, about)):
             return True
-        for kind in self._cells(row, Role.TYPE)[:1]:
+        for kind in self._cells(row, Role.TYPE):  # `email`, beside it `compromised_email`
             if is_private_type(kind.lower()) or is_stolen_type(kind) or names_recipients(kind):
                 return True
             if holds_people(kind) and not (

@@ -267,11 +267,22 @@ class TestWhatIsLeftOut:
     def test_members_that_say_something_else(self, members: dict[str, object]) -> None:
         assert values([record(**members)]) == ["evil.top"]
 
-    @pytest.mark.parametrize("members", [{"action": "allow"}, {"resolution": "FalsePositive"}])
+    @pytest.mark.parametrize(
+        "members",
+        [{"action": "allow"}, {"resolution": "FalsePositive"}, {"name": "Global Allow List"}],
+    )
     def test_records_in_an_object_that_says_so(self, members: dict[str, str]) -> None:
         inside: dict[str, object] = {"list": [record()], **members}
-        found = read_candidates({"a": inside, "b": [record("bad.top")]})
+        found = read_candidates({"first": inside, "second": [record("bad.top")]})
         assert [each.object["name"] for each in found if each.is_open] == ["bad.top"]
+
+    def test_a_second_type_says_so(self) -> None:
+        content = [record("joe@ours.top", "email", itype="compromised_email"), record()]
+        assert values(content) == ["evil.top"]
+
+    def test_texts_in_a_list_are_not_among_what_is_not_read(self) -> None:
+        content = {"tags": ["a"], "targeted_countries": ["Germany"], "list": [record()]}
+        assert "not read" not in messages(read_candidates(content))
 
     def test_mailboxes_beside_passwords(self) -> None:
         content = [record("joe@ours.top", "email", password="x"), record(MD5, "md5", password="x")]
