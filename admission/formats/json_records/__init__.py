@@ -34,7 +34,7 @@ from tocsin.admission.formats.csv.columns import (
 )
 from tocsin.admission.formats.csv.rows import Row
 from tocsin.admission.formats.json_list import names_allowed, names_allowed_file
-from tocsin.admission.formats.record_states import (
+from tocsin.admission.formats.json_records.states import (
     find_refusing_member,
     find_refusing_member_around,
 )
