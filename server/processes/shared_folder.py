@@ -114,8 +114,9 @@ class SharedNumbers:
             own = next((each for each in slots if each[1] == digest), None)
             at, _, number = own or (min(slots, key=lambda each: each[2])[0], digest, 0.0)
             new = change(number)
-            # Others read without the lock: nothing but the number changes, in one piece.
-            _NUMBER.pack_into(self._octets, at + _DIGEST_OCTETS, new)
+            # Others read without the lock, and a process may be killed here: nothing but the
+            # number changes, in one piece.  `pack_into` would write zeros first.
+            self._octets[at + _DIGEST_OCTETS : at + _SLOT.size] = _NUMBER.pack(new)
             if own is None:
                 self._octets[at : at + _DIGEST_OCTETS] = digest
         return new

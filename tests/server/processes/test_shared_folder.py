@@ -119,6 +119,15 @@ class TestNumbers:
         assert before > 5
         assert add(folder.numbers("n")) == before + 1
 
+    def test_are_read_whole_while_others_change_them(self, folder: SharedFolder) -> None:
+        numbers, path = folder.numbers("n"), folder.path / "n.numbers"
+        process = counting(numbers, path, 10_000_000)
+        found = [numbers.get("all") for _ in range(200_000)]
+        process.kill()
+        process.wait()
+        assert found == sorted(found)
+        assert found[0] < found[-1]
+
     def test_where_there_are_too_many_the_least_are_forgotten(
         self, folder: SharedFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
