@@ -264,7 +264,7 @@ def _note_left_out(names: Sequence[str]) -> Iterator[str]:
 
 
 def _find_reason(record: _Record) -> str:
-    """Why a record is refused: a member says that it is no indicator, or is one no longer."""
+    """Why a record is refused, by what it and the objects around it say; empty if it is read."""
     kinds = (each for name, each in record.members.items() if _find_role(name) is Role.TYPE)
     if any(map(_is_about_report, kinds)):
         return "about the report itself, not an indicator"
@@ -467,7 +467,7 @@ def _is_level(word: str) -> bool:
 
 
 def _format_number(value: object) -> str:
-    """The level that TheHive numbers so; empty if it is no number of one."""
+    """The TLP level with this number in TheHive; empty if the value is not such a number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         return ""
     return _LEVELS[int(min(value, len(_LEVELS) - 1))]

@@ -22,7 +22,7 @@ _CLEARED = frozenset(
         *("nonmalicious", "falsepositive", "falsepos", "fp"),
     )
 )
-"""Words, without spaces, for what is no threat."""
+"""Words, without spaces, for harmless values."""
 _ENDED = frozenset(
     ("inactive", "notactive", "expired", "deleted", "revoked", "retired", "disabled")
 ) | {"deactivated", "withdrawn", "obsolete"}
@@ -122,7 +122,9 @@ def _explain(name: str, value: object, words: frozenset[str]) -> str:
         or (text in _FALSE and plain in _NEEDED_TRUE)
         or (_is_state(name) and split_heading(text).replace(" ", "") in words)
     )
-    return f"not an indicator, since its {ascii(name[:_LONGEST])} is {ascii(text)[1:-1]}" * says_so
+    if not says_so:
+        return ""
+    return f"not an indicator, since its {ascii(name[:_LONGEST])} is {ascii(text)[1:-1]}"
 
 
 def _format(value: object) -> str:
