@@ -368,6 +368,11 @@ class TestHostileRecords:
         many = {f"m{number}": 1 for number in range(1996)}
         assert values([record(**many, victim="db.ours.top")]) == ["evil.top"]
 
+    def test_that_have_too_many_names_are_not_read(self) -> None:
+        lists = {f"{n}": [record(f"e{n}.top", **{f"m{n}": 1})] for n in range(1998)}
+        assert detected_format(lists) == "records"
+        assert detected_format(lists | {"x": [record(a=1, b=2)]}) is None
+
     def test_each_record_is_read_or_refused(self) -> None:
         content = [record(), {"value": "no-type.top"}, {"type": "domain"}, record(), 7, "text"]
         found = read_candidates(content)
