@@ -47,9 +47,7 @@ from tocsin.admission.formats.csv.cells import (
     find_url,
     find_values,
     find_whole_value,
-    is_allowed,
     is_certificate_type,
-    is_false_positive,
     is_mailbox,
     is_stolen_type,
     is_unrelated_mailbox,
@@ -60,6 +58,7 @@ from tocsin.admission.formats.csv.cells import (
     parse_fingerprint,
     parse_labels,
     says_recipient,
+    split_labels,
 )
 from tocsin.admission.formats.csv.columns import (
     Columns,
@@ -79,6 +78,7 @@ from tocsin.admission.formats.csv.rows import (
     has_cells,
     parse_rows,
 )
+from tocsin.admission.formats.csv.states import explain_harmless, explain_state, names_state
 from tocsin.admission.formats.misp.attribute_types import is_private_type
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, may_be_ioc
@@ -190,7 +190,8 @@ def read_below(
     sample = list(islice(rest, _SAMPLE))
     level, notes = stated
     builder = CandidateBuilder(options)
-    table = _Table(columns, builder, level, notes, _count_in_unlisted(columns, sample))
+    ignored = _count_in_unlisted(columns, sample)
+    table = _Table(columns, builder, level, notes, ignored, _find_states(columns))
     candidates = (each for row in chain(sample, rest) for each in table.read_row(row))
     about_columns = Finding("validate", "columns", Action.NOTED, f"{READ_AS} {columns.describe()}")
     first = (each.with_findings(about_columns) for each in islice(candidates, 1))
@@ -201,6 +202,13 @@ def read_below(
 def _count_in_unlisted(columns: Columns, sample: Sequence[Row]) -> dict[int, int]:
     """The ignored columns that need counting: half of their cells in the sample are values."""
     return {number: 0 for number in columns.unlisted if _are_mostly_values(sample, number)}
+
+
+def _find_states(columns: Columns) -> tuple[int, ...]:
+    """The columns that may say that a value is not to be shared, unless the user ignores them."""
+    ignored = frozenset(n for n in columns.mapped if columns.roles[n] is Role.OTHER)
+    numbered = enumerate(columns.headings)
+    return tuple(n for n, each in numbered if n not in ignored and names_state(each))
 
 
 def _find_tags_that_are_values(columns: Columns, sample: Sequence[Row]) -> frozenset[int]:
@@ -316,6 +324,8 @@ class _Table:
     """A finding that reports it."""
     ignored: dict[int, int]
     """Indicators in columns that are ignored because their headings are unknown, by number."""
+    states: tuple[int, ...]
+    """The columns, from 0, that may say that a value is not to be shared."""
     unrelated: list[ExternalId] = field(default_factory=list)
     """CVE and ATT&CK ids in rows without an indicator."""
 
@@ -413,19 +423,24 @@ class _Table:
             return "a list of people or victims is never shared"
         if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
             return "not an indicator, since to_ids is not set"
-        if self._is_allowed(row):
-            return "its row calls it allowed or a false positive, so it is not an indicator"
+        if reason := self._explain_state(row):
+            return reason
         if self._is_of_people(row):
             return _OF_VICTIMS
         return ""
 
-    def _is_allowed(self, row: Row) -> bool:
-        """True if a row says that its value is harmless; of logs, `allowed` says another thing."""
-        cells = [row.cells[n] for n in self.columns.of_states if n < len(row.cells)]
-        if any(map(is_false_positive, cells)):
-            return True
-        actions = (row.cells[n] for n in self.columns.of_actions if n < len(row.cells))
-        return any(map(is_allowed, actions)) and names_type(self._declared_type(row))
+    def _explain_state(self, row: Row) -> str:
+        """Why a cell says that the value is not to be shared; empty if none does.
+
+        Rows with a type of indicators are no events of a log, whose connections are `allowed`.
+        """
+        explain = explain_state if names_type(self._declared_type(row)) else explain_harmless
+        for number in self.states:
+            if number < len(row.cells):
+                for text in split_labels(row.cells[number]):
+                    if reason := explain(self.columns.headings[number], text):
+                        return reason
+        return ""
 
     def _is_of_people(self, row: Row) -> bool:
         """True if the type of a row, or another cell, says that its value is a person's."""

@@ -43,9 +43,6 @@ _STOLEN_TYPES = re.compile(
 _TYPE_NAMES = frozenset(
     each.replace("-", "").replace("_", "") for each in load_words(_PACKAGE, "type_names")
 )
-_ALLOWED = frozenset(
-    ("allow", "allowed", "allowlist", "whitelist", "whitelisted", "permit", "permitted", "ignore")
-)
 _ALGORITHMS = {IocType.MD5: "MD5", IocType.SHA1: "SHA-1", IocType.SHA256: "SHA-256"}
 _TRIM = " \t\n\u00a0\ufeff\u200b\"'`<>,;|"
 _SEPARATORS = re.compile(r"[\s,;、，；|]+")
@@ -116,18 +113,6 @@ def is_stolen_type(kind: str) -> bool:
 def names_type(declared: str) -> bool:
     """True if a declared type, without spaces, is one of indicators: `filesha256`, `ipaddress`."""
     return declared in _TYPE_NAMES or declared.removeprefix("file") in _TYPE_NAMES
-
-
-@lru_cache(maxsize=256)
-def is_false_positive(cell: str) -> bool:
-    """True if a cell about the state of an indicator says that it is a false alarm."""
-    return normalise_heading(cell).replace(" ", "") in ("falsepositive", "falsepos", "fp")
-
-
-@lru_cache(maxsize=256)
-def is_allowed(cell: str) -> bool:
-    """True if the action for an indicator is to let it pass."""
-    return normalise_heading(cell) in _ALLOWED
 
 
 def is_value(cell: str) -> bool:
@@ -211,10 +196,15 @@ def _find_in_pattern(cell: str) -> Iterator[RecognisedIoc]:
             yield found
 
 
+def split_labels(cell: str) -> list[str]:
+    """The parts of a cell of labels, as they are written."""
+    return _LABEL_SEPARATORS.split(cell)
+
+
 def parse_labels(cells: Sequence[str]) -> list[str]:
     """The labels in cells, in lower case, each once, without values, which may name a victim."""
     plain = (cell for cell in cells if "://" not in refang(cell))
-    parts = (part.strip().lower() for cell in plain for part in _LABEL_SEPARATORS.split(cell))
+    parts = (part.strip().lower() for cell in plain for part in split_labels(cell))
     parts = (part for part in parts if "@" not in part and not _is_address(part))
     return list(dict.fromkeys(part[:100] for part in parts if part not in EMPTY))[:_MOST_LABELS]
 

@@ -134,11 +134,6 @@ _SOURCE_HOST = re.compile(
 )
 """Other headings of the end that may be the victim's."""
 _INDICATOR_WORDS = frozenset(("indicator", "indicators", "ioc", "iocs"))
-_STATES = frozenset(
-    ("status", "state", "verdict", "disposition", "resolution", "classification", "determination")
-)
-_ACTIONS = frozenset(("action", "actions", "policy", "rule action"))
-"""Headings of columns that may say that an indicator is harmless."""
 _ROLES_OF_PEOPLE = frozenset(("role", "rolle", "rol", "ruolo", "rola", "роль"))
 """Headings of columns that say `Sender` or `Victim`."""
 _OF_LOGS = re.compile(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.IGNORECASE)
@@ -234,20 +229,6 @@ class Columns:
         in_words = (n for n, each in numbered if normalise_heading(each) in _ROLES_OF_PEOPLE)
         notes = (*self.with_role(Role.NOTE), *self.with_role(Role.CLASSIFICATION))
         return (*notes, *in_words)
-
-    @cached_property
-    def of_states(self) -> tuple[int, ...]:
-        """The numbers of the columns that may say that an indicator is a false alarm."""
-        return self._headed_by(_STATES)
-
-    @cached_property
-    def of_actions(self) -> tuple[int, ...]:
-        """The numbers of the columns that say how an indicator is dealt with."""
-        return self._headed_by(_ACTIONS)
-
-    def _headed_by(self, words: frozenset[str]) -> tuple[int, ...]:
-        numbered = enumerate(self.headings)
-        return tuple(n for n, each in numbered if split_heading(each) in words)
 
     @cached_property
     def with_indicators(self) -> tuple[int, ...]:

@@ -353,12 +353,49 @@ class TestRowsThatAreNotShared:
 
     @pytest.mark.parametrize(
         ("heading", "cell"),
-        [("status", "falsepos"), ("Disposition", "False Positive"), ("verdict", "false-positive")],
+        [
+            *(("status", "falsepos"), ("Disposition", "False Positive")),
+            *(("verdict", "false-positive"), ("verdict", "benign"), ("Reputation", "Known good")),
+            *(("whitelisted", "TRUE"), ("is_false_positive", "1"), ("tags", "phishing; fp")),
+        ],
     )
-    def test_a_false_positive_is_not_an_indicator(self, heading: str, cell: str) -> None:
-        text = f"type,value,{heading}\ndomain,good.org,{cell}\ndomain,evil.com,active\n"
+    @pytest.mark.parametrize("typed", [True, False])
+    def test_a_harmless_value_is_not_an_indicator(
+        self, heading: str, cell: str, typed: bool
+    ) -> None:
+        kind, name = ("domain", "value") if typed else ("1", "domain")
+        text = f"type,{name},{heading}\n{kind},good.org,{cell}\n{kind},evil.com,\n"
         assert values(text) == ["evil.com"]
-        assert "false positive" in str(read_candidates(text)[0].findings)
+        assert f"not an indicator, since its '{heading}' is" in str(read_candidates(text)[0])
+
+    @pytest.mark.parametrize(
+        ("heading", "cell"),
+        [
+            *(("status", "inactive"), ("State", "Expired"), ("status", "clean")),
+            *(("active", "false"), ("is_ioc", "0"), ("internal", "yes"), ("category", "ignored")),
+        ],
+    )
+    def test_what_a_record_of_an_indicator_says_of_it_may_mean_another_thing_in_a_log(
+        self, heading: str, cell: str
+    ) -> None:
+        assert values(f"type,value,{heading}\ndomain,good.org,{cell}\n") == []
+        assert values(f"n,domain,{heading}\n1,evil.com,{cell}\n") == ["evil.com"]
+
+    @pytest.mark.parametrize(
+        ("heading", "cell"),
+        [
+            *(("", "0"), ("as", "0"), ("is", "no"), ("status", "offline"), ("internal", "no")),
+            *(("active", "true"), ("description", "benign"), ("status code", "200")),
+        ],
+    )
+    def test_other_cells_refuse_no_indicator(self, heading: str, cell: str) -> None:
+        assert values(f"type,value,{heading}\ndomain,evil.com,{cell}\n") == ["evil.com"]
+
+    def test_a_column_that_the_user_maps_to_ignored_refuses_no_indicator(self) -> None:
+        text = "type,value,status\ndomain,evil.com,inactive\n"
+        options = formats.ReadOptions(now=NOW, columns={"status": "ignored"})
+        (candidate,) = formats.read("export.csv", text.encode(), options)
+        assert candidate.object is not None
 
     @pytest.mark.parametrize("action", ["Allowed", "allow", "whitelist"])
     def test_an_indicator_that_a_product_lets_pass_is_not_shared(self, action: str) -> None:
