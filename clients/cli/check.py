@@ -12,17 +12,13 @@ from rich.console import Console
 
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.cli.command import (
-    PREVIEW_VERDICTS,
-    Inputs,
     exit_code,
     json_option,
-    preview_files,
-    print_file_errors,
     print_totals,
     warn_of_unread_terms,
-    with_inputs,
     with_settings,
 )
+from tocsin.clients.cli.inputs import Inputs, preview_files, print_file_errors, with_inputs
 from tocsin.clients.results import ObjectResult, count_verdicts
 from tocsin.clients.share_preview import is_cut, print_share_preview
 from tocsin.clients.terminal import (
@@ -38,6 +34,8 @@ from tocsin.clients.terminal import (
 from tocsin.config.command_line import format_examples
 from tocsin.config.settings import ClientSettings
 
+_VERDICTS = ("ready", "duplicate", "held", "refused")
+"""Those that are always counted."""
 _PRINTED_TOGETHER = 100
 """Objects that are printed between two steps of the progress bar."""
 
@@ -94,7 +92,7 @@ def check_command(
     results: Iterable[ObjectResult]
     results = _print_tables(previews) if in_tables else _print_previews(previews, display)
     failed = sum(bool(preview.error) for preview in previews)
-    counts = count_verdicts(results, PREVIEW_VERDICTS)
+    counts = count_verdicts(results, _VERDICTS)
     print_totals(counts | ({"failed_files": failed} if failed else {}), as_json=as_json)
     return exit_code(counts | {"failed_files": failed})
 

@@ -21,23 +21,20 @@ from tocsin.admission.model import Action, Tlp
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.cli.command import (
     DURATION,
-    Inputs,
     ask_for_word,
     exit_code,
     json_option,
     open_answers,
-    preview_files,
-    print_file_errors,
     print_push_summary,
     push_exit_code,
     reporting_interrupt,
     warn_of_unread_terms,
     with_connection_options,
-    with_inputs,
     with_sending_options,
     with_settings,
 )
 from tocsin.clients.cli.hub import open_hub
+from tocsin.clients.cli.inputs import Inputs, preview_files, print_file_errors, with_inputs
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push

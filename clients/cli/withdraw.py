@@ -18,11 +18,9 @@ from tocsin.admission.descriptions import count
 from tocsin.admission.errors import Malformed, ShareError
 from tocsin.clients.cli.command import (
     FILE,
-    Inputs,
     ask,
     is_interactive,
     json_option,
-    preview_files,
     print_push_summary,
     push_exit_code,
     reporting_interrupt,
@@ -31,6 +29,7 @@ from tocsin.clients.cli.command import (
     with_settings,
 )
 from tocsin.clients.cli.hub import open_hub
+from tocsin.clients.cli.inputs import Inputs, preview_files
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push_results

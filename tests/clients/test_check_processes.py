@@ -28,7 +28,7 @@ from tocsin.clients.check_processes import (
     PlainWork,
     is_plain,
 )
-from tocsin.clients.cli.command import FREEZE_AFTER, freeze_between
+from tocsin.clients.cli.inputs import FREEZE_AFTER, freeze_between
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.results import ObjectResult, encode_results
 from tocsin.config.loading import policy_text

@@ -15,7 +15,7 @@ import pytest
 from support.taxii_servers import COLLECTION, Medallion, indicator
 
 from tocsin.admission.formats import formats
-from tocsin.clients.cli import command
+from tocsin.clients.cli import inputs
 from tocsin.clients.files import UnusableFile, WrongPath, writing
 
 
@@ -257,8 +257,8 @@ class TestInputFiles:
         self, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        monkeypatch.setattr(command, "LARGE", 10_000)
-        monkeypatch.setattr(command, "LONGEST_STREAM", 30_000)
+        monkeypatch.setattr(inputs, "LARGE", 10_000)
+        monkeypatch.setattr(inputs, "LONGEST_STREAM", 30_000)
         Path("a.txt").write_text("evil.top")
         code, _, stderr = tocsin("check", "/dev/zero", "a.txt")
         assert (code, "/dev/zero: it has more than 30,000 octets" in stderr) == (4, True), stderr
@@ -271,8 +271,8 @@ class TestInputFiles:
     def test_a_long_pipe_with_a_name_is_read_to_its_end(
         self, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(command, "LARGE", 10_000)
-        monkeypatch.setattr(command, "_PIECE", 1_000)
+        monkeypatch.setattr(inputs, "LARGE", 10_000)
+        monkeypatch.setattr(inputs, "_PIECE", 1_000)
         os.mkfifo("pipe.txt")
         text = "".join(f"bad{n}.example.org\n" for n in range(1_000))
         with ThreadPoolExecutor() as writer:

@@ -33,7 +33,7 @@ from tocsin.clients.check_processes import (
     SurveyedExaminer,
     cut_parts,
 )
-from tocsin.clients.cli import command
+from tocsin.clients.cli import inputs
 from tocsin.clients.input_files import InputFile
 from tocsin.config.loading import policy_text
 from tocsin.config.settings import ClientSettings
@@ -290,7 +290,7 @@ def test_a_long_standard_input_is_checked_and_leaves_no_file(
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setattr(command, "LARGE", 10_000)
+    monkeypatch.setattr(inputs, "LARGE", 10_000)
     with write_bundle(tmp_path / "a.json").open() as stream:
         monkeypatch.setattr(sys, "stdin", stream)
         code, lines, _ = tocsin("check", "-", "--as", "a.json", "--json")
@@ -303,7 +303,7 @@ def test_a_long_standard_input_is_checked_and_leaves_no_file(
 def test_parts_that_wait_for_their_status_are_kept_on_disk_and_reported_in_order(
     tocsin: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "LARGE", 10_000)
+    monkeypatch.setattr(inputs, "LARGE", 10_000)
     sent: dict[str, list[str]] = {}
     asked: set[str] = set()
 

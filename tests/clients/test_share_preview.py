@@ -17,7 +17,7 @@ from support.taxii_servers import COLLECTION, Medallion, indicator
 from support.terminal import CONTROL, lines_of, run_on_terminal, with_controlling_terminal
 
 from tocsin.admission.descriptions import describe_object
-from tocsin.clients.cli.command import Inputs, preview_files
+from tocsin.clients.cli.inputs import Inputs, preview_files
 from tocsin.clients.share_preview import is_cut, print_share_preview
 from tocsin.config.settings import ClientSettings
 
