@@ -306,6 +306,13 @@ def test_threads_of_the_engine_take_short_turns(engine: Engine) -> None:
     assert subprocess.check_output(command, env=environment) == b"0.001\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_the_engine_loads_no_library_for_places_on_maps(engine: Engine) -> None:
+    loaded = Path(f"/proc/{engine.pid}/maps").read_text()
+    assert "wiredtiger" in loaded
+    assert "numpy" not in loaded and "shapely" not in loaded
+
+
 def test_writes_are_not_sent_as_retryable_since_the_engine_keeps_and_searches_those(
     engine: Engine,
 ) -> None:
