@@ -45,6 +45,10 @@ from tocsin.admission.timestamps import stix_time
 _DEEPEST = 4
 """Objects and lists around the records."""
 _SAMPLE = 200
+_FIRST_LINES = 20
+"""Lines of a file with a JSON value in each, of which one must hold records."""
+_MOST_UNREAD = 1000
+"""Lines of such a file that are refused one by one."""
 _MOST_NAMES = 2000
 """Different names of members of records and around them, without numbers."""
 _LONGEST_CELL = 8_000
@@ -119,6 +123,8 @@ class _Finder:
     records: list[_Record] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     """Members with lists of what is allowed, or of victims and the like."""
+    unread: list[str] = field(default_factory=list)
+    """Why lines of a file cannot be read."""
     names: set[str] = field(default_factory=set)
     """The names that were looked at."""
     _lists: set[int] = field(default_factory=set)
@@ -131,6 +137,8 @@ class _Finder:
 
         Raises Malformed if there are too many different names.
         """
+        if isinstance(value, dict) and _is_record(value):
+            value = [value]
         if self._mark(value, 0):
             self._collect(value, _Statements())
 
@@ -208,7 +216,8 @@ def _is_record(found: _Object) -> bool:
     named = (split_heading(kind).split() for kind in kinds if isinstance(kind, str))
     if not any(names_type(word) for words in named for word in words):
         return False
-    return any(role is Role.VALUE and not isinstance(found[n], bool) for n, role in roles.items())
+    held = (found[name] for name, role in roles.items() if role is Role.VALUE)
+    return any(_is_plain(each) and not isinstance(each, bool) for each in held)
 
 
 def _list_names(objects: Sequence[_Object]) -> list[str]:
@@ -234,9 +243,41 @@ def _accepts(name: str, content: bytes) -> bool:
 
 
 def _find_records(content: bytes) -> _Finder:
+    """The records of a file.
+
+    Raises Malformed if it is not JSON, and holds no JSON in lines with records in the first ones.
+    """
+    raw = decode_text(content).removeprefix("\ufeff").encode()
     finder = _Finder()
-    finder.find(parse_json(decode_text(content).removeprefix("\ufeff").encode()))
+    try:
+        finder.find(parse_json(raw))
+    except Malformed:
+        lines = [(n, each) for n, each in enumerate(raw.split(b"\n"), 1) if each.strip()]
+        values, _ = _parse_lines(lines[:_FIRST_LINES])
+        first = _Finder()
+        first.find(values)
+        if len(lines) == 1 or not first.records:
+            raise
+        values, finder.unread = _parse_lines(lines)
+        finder.find(values)
     return finder
+
+
+def _parse_lines(lines: Iterable[tuple[int, bytes]]) -> tuple[list[object], list[str]]:
+    """The values of numbered lines, and why others cannot be read.
+
+    Raises Malformed if these are too many.
+    """
+    values: list[object] = []
+    unread: list[str] = []
+    for number, line in lines:
+        try:
+            values.append(parse_json(line))
+        except Malformed as error:
+            unread.append(f"line {number}: {error}")
+            if len(unread) > _MOST_UNREAD:
+                raise Malformed(f"too many lines are not JSON: {unread[0]}") from error
+    return values, unread
 
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
@@ -248,6 +289,7 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
     parts = (
         (rewrite_messages(each, _name_record) for each in table.read(rows, options)),
         (refused_candidate(0, f"record {number}: {why}") for number, why in refused.items()),
+        (refused_candidate(0, each) for each in found.unread),
     )
     notes = [*table.notes, *_note_left_out(found.left_out)]
     return with_notes(join_parts(("", each) for each in parts), notes)
@@ -475,9 +517,9 @@ def _format_number(value: object) -> str:
 
 FORMAT = Format(
     name="records",
-    description="records in JSON with a type and a value: exports of OTX, ThreatStream, XSOAR …",
+    description="records in JSON, or JSON lines, with a type and a value: exports of OTX, XSOAR …",
     never_shared="members that the notes call ignored, objects in records, and what is around them",
-    extensions=(".json",),
+    extensions=(".json", ".jsonl", ".ndjson"),
     accepts=_accepts,
     read=_read_file,
     rank=6,

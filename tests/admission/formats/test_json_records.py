@@ -319,6 +319,50 @@ class TestWhatIsLeftOut:
         assert values(content, c2_ip="ip") == ["evil.top", "203.0.114.8"]
 
 
+def read_text(text: str, name: str = "export.jsonl") -> Any:
+    return list(read(name, text.encode(), ReadOptions(now=NOW)))
+
+
+class TestLines:
+    @pytest.mark.parametrize("name", ["export.jsonl", "a.ndjson", "export.json", "export.log"])
+    def test_a_record_may_be_on_each_line(self, name: str) -> None:
+        lines = [record(), record("203.0.114.8", "ip", tlp="red"), record("old.top", active=False)]
+        found = read_text("\r\n".join(map(json.dumps, lines)) + "\n\n", name)
+        assert [each.verdict for each in found] == [Verdict.OPEN, Verdict.OPEN, Verdict.REFUSED]
+        assert level(found[1].object) is Tlp.RED
+        assert "record 3: not an indicator, since its 'active' is false" in messages(found)
+
+    def test_a_line_may_be_an_object_around_records(self) -> None:
+        found = read_text(f"{json.dumps(OTX)}\n{json.dumps({'data': [record('b.top')]})}\n")
+        patterns = [each.object["pattern"] for each in found if each.is_open]
+        assert patterns[0] == patterns[-1].replace("b.top", "evil.top")
+        assert "[domain-name:value = 'b.top']" in patterns
+
+    def test_a_line_that_cannot_be_read_is_refused_alone(self) -> None:
+        lines = [json.dumps(record(f"e{number}.top")) for number in range(50)]
+        lines[1] = lines[40] = '{"type": "domain", "value": "cut'
+        found = read_text("\n".join(lines))
+        refused = [each for each in found if each.verdict is Verdict.REFUSED]
+        assert len(found) == 50 and len(refused) == 2
+        assert "line 2: " in messages(refused[:1]) and "line 41: " in messages(refused[1:])
+
+    def test_a_file_with_many_lines_that_cannot_be_read_is_not_read(self) -> None:
+        start = f"{json.dumps(record())}\n"
+        assert len(read_text(start + "{\n" * 1000)) == 1001
+        assert detect_format("a.jsonl", (start + "{\n" * 1001).encode()) is None
+
+    def test_the_first_lines_tell_that_it_is_one(self) -> None:
+        event, last = '{"event": "start"}\n', json.dumps(record())
+        assert detect_format("a.jsonl", (event * 10 + f"{last}\n" * 40).encode()) is not None
+        assert detect_format("a.jsonl", (event * 20 + f"{last}\n" * 40).encode()) is None
+
+    def test_a_file_may_be_one_record(self) -> None:
+        assert values(record()) == ["evil.top"]
+        assert values(record(tags=["c2"], related=[record("b.top")])) == ["evil.top"]
+        assert values({"type": "domain", "data": [record("b.top")]}) == ["b.top"]
+        assert values(record(status="revoked")) == []
+
+
 class TestOtherJson:
     @pytest.mark.parametrize(
         "content",
