@@ -166,7 +166,10 @@ def replace_derived_id(candidate: Candidate) -> Candidate:
 
 
 def refused_candidate(index: int, message: str, excerpt: str = "") -> Candidate:
-    """A candidate for a part that cannot be read; the message names its place and the remedy."""
+    """A candidate for a part that is not read; the message names its place and the remedy.
+
+    `excerpt`: its value, for the submitter.
+    """
     finding = Finding("validate", "format", Action.REFUSED, message)
     refused = Candidate(index=index, object=None, verdict=Verdict.REFUSED, findings=(finding,))
     return replace(refused, excerpt=excerpt) if excerpt else refused

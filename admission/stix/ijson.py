@@ -114,9 +114,9 @@ def _decode_text(text: str, decoder: json.JSONDecoder) -> Any:
     except RecursionError:
         raise _too_deep() from None
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}"
+        line = f"line {error.lineno} " if "\n" in text else ""  # else it may be one of many
         fault = error.msg.lower().removesuffix(" at")  # "unterminated string starting at"
-        raise Malformed(f"not JSON: {fault} at {place}") from error
+        raise Malformed(f"not JSON: {fault} at {line}column {error.colno}") from error
 
 
 def salvage_object(raw: bytes) -> StixObject | None:

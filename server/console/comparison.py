@@ -157,7 +157,7 @@ def compare(number: int, item: Item, standing: Standing, reader: Tlp, room: Room
     shared = describe_object(content)[0] if content is not None else ""
     return Compared(
         number=number,
-        value=value,
+        value=value or candidate.excerpt,
         kind=kind,
         shared_value=shared,
         standing=standing,

@@ -336,8 +336,8 @@ class _Table:
         declared = self._declared_type(row)
         if declared in ABOUT_REPORT:
             return
-        if reason := self._reason_to_refuse(row):
-            yield self._refuse(row, reason)
+        if refused := self._refuse_at_once(row):
+            yield refused
             return
         plain, ids = _take_external_ids(row)
         found = dict.fromkeys(self._find_values(plain, declared))
@@ -349,6 +349,14 @@ class _Table:
             yield self._refuse(row, _explain_no_value(row, declared, ids), self._excerpt(row))
         else:
             self.unrelated.extend(ids)
+
+    def _refuse_at_once(self, row: Row) -> Candidate | None:
+        """The refusal of a row that says that it must not be shared; None if it does not."""
+        if reason := self._reason_to_refuse(row):
+            return self._refuse(row, reason)
+        if reason := self._explain_state(row):
+            return self._refuse(row, reason, self._excerpt(row))
+        return None
 
     def _refuse(self, row: Row, reason: str, excerpt: str = "") -> Candidate:
         index = self.builder.next_index()
@@ -423,11 +431,7 @@ class _Table:
             return "a list of people or victims is never shared"
         if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
             return "not an indicator, since to_ids is not set"
-        if reason := self._explain_state(row):
-            return reason
-        if self._is_of_people(row):
-            return _OF_VICTIMS
-        return ""
+        return _OF_VICTIMS if self._is_of_people(row) else ""
 
     def _explain_state(self, row: Row) -> str:
         """Why a cell says that the value is not to be shared; empty if none does.

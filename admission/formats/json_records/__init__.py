@@ -52,6 +52,7 @@ _MOST_UNREAD = 1000
 _MOST_NAMES = 2000
 """Different names of members of records and around them, without numbers."""
 _LONGEST_CELL = 8_000
+_LONGEST_EXCERPT = 60
 _OF_OTHER_FORMATS = frozenset(("spec_version", "pattern_type", "distribution", "to_ids"))
 """Members of objects of STIX and MISP, which say more than a table can."""
 _OWN = frozenset(
@@ -288,11 +289,24 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
     rows = (table.format(number, each) for number, each in records if number not in refused)
     parts = (
         (rewrite_messages(each, _name_record) for each in table.read(rows, options)),
-        (refused_candidate(0, f"record {number}: {why}") for number, why in refused.items()),
+        (_refuse(number, found.records[number - 1], why) for number, why in refused.items()),
         (refused_candidate(0, each) for each in found.unread),
     )
     notes = [*table.notes, *_note_left_out(found.left_out)]
     return with_notes(join_parts(("", each) for each in parts), notes)
+
+
+def _refuse(number: int, record: _Record, reason: str) -> Candidate:
+    about_value = reason.startswith("not an indicator")  # and not a person's
+    excerpt = _find_value(record.members) if about_value else ""
+    return refused_candidate(0, f"record {number}: {reason}", excerpt)
+
+
+def _find_value(members: _Object) -> str:
+    """The beginning of the value of a record, for the submitter."""
+    held = [each for name, each in members.items() if _find_role(name) is Role.VALUE]
+    texts = (each for each in held if isinstance(each, str))
+    return _SPACE.sub(" ", as_seen(next(texts, "")[:_LONGEST_EXCERPT]))
 
 
 def _name_record(message: str) -> str:

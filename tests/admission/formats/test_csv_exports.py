@@ -366,7 +366,9 @@ class TestRowsThatAreNotShared:
         kind, name = ("domain", "value") if typed else ("1", "domain")
         text = f"type,{name},{heading}\n{kind},good.org,{cell}\n{kind},evil.com,\n"
         assert values(text) == ["evil.com"]
-        assert f"not an indicator, since its '{heading}' is" in str(read_candidates(text)[0])
+        refused = read_candidates(text)[0]
+        assert f"not an indicator, since its '{heading}' is" in str(refused.findings)
+        assert refused.excerpt == "good.org"
 
     @pytest.mark.parametrize(
         ("heading", "cell"),

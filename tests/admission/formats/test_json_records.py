@@ -346,6 +346,12 @@ class TestLines:
         assert len(found) == 50 and len(refused) == 2
         assert "line 2: " in messages(refused[:1]) and "line 41: " in messages(refused[1:])
 
+    def test_a_refusal_shows_the_value_unless_it_may_be_a_persons(self) -> None:
+        lines = [record("old\u202e.top", status="expired"), record("j.doe@acme.org", "recipient")]
+        lines += [record("pc1.ours.top", role="victim"), record("hxxp://" + 99 * "a", ioc=False)]
+        found = read_text("\n".join(map(json.dumps, [record(), *lines])))
+        assert [each.excerpt for each in found[1:]] == [*("old.top", "", "", "hxxp://" + 53 * "a")]
+
     def test_a_file_with_many_lines_that_cannot_be_read_is_not_read(self) -> None:
         start = f"{json.dumps(record())}\n"
         assert len(read_text(start + "{\n" * 1000)) == 1001

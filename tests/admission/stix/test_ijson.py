@@ -54,13 +54,13 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("raw", "why"),
         [
-            (b"", "not JSON: expecting value at line 1 column 1"),
+            (b"", "not JSON: expecting value at column 1"),
             (b'{"a": 1}\n{', "not JSON: extra data at line 2 column 1"),
             (b'{"a": 1,}', "not JSON"),
             (b"{'a': 1}", "not JSON"),
             (b'{"a": 1 /* x */}', "not JSON"),
             (b'{"a": "\n"}', "not JSON: invalid control character at line 1 column 8"),
-            (b'{"a": "x', "not JSON: unterminated string starting at line 1 column 7"),
+            (b'{"a": "x', "not JSON: unterminated string starting at column 7"),
             (b'{"a": 01}', "not JSON"),
             (b"\xef\xbb\xbf{}", "byte order mark"),
             (b'{"a": "\xff"}', "not UTF-8 at byte 7"),

@@ -659,6 +659,15 @@ class TestLeavingOut:
         assert hub.feed("green") == []
         assert [each["type"] for each in hub.feed("amber")] == ["indicator"]
 
+    def test_a_refused_row_shows_its_value_and_a_broken_one_that_it_is_not_read(
+        self, client: FlaskClient
+    ) -> None:
+        rows = ['{"type": "domain", "value": "evil.top"}', '{"type": "domain"', '{"type": "ip",']
+        rows[2] += ' "value": "198.51.100.7", "status": "benign"}'
+        page = words(client.get(paste(client, "\n".join(rows))).text)
+        assert "198[.]51[.]100[.]7 Refused and not sent. record 2: not an indicator" in page
+        assert "a part that is not read Refused and not sent. line 2: not JSON" in page
+
     def test_a_refused_row_cannot_be_chosen_since_others_may_depend_on_it(
         self, client: FlaskClient
     ) -> None:
