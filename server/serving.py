@@ -51,7 +51,7 @@ from tocsin.server.http.tls import ReloadedTls, reload_at_sighup
 from tocsin.server.processes.counters import stop_sharing
 from tocsin.server.processes.shared_folder import Notifier, SharedFolder
 from tocsin.server.processes.signals import await_stop, call_at_sighup, stop_on_signal
-from tocsin.server.runtime import STATE, Echo, Runtime, connect, open_runtime
+from tocsin.server.runtime import STATE, Echo, Runtime, check_policy, connect, open_runtime
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine
 from tocsin.server.taxii import is_quick_poll
@@ -211,6 +211,7 @@ def serve(  # noqa: PLR0913
         stop = threading.Event()
         stop_on_signal(stop)
     tls = _load_tls(settings)
+    check_policy(settings)  # it also loads the rules, which copies of this process then share
     with (
         _bound_socket(settings) as listening,
         _start_answering(settings, listening, program, answer) as processes,
