@@ -25,6 +25,7 @@ from tocsin.admission.extraction.field_names import (
     names_recipients,
     names_victims,
     normalise_heading,
+    split_heading,
 )
 from tocsin.admission.extraction.file_lines import FileLines
 from tocsin.admission.extraction.indicator_types import drop_indicator_types, find_indicator_types
@@ -58,7 +59,6 @@ from tocsin.admission.formats.csv.cells import (
     parse_fingerprint,
     parse_labels,
     says_recipient,
-    split_labels,
 )
 from tocsin.admission.formats.csv.columns import (
     Columns,
@@ -78,7 +78,12 @@ from tocsin.admission.formats.csv.rows import (
     has_cells,
     parse_rows,
 )
-from tocsin.admission.formats.csv.states import explain_harmless, explain_state, names_state
+from tocsin.admission.formats.csv.states import (
+    Subject,
+    find_refusing_state,
+    names_indicator,
+    names_state,
+)
 from tocsin.admission.formats.misp.attribute_types import is_private_type
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, may_be_ioc
@@ -190,8 +195,15 @@ def read_below(
     sample = list(islice(rest, _SAMPLE))
     level, notes = stated
     builder = CandidateBuilder(options)
-    ignored = _count_in_unlisted(columns, sample)
-    table = _Table(columns, builder, level, notes, ignored, _find_states(columns))
+    table = _Table(
+        columns,
+        builder,
+        level,
+        notes,
+        _count_in_unlisted(columns, sample),
+        _find_states(columns),
+        has_indicators=any(map(names_indicator, columns.headings)),
+    )
     candidates = (each for row in chain(sample, rest) for each in table.read_row(row))
     about_columns = Finding("validate", "columns", Action.NOTED, f"{READ_AS} {columns.describe()}")
     first = (each.with_findings(about_columns) for each in islice(candidates, 1))
@@ -326,6 +338,8 @@ class _Table:
     """Indicators in columns that are ignored because their headings are unknown, by number."""
     states: tuple[int, ...]
     """The columns, from 0, that may say that a value is not to be shared."""
+    has_indicators: bool
+    """True if a heading says that the rows are indicators."""
     unrelated: list[ExternalId] = field(default_factory=list)
     """CVE and ATT&CK ids in rows without an indicator."""
 
@@ -436,15 +450,18 @@ class _Table:
     def _explain_state(self, row: Row) -> str:
         """Why a cell says that the value is not to be shared; empty if none does.
 
-        Rows with a type of indicators are no events of a log, whose connections are `allowed`.
+        Rows of indicators are no events of a log, whose connections are `allowed`.
         """
-        explain = explain_state if names_type(self._declared_type(row)) else explain_harmless
-        for number in self.states:
-            if number < len(row.cells):
-                for text in split_labels(row.cells[number]):
-                    if reason := explain(self.columns.headings[number], text):
-                        return reason
-        return ""
+        named = (
+            (self.columns.headings[n], row.cells[n]) for n in self.states if n < len(row.cells)
+        )
+        of_indicators = self.has_indicators or self._has_type(row)
+        return find_refusing_state(named, Subject.INDICATOR if of_indicators else Subject.EVENT)
+
+    def _has_type(self, row: Row) -> bool:
+        """True if a row names a type of indicators: `mal_domain`."""
+        words = (split_heading(kind).split() for kind in self._cells(row, Role.TYPE))
+        return any(names_type(word) for each in words for word in each)
 
     def _is_of_people(self, row: Row) -> bool:
         """True if the type of a row, or another cell, says that its value is a person's."""

@@ -41,7 +41,7 @@ _STOLEN_TYPES = re.compile(
     r"(?:compromised|stolen|leaked|breached) (?:email|account|credential|user)s?(?: address)?"
 )
 _TYPE_NAMES = frozenset(
-    each.replace("-", "").replace("_", "") for each in load_words(_PACKAGE, "type_names")
+    normalise_heading(each).replace(" ", "") for each in load_words(_PACKAGE, "type_names")
 )
 _ALGORITHMS = {IocType.MD5: "MD5", IocType.SHA1: "SHA-1", IocType.SHA256: "SHA-256"}
 _TRIM = " \t\n\u00a0\ufeff\u200b\"'`<>,;|"

@@ -4,91 +4,193 @@ It is allowed, harmless or a false positive, no longer in use, or the writer's o
 and spell such columns in many ways, so words are compared and not whole headings.
 """
 
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum, auto
 from functools import lru_cache
+from typing import NamedTuple
 
-from tocsin.admission.extraction.field_names import split_heading
+from tocsin.admission.extraction.field_names import normalise_heading, split_heading
+from tocsin.admission.formats.csv.cells import split_labels
 from tocsin.admission.formats.csv.columns import Role, name_columns
+from tocsin.admission.word_lists import load_words
 
-_HARMLESS = frozenset(
-    (
-        *("benign", "harmless", "legit", "legitimate", "trusted", "knowngood", "notmalicious"),
-        *("nonmalicious", "falsepositive", "falsepos", "fp"),
-        *("allowlist", "allowlisted", "whitelist", "whitelisted", "safelist", "safelisted"),
-    )
-)
-"""Words, without spaces, for what is no indicator, whoever says so."""
-CLEARED = _HARMLESS | {
-    *("allow", "allowed", "permit", "permitted", "exclude", "excluded", "exempt", "exempted"),
-    *("ignore", "ignored"),
-}
-"""Words for harmless values; of a connection in a log, the last ones say another thing."""
-ENDED = frozenset(("inactive", "notactive", "expired", "deleted", "revoked", "retired")) | {
-    *("disabled", "deactivated", "withdrawn", "obsolete"),
-}
-"""Words for what was an indicator."""
-OF_INDICATORS = CLEARED | ENDED | {"clean", "good", "safe"}
-"""States of an indicator; elsewhere, the last ones may be those of a machine."""
-_NEEDED_FALSE = CLEARED | ENDED | {"removed", "internal", "own", "owned", "victim"}
+_PACKAGE = "tocsin.admission.formats.csv"
+
+
+def _load(name: str) -> frozenset[str]:
+    """The words of a list, without spaces between them."""
+    words = map(normalise_heading, load_words(_PACKAGE, name))
+    return frozenset(each.replace(" ", "") for each in words)
+
+
+_HARMLESS, _ENDED = _load("harmless_states"), _load("ended_states")
+_ALLOWED = _load("allowed_states") | _HARMLESS
+_SAFE = frozenset(("clean", "good", "safe"))
+_MALICIOUS = _load("malicious_states")
+_NEEDED_FALSE = _ALLOWED | _ENDED | {"removed", "internal", "own", "owned", "victim"}
 """Headings of columns that must not be true."""
-_NEEDED_TRUE = frozenset(("indicator", "active", "enabled", "malicious"))
+_OF_ACTIVITY = frozenset(("active", "enabled", "aktiv", "actif", "activo", "activa", "attivo"))
+_NEEDED_TRUE = _OF_ACTIVITY | {"indicator", "malicious"}
 """Headings of columns that must not be false."""
-_TRUE = frozenset(("true", "1", "yes", "y", "on"))
-_FALSE = frozenset(("false", "0", "no", "n", "off"))
-_OF_INDICATOR = frozenset(("ioc", "indicator"))
-_SMALL = _OF_INDICATOR | {"is", "was", "has", "been", "marked", "as"}
-"""Words beside those of a state in a heading."""
-_STATE_WORDS = frozenset(
-    (
-        *("status", "state", "verdict", "disposition", "resolution", "classification"),
-        *("determination", "reputation", "maliciousness", "decision"),
-    )
-)
-"""Words in the headings of columns whose texts are states."""
-_STATE_NAMES = frozenset(
-    ("action", "actions", "rule action", "policy", "mode", "access", "list", "list type")
-) | {"category"}
-"""Headings of such columns that are not more than that; an action for phones is not one for all."""
+_COUNTED = frozenset(("harmless", "benign", "legit", "legitimate", "trusted"))
+"""Those in which a number may count who says so."""
+_TRUE = frozenset(("true", "yes", "y", "t", "on", "x", "✓", "ja", "wahr", "oui", "vrai"))
+_TRUE |= {"si", "sí"}
+_FALSE = frozenset(("false", "no", "n", "f", "off", "nein", "falsch", "non", "faux", "falso"))
+_ONE, _ZERO = frozenset(("1", "1.0")), frozenset(("0", "0.0"))
+_OF_INDICATOR = frozenset(("ioc", "iocs", "indicator", "indicators", "observable", "observables"))
+_SMALL = _OF_INDICATOR | {"is", "was", "has", "been", "marked", "as", "on", "in"}
+"""Words beside those of a state in a heading that is true or false."""
+_STATE_WORDS = _load("words_in_state_headings")
+_OF_OWN = _OF_INDICATOR | {
+    *("expiration", "validity", "lifecycle", "life", "cycle", "current", "final", "overall"),
+    *("analyst", "soc", "the", "of", "review"),
+}
+"""Words beside those for a state with which it is still that of the value itself."""
+_RESULTS = frozenset(("result", "outcome", "assessment", "rating", "review", "finding"))
+_ACTIONS = frozenset(("action", "actions", "rule action", "policy", "mode", "access"))
+_ACTIONS |= {"list", "list type", "category"}
+"""Headings that are not more than that; an action for phones is not one for all."""
+_SMALL_IN_TEXTS = frozenset(("confirmed", "likely", "probably", "closed", "resolved", "marked"))
+_SMALL_IN_TEXTS |= {"as", "by", "soc", "analyst", "analysts", "probable", "bestatigt", "confirme"}
 _MOST_NAMES = 4000
 """Headings that are remembered."""
+_LONGEST_TAGS = 4000
+_DIGIT = re.compile(r"\d")
+_LONGEST_FLAG = 3
+"""Characters of a number that stands for true or false."""
 LONGEST_STATE = 40
 """Characters of a state, and of a heading in a message."""
+
+
+class Subject(Enum):
+    """The subject of the row or object whose columns are looked at."""
+
+    INDICATOR = auto()
+    CASE = auto()  # an object around records of indicators
+    EVENT = auto()  # perhaps one in a log, of which `allowed` or `clean` says another thing
+
+
+class _Column(Enum):
+    """The relation of a column's texts to the value of a row."""
+
+    OWN = auto()  # a state of the value
+    OTHER = auto()  # a state of something else, or as somebody else sees it
+    ACTION = auto()  # how the value is dealt with
+    TAGS = auto()
+    NOTE = auto()
+    NONE = auto()
+
+    __hash__ = object.__hash__  # faster than Enum's
+
+
+_WORDS: Mapping[Subject, Mapping[_Column, frozenset[str]]] = {
+    Subject.INDICATOR: {_Column.OWN: _ALLOWED | _ENDED | _SAFE, _Column.ACTION: _ALLOWED},
+    Subject.CASE: {_Column.OWN: _ALLOWED | _ENDED, _Column.ACTION: _ALLOWED},
+    Subject.EVENT: {},
+}
+"""The states that count, where they are more than _HARMLESS."""
+_BESIDE_MALICIOUS = frozenset((_Column.OWN, _Column.TAGS, _Column.NOTE))
+"""Columns that count though another one says that the value is malicious."""
+
+
+def names_indicator(heading: str) -> bool:
+    """True if a heading says that the rows are indicators."""
+    return not _OF_INDICATOR.isdisjoint(split_heading(heading).split())
 
 
 def names_state(heading: str) -> bool:
     """True if a column may say that a value is not to be shared."""
     plain = _name_flag(heading)
-    return plain in _NEEDED_FALSE or plain in _NEEDED_TRUE or _has_states(heading)
+    if plain in _NEEDED_FALSE or plain in _NEEDED_TRUE:
+        return True
+    return _find_column(heading) is not _Column.NONE
 
 
-def explain_state(heading: str, text: str, states: frozenset[str] = OF_INDICATORS) -> str:
-    """Why a value is not shared beside such a text in a column; empty if it may be.
+def find_refusing_state(
+    named: Iterable[tuple[str, str]], subject: Subject = Subject.INDICATOR
+) -> str:
+    """Why a value is not shared, by what stands beside it; empty if it may be.
 
-    `states`: the words that count as a state of the value.
+    `named`: headings, or names of members, each with its text.
     """
-    text = text.strip().lower()
-    if len(text) > LONGEST_STATE:
-        return ""
-    plain = _name_flag(heading)
-    says_so = (
-        (text in _TRUE and plain in _NEEDED_FALSE)
-        or (text in _FALSE and plain in _NEEDED_TRUE)
-        or (_has_states(heading) and _join_words(text) in states)
+    each_tag = ((name, each) for name, text in named for each in _split_tags(name, text))
+    short = [(name, text) for name, text in each_tag if text and _may_be_state(text)]
+    judged = [_judge(name, text.strip().lower(), subject) for name, text in short]
+    is_malicious = any(each.is_malicious for each in judged)
+    for (name, text), each in zip(short, judged, strict=True):
+        if each.refuses or (each.refuses_alone and not is_malicious):
+            named_text = ascii(text.strip().lower())[1:-1]
+            return f"not an indicator, since its {ascii(name[:LONGEST_STATE])} is {named_text}"
+    return ""
+
+
+def _may_be_state(text: str) -> bool:
+    """True for a short text; a longer one with a digit is an id or date, or a sentence."""
+    return len(text) <= LONGEST_STATE and (len(text) <= _LONGEST_FLAG or not _DIGIT.search(text))
+
+
+class _Judgement(NamedTuple):
+    is_malicious: bool
+    refuses: bool
+    refuses_alone: bool
+    """True if the value is refused unless another column says that it is malicious."""
+
+
+@lru_cache(maxsize=4096)  # columns repeat a few texts
+def _judge(name: str, text: str, subject: Subject) -> _Judgement:
+    """The meaning of one text, in lower case, in a column."""
+    column = _find_column(name)
+    refuses = _is_refusing_state(column, text, subject)
+    is_certain = column in _BESIDE_MALICIOUS
+    return _Judgement(
+        column in (_Column.OWN, _Column.OTHER) and _join_words(text) in _MALICIOUS,
+        _is_refusing_flag(name, text, subject) or (refuses and is_certain),
+        refuses and not is_certain,
     )
-    return _explain(heading, text) if says_so else ""
 
 
-def explain_harmless(heading: str, text: str) -> str:
-    """The same where rows may be events of a log: only if the text cannot mean another thing."""
-    text = text.strip().lower()
-    if len(text) > LONGEST_STATE:
-        return ""
-    is_flag = text in _TRUE and _name_flag(heading) in _HARMLESS
-    is_state = _has_states(heading) and _join_words(text) in _HARMLESS
-    return _explain(heading, text) if is_flag or is_state else ""
+def _is_refusing_flag(name: str, text: str, subject: Subject) -> bool:
+    plain = _name_flag(name)
+    if subject is Subject.EVENT:
+        return _is_true(plain, text) and plain in _HARMLESS
+    if subject is Subject.CASE and text in _ONE | _ZERO:
+        return False  # it may count records
+    if plain in _OF_ACTIVITY and _join_words(text) in _ENDED:
+        return True
+    if plain in _NEEDED_TRUE:
+        return text in _FALSE or text in _ZERO
+    return plain in _NEEDED_FALSE and _is_true(plain, text)
 
 
-def _explain(heading: str, text: str) -> str:
-    return f"not an indicator, since its {ascii(heading[:LONGEST_STATE])} is {ascii(text)[1:-1]}"
+def _is_true(plain: str, text: str) -> bool:
+    return text in _TRUE or (text in _ONE and plain not in _COUNTED)
+
+
+def _is_refusing_state(column: _Column, text: str, subject: Subject) -> bool:
+    if column is _Column.NONE:
+        return False
+    states = _WORDS[subject].get(column, _HARMLESS)
+    if column is _Column.TAGS:
+        text = text.rpartition(":")[2]  # `status:false-positive`
+    return _is_state(text, states)
+
+
+def _is_state(text: str, states: frozenset[str]) -> bool:
+    """True if a text is one of the states, or consists of several: `inactive (expired)`."""
+    joined = _join_words(text)
+    if joined in states:
+        return True
+    words = _split_words(text)
+    return bool(words) and all(word in states for word in words)
+
+
+def _split_tags(name: str, text: str) -> Sequence[str]:
+    """The tags in a column of some; otherwise the whole text."""
+    if _find_column(name) is not _Column.TAGS:
+        return (text,)
+    return split_labels(text[:_LONGEST_TAGS])
 
 
 @lru_cache(maxsize=_MOST_NAMES)
@@ -100,13 +202,30 @@ def _name_flag(heading: str) -> str:
 
 
 @lru_cache(maxsize=_MOST_NAMES)
-def _has_states(heading: str) -> bool:
+def _find_column(heading: str) -> _Column:
     plain = split_heading(heading)
-    if plain in _STATE_NAMES or not _STATE_WORDS.isdisjoint(plain.split()):
-        return True
-    return name_columns([heading]).roles[0] in (Role.TAGS, Role.CLASSIFICATION)
+    words = frozenset(plain.split())
+    if plain in _ACTIONS:
+        return _Column.ACTION
+    if words & _STATE_WORDS:
+        return _Column.OWN if words <= _STATE_WORDS | _OF_OWN else _Column.OTHER
+    if words & _RESULTS:
+        return _Column.OTHER
+    role = name_columns([heading]).roles[0]
+    return _OF_ROLES.get(role, _Column.NONE)
+
+
+_OF_ROLES: Mapping[Role, _Column] = {
+    Role.TAGS: _Column.TAGS,
+    Role.CLASSIFICATION: _Column.OWN,
+    Role.NOTE: _Column.NOTE,
+}
 
 
 @lru_cache(maxsize=256)  # the rows of a table repeat a few states
+def _split_words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in split_heading(text).split() if word not in _SMALL_IN_TEXTS)
+
+
 def _join_words(text: str) -> str:
-    return split_heading(text).replace(" ", "")
+    return "".join(_split_words(text))

@@ -51,10 +51,16 @@ _MOST_UNREAD = 1000
 """Lines of such a file that are refused one by one."""
 _MOST_NAMES = 2000
 """Different names of members of records and around them, without numbers."""
+_MOST_EMPTY = 50
+"""Cells of the table for each that holds something, unless there are few."""
+_FEW_CELLS = 300_000
 _LONGEST_CELL = 8_000
 _LONGEST_EXCERPT = 60
 _OF_OTHER_FORMATS = frozenset(("spec_version", "pattern_type", "distribution", "to_ids"))
 """Members of objects of STIX and MISP, which say more than a table can."""
+_WRAPPERS = frozenset(("result", "_source", "source", "fields", "event", "indicator", "ioc"))
+_WRAPPERS |= {"data", "attributes", "observable", "hit", "row", "record", "object", "document"}
+"""Members that hold one record; another, such as `query`, may be somebody's question."""
 _OWN = frozenset(
     (
         *("own", "our", "internal", "asset", "assets", "inventory", "device", "devices"),
@@ -130,6 +136,8 @@ class _Finder:
     """The names that were looked at."""
     _lists: set[int] = field(default_factory=set)
     """The ids of lists of records."""
+    _wrapped: set[int] = field(default_factory=set)
+    """The ids of records that are alone in an object."""
     _around: set[int] = field(default_factory=set)
     """The ids of objects and lists that hold such lists."""
 
@@ -142,13 +150,18 @@ class _Finder:
             value = [value]
         if self._mark(value, 0):
             self._collect(value, _Statements())
+        self._check_width()
 
     def _mark(self, value: object, depth: int) -> bool:
         """Note what holds records; True if a value does."""
+        if isinstance(value, dict) and id(value) in self._wrapped:
+            self._look_at(value)
+            return True
         if depth == _DEEPEST or not isinstance(value, dict | list):
             return False
         if isinstance(value, dict):
             self._look_at(value)
+            self._wrapped.update(id(each) for each in _find_wrapped(value))
             parts = [each for name, each in value.items() if not self._leaves_out(name, each)]
         else:
             parts = [each for each in value if isinstance(each, dict)]
@@ -161,7 +174,9 @@ class _Finder:
         return any(held)
 
     def _collect(self, value: object, around: _Statements) -> None:
-        if isinstance(value, list) and id(value) in self._lists:
+        if isinstance(value, dict) and id(value) in self._wrapped:
+            self.records.append(_Record(value, around))
+        elif isinstance(value, list) and id(value) in self._lists:
             self.records += [_Record(each, around) for each in value if isinstance(each, dict)]
         elif id(value) not in self._around:
             return
@@ -174,7 +189,7 @@ class _Finder:
                 self._collect(each, around)
 
     def _holds(self, value: object) -> bool:
-        return id(value) in self._lists or id(value) in self._around
+        return any(id(value) in each for each in (self._lists, self._around, self._wrapped))
 
     def _leaves_out(self, name: str, value: object) -> bool:
         if _is_plain(value) or len(name) == 1 or name.isdigit() or not _is_left_out(name):
@@ -188,6 +203,13 @@ class _Finder:
             self._look_at(each)
         sample = objects[:: len(objects) // _SAMPLE + 1]
         return bool(sample) and 2 * sum(map(_is_record, sample)) >= len(sample)
+
+    def _check_width(self) -> None:
+        """Raise Malformed if a table of the records would be nearly empty, and so take long."""
+        names = len(_list_names([each.members for each in self.records]))
+        filled = sum(len(each.members) for each in self.records)
+        if names * len(self.records) > max(_MOST_EMPTY * filled, _FEW_CELLS):
+            raise Malformed("too many different names")
 
     def _look_at(self, members: _Object) -> None:
         self.names.update(each for each in members if not each.isdigit())
@@ -206,6 +228,13 @@ def _is_of_others(name: str) -> bool:
         return True
     words = frozenset(split_heading(name).split())
     return words <= _OWN | _LISTS and bool(words & _OWN)
+
+
+def _find_wrapped(value: _Object) -> Iterator[_Object]:
+    """The records that are members of an object: `{"result": {…}}`, as Splunk exports rows."""
+    for name, each in value.items():
+        if name in _WRAPPERS and isinstance(each, dict) and _is_record(each):
+            yield each
 
 
 def _is_record(found: _Object) -> bool:

@@ -11,22 +11,31 @@ from typing import Any
 from tocsin.admission.extraction.field_names import split_heading
 from tocsin.admission.formats.csv.cells import is_mailbox, says_recipient
 from tocsin.admission.formats.csv.columns import names_password
-from tocsin.admission.formats.csv.states import CLEARED, ENDED, LONGEST_STATE, explain_state
+from tocsin.admission.formats.csv.states import LONGEST_STATE, Subject, find_refusing_state
 
 _WITHIN = frozenset(("name", "value", "label"))
 """The members of an object that is a state."""
 _ALLOW_LIST = re.compile(
-    r"(?:\b|_)(?:allow|white|safe|pass|exception|exclusion|warning)(?:ed|s)?[ _-]?lists?\s*$",
+    r"^(?:allow|white|safe)[ _-]?list(?:ed\b|\s\d)"
+    r"|(?:\b|_)(?:allow|white|safe|pass|exception|exclusion)(?:ed|s)?[ _-]?lists?\s*$",
     re.IGNORECASE,
 )
-"""The end of the name of such a list; elsewhere, it may be a subject: `Allow lists evaded`."""
-_OF_CASES = CLEARED | ENDED
-"""States of a case that hold for its records."""
+"""The name of such a list; elsewhere in a name, it may be a subject: `Allow lists evaded`."""
 _NAMES = frozenset(("name", "title", "list name"))
 _PARTS = frozenset(("meta", "metadata", "attributes", "properties", "fields"))
 """Last words in the names of objects that are about the same as the record."""
+_OF_ORIGIN = frozenset(
+    (
+        *("source", "sources", "feed", "provider", "origin", "detected", "seen", "observed"),
+        *("sensor", "product", "vendor", "sector", "industry", "reported", "org", "organization"),
+    )
+)
+"""Words in the names of members that say who reports a value, and where it was seen."""
+_OF_ARCHIVES = frozenset(("archive", "zip", "rar", "file", "protected", "sample", "attachment"))
 _NOT_IN_WORDS = re.compile(r"[.@:/\d]")
 """Characters of values, which are no words for a state or person."""
+_LONGEST_NAME = 200
+"""Characters of the name of a list."""
 _MOST_TEXTS = 1000
 """Texts of a list that are read."""
 _Members = Mapping[str, Any]
@@ -34,11 +43,11 @@ _Members = Mapping[str, Any]
 
 def find_refusing_member(record: _Members) -> str:
     """Why a record is refused, since it says so of itself; empty if it does not."""
-    for name, value in _list_members(record):
-        if reason := explain_state(name, _format(value)):
-            return reason
-        if isinstance(value, str) and not _NOT_IN_WORDS.search(value) and says_recipient(value):
-            return "describes people or victims, which are never shared"
+    members = list(_list_members(record))
+    if reason := find_refusing_state((name, _format(value)) for name, value in members):
+        return reason
+    if any(_says_recipient(name, value) for name, value in members):
+        return "describes people or victims, which are never shared"
     if _is_stolen_account(record):
         return "a list of people or victims is never shared"
     if _is_without_verdict(record):
@@ -46,13 +55,22 @@ def find_refusing_member(record: _Members) -> str:
     return ""
 
 
+def _says_recipient(name: str, value: object) -> bool:
+    """True for `role: victim`; `source: our mail server` says where the value was seen."""
+    if not isinstance(value, str) or _NOT_IN_WORDS.search(value) or not says_recipient(value):
+        return False
+    return _OF_ORIGIN.isdisjoint(split_heading(name).split())
+
+
 def find_refusing_member_around(members: _Members) -> str:
     """Why all records in an object are refused; empty if they are not."""
-    for name, value in _list_members(members):
-        if reason := explain_state(name, _format(value), _OF_CASES):
-            return reason
-        if split_heading(name) in _NAMES and _ALLOW_LIST.search(str(value)[-LONGEST_STATE:]):
-            return f"not an indicator, since its list is {ascii(str(value)[-LONGEST_STATE:])}"
+    listed = list(_list_members(members))
+    named = ((name, _format(value)) for name, value in listed)
+    if reason := find_refusing_state(named, Subject.CASE):
+        return reason
+    for name, value in listed:
+        if split_heading(name) in _NAMES and _ALLOW_LIST.search(str(value)[:_LONGEST_NAME]):
+            return f"not an indicator, since its list is {ascii(str(value)[:LONGEST_STATE])}"
     return ""
 
 
@@ -82,7 +100,11 @@ def _format(value: object) -> str:
 def _is_stolen_account(record: _Members) -> bool:
     """True for a mailbox beside a password."""
     texts = {name: each for name, each in record.items() if isinstance(each, str) and each.strip()}
-    return any(map(names_password, texts)) and any(map(is_mailbox, texts.values()))
+    return any(map(_names_password, texts)) and any(map(is_mailbox, texts.values()))
+
+
+def _names_password(name: str) -> bool:
+    return names_password(name) and _OF_ARCHIVES.isdisjoint(split_heading(name).split())
 
 
 def _is_without_verdict(record: _Members) -> bool:

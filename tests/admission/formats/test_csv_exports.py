@@ -357,6 +357,11 @@ class TestRowsThatAreNotShared:
             *(("status", "falsepos"), ("Disposition", "False Positive")),
             *(("verdict", "false-positive"), ("verdict", "benign"), ("Reputation", "Known good")),
             *(("whitelisted", "TRUE"), ("is_false_positive", "1"), ("tags", "phishing; fp")),
+            *(("Status", "Confirmed false positive"), ("classification", "BenignPositive")),
+            *(("tags", "status:false-positive"), ("comment", "False positive"), ("result", "fp")),
+            ("tags", "phishing; credential theft; since 2026-01-01; whitelisted"),
+            *(("Bewertung", "harmlos"), ("Statut", "faux positif"), ("Estado", "Falso positivo")),
+            *(("Falsch positiv?", "ja"), ("in_allowlist", "x"), ("status", "Closed - Benign")),
         ],
     )
     @pytest.mark.parametrize("typed", [True, False])
@@ -374,7 +379,7 @@ class TestRowsThatAreNotShared:
         ("heading", "cell"),
         [
             *(("status", "inactive"), ("State", "Expired"), ("status", "clean")),
-            *(("active", "false"), ("is_ioc", "0"), ("internal", "yes"), ("category", "ignored")),
+            *(("active", "false"), ("internal", "yes"), ("category", "ignored")),
         ],
     )
     def test_what_a_record_of_an_indicator_says_of_it_may_mean_another_thing_in_a_log(
@@ -387,11 +392,42 @@ class TestRowsThatAreNotShared:
         ("heading", "cell"),
         [
             *(("", "0"), ("as", "0"), ("is", "no"), ("status", "offline"), ("internal", "no")),
-            *(("active", "true"), ("description", "benign"), ("status code", "200")),
+            *(("active", "true"), ("is_ioc", "1"), ("status code", "200")),
+            *(("description", "a benign page, abused"), ("status", "not a false positive")),
+            *(("tags", "good"), ("tags", 'false-positive:risk="low"'), ("note", "expired")),
+            *(("process_status", "deleted"), ("takedown_status", "inactive")),
+            *(("av_verdict", "clean"), ("Block Status", "Allowed"), ("harmless", "1")),
         ],
     )
     def test_other_cells_refuse_no_indicator(self, heading: str, cell: str) -> None:
         assert values(f"type,value,{heading}\ndomain,evil.com,{cell}\n") == ["evil.com"]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "value,itype,status\nevil.top,mal_domain,Inactive (expired)\n",
+            "ioc_type,ioc_value,active\nip:port,203.0.114.8:443,nein\n",
+            "URL Address,Type,Status\nhttp://evil.top/a,URL Address,inaktiv\n",
+            "indicator,status\nevil.top,revoked\n",
+            "IOC Value,revoked\nevil.top,true\n",
+            "Indicador,Tipo,Estado\nevil.top,dominio,caducado\n",
+            "Valeur,Type,Statut\nevil.top,domaine,expiré\n",
+            "Wert,Typ,Status\nevil.top,Domäne,gelöscht\n",
+            "type,value,active\ndomain,evil.top,inactive\n",
+            "type,value,expiration_status\ndomain,evil.top,expired\n",
+            "type,value,verdict,status\ndomain,evil.top,malicious,false positive\n",
+        ],
+    )
+    def test_a_row_of_an_indicator_that_has_ended_is_refused(self, text: str) -> None:
+        assert values(text) == []
+        assert "not an indicator, since" in str(read_candidates(text)[0].findings)
+
+    @pytest.mark.parametrize("other", ["action,allow", "av_verdict,benign", "Block Status,Allowed"])
+    def test_a_verdict_counts_more_than_other_columns(self, other: str) -> None:
+        name, cell = other.split(",")
+        text = f"type,value,{name},verdict\ndomain,evil.top,{cell},"
+        assert values(f"{text}malicious\n") == ["evil.top"]
+        assert values(f"{text}unknown\n") == ([] if name != "Block Status" else ["evil.top"])
 
     def test_a_column_that_the_user_maps_to_ignored_refuses_no_indicator(self) -> None:
         text = "type,value,status\ndomain,evil.com,inactive\n"

@@ -249,6 +249,7 @@ class TestWhatIsLeftOut:
             *({"meta": {"maliciousness": "safe"}}, {"customFields": {"falsepositive": True}}),
             *({"active": "N"}, {"isMalicious": False}, {"internal": True}, {"is_active": 0.0}),
             *({"manualScore": False, "score": 1}, {"role": "victim"}, {"message": "recipient"}),
+            *({"on_whitelist": True}, {"comment": "False positive"}, {"statut": "inactif"}),
         ],
     )
     def test_records_whose_state_says_so(self, members: dict[str, object]) -> None:
@@ -262,6 +263,9 @@ class TestWhatIsLeftOut:
             *({"status": "offline"}, {"domain_type": "expired"}, {"exclude_from_report": True}),
             *({"ignoreSimilarity": True}, {"score": 1}, {"mobile_action": "allow"}),
             *({"relations": [{"status": "inactive"}]}, {"device": {"status": "clean"}}),
+            *({"source": "Customer portal"}, {"detected_on": "our mail server"}, {"harmless": 1}),
+            *({"file_status": "deleted"}, {"verdict": "phishing", "av_verdict": "benign"}),
+            {"archive_password": "infected", "reporter": "joe@cert.example"},
         ],
     )
     def test_members_that_say_something_else(self, members: dict[str, object]) -> None:
@@ -269,12 +273,21 @@ class TestWhatIsLeftOut:
 
     @pytest.mark.parametrize(
         "members",
-        [{"action": "allow"}, {"resolution": "FalsePositive"}, {"name": "Global Allow List"}],
+        [
+            *({"action": "allow"}, {"resolution": "FalsePositive"}, {"name": "Global Allow List"}),
+            *({"name": "Whitelisted domains"}, {"title": "Whitelist 2026"}),
+        ],
     )
     def test_records_in_an_object_that_says_so(self, members: dict[str, str]) -> None:
         inside: dict[str, object] = {"list": [record()], **members}
         found = read_candidates({"first": inside, "second": [record("bad.top")]})
         assert [each.object["name"] for each in found if each.is_open] == ["bad.top"]
+
+    @pytest.mark.parametrize(
+        "members", [{"deleted": 1, "excluded": 1}, {"name": "Phishing warning list"}, {"ok": True}]
+    )
+    def test_records_in_another_object(self, members: dict[str, object]) -> None:
+        assert values({"list": [record()], **members}) == ["evil.top"]
 
     def test_a_second_type_says_so(self) -> None:
         content = [record("joe@ours.top", "email", itype="compromised_email"), record()]
@@ -362,6 +375,13 @@ class TestLines:
         assert detect_format("a.jsonl", (event * 10 + f"{last}\n" * 40).encode()) is not None
         assert detect_format("a.jsonl", (event * 20 + f"{last}\n" * 40).encode()) is None
 
+    def test_a_record_may_be_alone_in_an_object(self) -> None:
+        lines = [{"preview": False, "result": record()}, {"_source": record("b.top"), "_id": 1}]
+        assert len(read_text("\n".join(map(json.dumps, lines)))) == 2
+        assert values({"hits": {"hits": lines}}) == ["evil.top", "b.top"]
+        assert values({"query": record("ours.example"), "results": [record()]}) == ["evil.top"]
+        assert detected_format({"query": record("ours.example")}) is None
+
     def test_a_file_may_be_one_record(self) -> None:
         assert values(record()) == ["evil.top"]
         assert values(record(tags=["c2"], related=[record("b.top")])) == ["evil.top"]
@@ -419,9 +439,14 @@ class TestHostileRecords:
         assert values([record(**many, victim="db.ours.top")]) == ["evil.top"]
 
     def test_that_have_too_many_names_are_not_read(self) -> None:
-        lists = {f"{n}": [record(f"e{n}.top", **{f"m{n}": 1})] for n in range(1998)}
+        lists = {"a": [record(**{f"m{n}": 1 for n in range(1997)})]}
         assert detected_format(lists) == "records"
         assert detected_format(lists | {"x": [record(a=1, b=2)]}) is None
+
+    def test_of_which_each_has_other_names_are_not_read(self) -> None:
+        content = [record(f"e{number}.top", **{f"m{number}": 1}) for number in range(700)]
+        assert detected_format(content[:500]) == "records"
+        assert detected_format(content) is None
 
     def test_each_record_is_read_or_refused(self) -> None:
         content = [record(), {"value": "no-type.top"}, {"type": "domain"}, record(), 7, "text"]
