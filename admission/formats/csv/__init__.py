@@ -459,9 +459,12 @@ class _Table:
         return find_refusing_state(named, Subject.INDICATOR if of_indicators else Subject.EVENT)
 
     def _has_type(self, row: Row) -> bool:
-        """True if a row names a type of indicators: `mal_domain`."""
-        words = (split_heading(kind).split() for kind in self._cells(row, Role.TYPE))
-        return any(names_type(word) for each in words for word in each)
+        """True if a row names a type of indicators: `mal_domain`, `Indicator`."""
+        kinds = self._cells(row, Role.TYPE)
+        words = (split_heading(kind).split() for kind in kinds)
+        return any(names_type(word) for each in words for word in each) or any(
+            map(names_indicator, kinds)
+        )
 
     def _is_of_people(self, row: Row) -> bool:
         """True if the type of a row, or another cell, says that its value is a person's."""

@@ -125,6 +125,8 @@ _ADDRESS = r" (?:ip(?: address(?:es)?)?|ips|ipv4|ipv6|addr|address(?:es)?)"
 _SOURCE = re.compile(rf"(?:source|src|orig){_ADDRESS}")
 _DESTINATION = re.compile(rf"(?:destination|dest|dst|resp){_ADDRESS}")
 """Headings of the ends of connections; in a list of messages, of its servers."""
+_IDENTITY = re.compile(r"\bidentit(?:y|ies)\b")
+"""In logs of Cisco Umbrella: whose query it was.  Their `External IP` is the customer's."""
 _OWNER = re.compile(r"\bnaics\b")
 """The industry of the owner of a machine, in each report of Shadowserver."""
 _OF_ATTACKER = re.compile(r"(?:cc|c2) (?:ip|dns|url)|md5|sha ?\d")
@@ -300,6 +302,10 @@ def _roles_in_list_of_connections(cells: Sequence[str], roles: Sequence[Role]) -
     Of other connections a source may be the victim's as well as the attacker's, so it stays out.
     """
     headings = list(map(split_heading, cells))
+    if "external ip" in headings and any(_IDENTITY.search(each) for each in headings):
+        roles = [
+            Role.OTHER if h == "external ip" else r for h, r in zip(headings, roles, strict=True)
+        ]
     if not any(map(_SOURCE.fullmatch, headings)):
         return list(roles)
     if any(map(names_senders, cells)):

@@ -85,12 +85,22 @@ class _Column(Enum):
     __hash__ = object.__hash__  # faster than Enum's
 
 
+_WEAK = frozenset(("legit", "legitimate", "trusted"))
+"""Words that, as tags, may speak of a service that is abused."""
 _WORDS: Mapping[Subject, Mapping[_Column, frozenset[str]]] = {
-    Subject.INDICATOR: {_Column.OWN: _ALLOWED | _ENDED | _SAFE, _Column.ACTION: _ALLOWED},
-    Subject.CASE: {_Column.OWN: _ALLOWED | _ENDED, _Column.ACTION: _ALLOWED},
-    Subject.EVENT: {},
+    Subject.INDICATOR: {
+        _Column.TAGS: _HARMLESS - _WEAK,
+        _Column.OWN: _ALLOWED | _ENDED | _SAFE,
+        _Column.ACTION: _ALLOWED,
+    },
+    Subject.CASE: {
+        _Column.TAGS: _HARMLESS - _WEAK,
+        _Column.OWN: _ALLOWED | _ENDED,
+        _Column.ACTION: _ALLOWED,
+    },
+    Subject.EVENT: {_Column.TAGS: _HARMLESS - _WEAK},
 }
-"""The states that count, where they are more than _HARMLESS."""
+"""The states that count, where they are not _HARMLESS."""
 _BESIDE_MALICIOUS = frozenset((_Column.OWN, _Column.TAGS, _Column.NOTE))
 """Columns that count though another one says that the value is malicious."""
 

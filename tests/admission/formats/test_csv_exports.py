@@ -394,7 +394,8 @@ class TestRowsThatAreNotShared:
             *(("", "0"), ("as", "0"), ("is", "no"), ("status", "offline"), ("internal", "no")),
             *(("active", "true"), ("is_ioc", "1"), ("status code", "200")),
             *(("description", "a benign page, abused"), ("status", "not a false positive")),
-            *(("tags", "good"), ("tags", 'false-positive:risk="low"'), ("note", "expired")),
+            *(("tags", "legit; abused"), ("tags", "good")),
+            *(("tags", 'false-positive:risk="low"'), ("note", "expired")),
             *(("process_status", "deleted"), ("takedown_status", "inactive")),
             *(("av_verdict", "clean"), ("Block Status", "Allowed"), ("harmless", "1")),
         ],
@@ -409,6 +410,7 @@ class TestRowsThatAreNotShared:
             "ioc_type,ioc_value,active\nip:port,203.0.114.8:443,nein\n",
             "URL Address,Type,Status\nhttp://evil.top/a,URL Address,inaktiv\n",
             "indicator,status\nevil.top,revoked\n",
+            "entity_type,value,revoked\nIndicator,evil.top,true\n",
             "IOC Value,revoked\nevil.top,true\n",
             "Indicador,Tipo,Estado\nevil.top,dominio,caducado\n",
             "Valeur,Type,Statut\nevil.top,domaine,expiré\n",
@@ -447,6 +449,12 @@ class TestRowsThatAreNotShared:
 
 
 class TestLogs:
+    def test_the_external_address_of_a_customer_of_umbrella_is_not_an_indicator(self) -> None:
+        text = "Timestamp,Policy Identity,Internal IP,External IP,Action,Domain\n"
+        text += "2026-01-01 00:00:00,Site,10.0.0.1,203.0.114.8,Allowed,evil.top\n"
+        assert values(text) == ["evil.top"]
+        assert values("Internal IP,External IP\n10.0.0.1,203.0.114.8\n") == ["203.0.114.8"]
+
     @pytest.mark.parametrize("host", ["host", "hostname", "Host Name"])
     @pytest.mark.parametrize("other", ["dest_ip", "Destination address", "remote_ip"])
     def test_the_host_column_of_a_log_is_not_an_indicator(self, host: str, other: str) -> None:
