@@ -205,7 +205,8 @@ def read_below(
         has_indicators=any(map(names_indicator, columns.headings)),
     )
     candidates = (each for row in chain(sample, rest) for each in table.read_row(row))
-    about_columns = Finding("validate", "columns", Action.NOTED, f"{READ_AS} {columns.describe()}")
+    described = f"{READ_AS} {columns.describe(table.states)}"
+    about_columns = Finding("validate", "columns", Action.NOTED, described)
     first = (each.with_findings(about_columns) for each in islice(candidates, 1))
     closed = with_closing_notes(chain(first, candidates), table.describe_ignored, builder)
     yield from with_note_of_unrelated_ids(closed, table.unrelated, builder)

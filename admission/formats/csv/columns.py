@@ -6,7 +6,7 @@ Headings in many languages are recognised by the word lists in `words/`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import cached_property
@@ -66,6 +66,7 @@ KIND_OF_ROLE: Mapping[Role, str] = {
     **{role: word for word, role in _KINDS.items()},
     Role.VALUE_OF_KIND: "value",
 }
+_STATE = "state (may refuse a row)"
 _MOST_SHOWN = 30
 _PACKAGE = "tocsin.admission.formats.csv"
 
@@ -168,14 +169,21 @@ class Columns:
     """The numbers of columns of mailboxes, logging hosts or victims below headings that are all
     unknown."""
 
-    def describe(self) -> str:
-        """The kind of each column, for people: `1 "ip" = value, 2 "seen by" = ignored`."""
+    def describe(self, states: Collection[int] = ()) -> str:
+        """The kind of each column, for people: `1 "ip" = value, 2 "seen by" = ignored`.
+
+        `states`: the numbers of those that may refuse a row.
+        """
         if not self.roles and self.headings:
             return "unknown headings: every cell that is an indicator as a whole, but no mailbox"
         if not self.roles:
             return "no headings: every cell that is an indicator as a whole"
         named = [self.quote_heading(n) for n in range(len(self.roles))]
         words = [self.declared.get(n) or KIND_OF_ROLE[role] for n, role in enumerate(self.roles)]
+        ignored = KIND_OF_ROLE[Role.OTHER]
+        words = [
+            _STATE if n in states and word == ignored else word for n, word in enumerate(words)
+        ]
         pairs = list(zip(named, words, strict=True))
         listed = [f"{n}{name} = {word}" for n, (name, word) in enumerate(pairs[:_MOST_SHOWN], 1)]
         return ", ".join(listed) + (", …" if len(pairs) > _MOST_SHOWN else "")

@@ -431,6 +431,14 @@ class TestRowsThatAreNotShared:
         assert values(f"{text}malicious\n") == ["evil.top"]
         assert values(f"{text}unknown\n") == ([] if name != "Block Status" else ["evil.top"])
 
+    def test_the_note_on_the_columns_names_those_that_may_refuse_a_row(self) -> None:
+        text = "type,value,status,seen by\ndomain,evil.top,active,x\n"
+        said = '3 "status" = state (may refuse a row), 4 "seen by" = ignored'
+        assert said in read_candidates(text)[0].findings[0].message
+        options = formats.ReadOptions(now=NOW, columns={"status": "ignored"})
+        (candidate,) = formats.read("export.csv", text.encode(), options)
+        assert '3 "status" = ignored' in candidate.findings[0].message
+
     def test_a_column_that_the_user_maps_to_ignored_refuses_no_indicator(self) -> None:
         text = "type,value,status\ndomain,evil.com,inactive\n"
         options = formats.ReadOptions(now=NOW, columns={"status": "ignored"})
