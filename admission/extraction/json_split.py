@@ -6,7 +6,7 @@ neighbours kept.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -32,6 +32,13 @@ def split_object(raw: bytes) -> dict[str, msgspec.Raw] | None:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         found = _scan(raw, b"{")
         return None if found is None else {name: msgspec.Raw(value) for name, value in found}
+
+
+def is_json_lines(lines: Sequence[bytes]) -> bool:
+    """True if the first lines of a file, stripped, are JSON objects, even if some are broken."""
+    if not lines[0].startswith(b"{") or lines[0].endswith((b"{", b"[", b",", b":")):
+        return False
+    return any(split_object(line) is not None for line in lines)
 
 
 def _scan(raw: bytes, opening: bytes) -> list[tuple[str, bytes]] | None:

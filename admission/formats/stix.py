@@ -6,14 +6,14 @@ so that one which breaks I-JSON is refused and its neighbours are not.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import msgspec
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.indicators import refused_candidate
-from tocsin.admission.extraction.json_split import split_array, split_object
+from tocsin.admission.extraction.json_split import is_json_lines, split_array, split_object
 from tocsin.admission.extraction.text_encoding import detect_encoding, normalise_json_bytes
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.model import Action, Candidate, Finding
@@ -105,18 +105,11 @@ def _split_file(raw: bytes) -> Iterable[tuple[str, bytes]]:
     if whole is not None:
         return ((f"object {n}", bytes(part)) for n, part in enumerate(whole, 1))
     lines = [(n, line) for n, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
-    if len(lines) > 1 and _is_json_lines([line.strip() for _, line in lines[:_FIRST_LINES]]):
+    if len(lines) > 1 and is_json_lines([line.strip() for _, line in lines[:_FIRST_LINES]]):
         return [part for n, line in lines for part in split_json_line(n, line)]
     check_syntax(raw)  # raises with the place of the error
     parse_object(raw)
     raise Malformed("not STIX: send a bundle, a list of objects or one object per line")
-
-
-def _is_json_lines(lines: Sequence[bytes]) -> bool:
-    """True if the file is JSON lines, even if the first ones are broken."""
-    if not lines[0].startswith(b"{") or lines[0].endswith((b"{", b"[", b",", b":")):
-        return False
-    return any(split_object(line) is not None for line in lines)
 
 
 def split_json_line(number: int, line: bytes) -> list[tuple[str, bytes]]:

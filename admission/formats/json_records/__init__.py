@@ -21,6 +21,7 @@ from tocsin.admission.extraction.field_names import (
     split_heading,
 )
 from tocsin.admission.extraction.indicators import refused_candidate
+from tocsin.admission.extraction.json_split import is_json_lines
 from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.extraction.tlp_words import find_tlp_levels
 from tocsin.admission.formats import Format, ReadOptions
@@ -282,11 +283,12 @@ def _find_records(content: bytes) -> _Finder:
     try:
         finder.find(parse_json(raw))
     except Malformed:
-        lines = [(n, each) for n, each in enumerate(raw.split(b"\n"), 1) if each.strip()]
-        values, _ = _parse_lines(lines[:_FIRST_LINES])
+        lines = [(n, each.strip()) for n, each in enumerate(raw.split(b"\n"), 1) if each.strip()]
+        begin = lines[:_FIRST_LINES]
         first = _Finder()
-        first.find(values)
-        if len(lines) == 1 or not first.records:
+        if len(lines) > 1 and is_json_lines([line for _, line in begin]):
+            first.find(_parse_lines(begin)[0])
+        if not first.records:
             raise
         values, finder.unread = _parse_lines(lines)
         finder.find(values)

@@ -35,7 +35,7 @@ _OF_ARCHIVES = frozenset(("archive", "zip", "rar", "file", "protected", "sample"
 _NOT_IN_WORDS = re.compile(r"[.@:/\d]")
 """Characters of values, which are no words for a state or person."""
 _LONGEST_NAME = 200
-"""Characters of the name of a list."""
+"""Characters of the name of a list, at its end, that are looked at."""
 _MOST_TEXTS = 1000
 """Texts of a list that are read."""
 _Members = Mapping[str, Any]
@@ -69,7 +69,7 @@ def find_refusing_member_around(members: _Members) -> str:
     if reason := find_refusing_state(named, Subject.CASE):
         return reason
     for name, value in listed:
-        if split_heading(name) in _NAMES and _ALLOW_LIST.search(str(value)[:_LONGEST_NAME]):
+        if split_heading(name) in _NAMES and _ALLOW_LIST.search(str(value)[-_LONGEST_NAME:]):
             return f"not an indicator, since its list is {ascii(str(value)[:LONGEST_STATE])}"
     return ""
 

@@ -24,7 +24,7 @@ class _Unused(ModuleType):
 
 
 class _UnusedModules(MetaPathFinder, Loader):
-    """Makes such a module of shapely and each of its parts."""
+    """Makes an unused module of shapely and of each of its parts."""
 
     def find_spec(self, fullname: str, *_: Any) -> ModuleSpec | None:
         is_unused = fullname.partition(".")[0] == "shapely"

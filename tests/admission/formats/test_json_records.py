@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tocsin.admission.errors import Malformed
 from tocsin.admission.formats import ReadOptions, detect_format, read
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import StixObject, Tlp, Verdict
@@ -276,6 +277,7 @@ class TestWhatIsLeftOut:
         [
             *({"action": "allow"}, {"resolution": "FalsePositive"}, {"name": "Global Allow List"}),
             *({"name": "Whitelisted domains"}, {"title": "Whitelist 2026"}),
+            {"name": f"{'of our customers ' * 20}allow list"},
         ],
     )
     def test_records_in_an_object_that_says_so(self, members: dict[str, str]) -> None:
@@ -350,6 +352,14 @@ class TestLines:
         patterns = [each.object["pattern"] for each in found if each.is_open]
         assert patterns[0] == patterns[-1].replace("b.top", "evil.top")
         assert "[domain-name:value = 'b.top']" in patterns
+
+    @pytest.mark.parametrize("text", ["[\n{0},\n{0}\n", "{0},\n{0}\n"])
+    def test_a_broken_list_with_a_record_on_each_line_is_not_read_in_part(self, text: str) -> None:
+        whole = text.replace("{0}", json.dumps(record()))
+        form = detect_format("a.log", whole.encode())
+        assert form is None or form.name != "records"
+        with pytest.raises(Malformed, match="not JSON"):
+            read_text(whole, "a.json")
 
     def test_a_line_that_cannot_be_read_is_refused_alone(self) -> None:
         lines = [json.dumps(record(f"e{number}.top")) for number in range(50)]
