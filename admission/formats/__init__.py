@@ -63,6 +63,8 @@ class Format:
     """The parts of a file that are read and never become part of an object, for users."""
     list_never_shared: Callable[[bytes], str] | None = None
     """The same for one file, where it can be counted cheaply."""
+    explain: Callable[[str, bytes], str] | None = None
+    """Why a file that may be meant for this format is not in it; empty if that is not known."""
     rank: int = 0
     """Formats are asked in this order; those that accept nearly everything come last."""
 
@@ -89,8 +91,10 @@ def detect_format(name: str, content: bytes) -> Format | None:
 
 def explain_unreadable(name: str, content: bytes, remedy: str = "") -> str:
     """The sentence about a file that no format accepts; `remedy` if its kind is unknown."""
+    asked = (each.explain(name, content) for each in formats() if each.explain is not None)
     if kind := describe_kind(name, content):
-        return kind
+        why = next(filter(None, asked), "")
+        return f"{kind} ({why})" if why else kind
     names = ", ".join(sorted({each.name for each in formats()}))
     return f"no format reads this file{remedy}. Formats: {names} (see docs/formats.md)"
 

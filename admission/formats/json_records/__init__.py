@@ -5,9 +5,9 @@ ThreatFox, XSOAR, Microsoft Defender, TheHive.  They share what a table with suc
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from tocsin.admission.documents import as_seen
@@ -26,7 +26,7 @@ from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.extraction.tlp_words import find_tlp_levels
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats import csv as tables
-from tocsin.admission.formats.csv.cells import LONGEST_TEXT, is_value, names_type
+from tocsin.admission.formats.csv.cells import LONGEST_TEXT, is_value
 from tocsin.admission.formats.csv.columns import (
     Role,
     map_columns,
@@ -39,6 +39,20 @@ from tocsin.admission.formats.json_records.states import (
     find_refusing_member,
     find_refusing_member_around,
 )
+from tocsin.admission.formats.json_records.values import (
+    MOST_NAMES,
+    OF_VALUES,
+    find_doubt,
+    find_role,
+    find_values,
+    has_value,
+    is_indicator_file,
+    is_listed_within,
+    is_plain,
+    is_record,
+    is_typed,
+    rank_value,
+)
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.stix.ijson import parse_json
 from tocsin.admission.timestamps import stix_time
@@ -50,15 +64,11 @@ _FIRST_LINES = 20
 """Lines of a file with a JSON value in each, of which one must hold records."""
 _MOST_UNREAD = 1000
 """Lines of such a file that are refused one by one."""
-_MOST_NAMES = 2000
-"""Different names of members of records and around them, without numbers."""
 _MOST_EMPTY = 50
 """Cells of the table for each that holds something, unless there are few."""
 _FEW_CELLS = 300_000
 _LONGEST_CELL = 8_000
 _LONGEST_EXCERPT = 60
-_OF_OTHER_FORMATS = frozenset(("spec_version", "pattern_type", "distribution", "to_ids"))
-"""Members of objects of STIX and MISP, which say more than a table can."""
 _WRAPPERS = frozenset(("result", "_source", "source", "fields", "event", "indicator", "ioc"))
 _WRAPPERS |= {"data", "attributes", "observable", "hit", "row", "record", "object", "document"}
 """Members that hold one record; another, such as `query`, may be somebody's question."""
@@ -77,8 +87,6 @@ _LEVELS = ("clear", "green", "amber", "red")
 """TheHive's numbers of TLP levels; 3 may also stand for AMBER+STRICT."""
 _LEFT_OUT = (Role.VALUE_OF_KIND, Role.CERTIFICATE)
 """Values beside the one that a record is about, such as the address of a domain."""
-_OF_VALUES = (frozenset(("indicator", "indicators", "ioc", "iocs")), frozenset(("value", "values")))
-"""Words in the names of members that hold the value of a record, the most certain first."""
 _TLP = re.compile(r"\btlp\b|traffic ?light")
 _NAMED = ("name", "value", "id")
 """The members by which an object in a list is known."""
@@ -101,10 +109,12 @@ class _Statements:
     """The strictest TLP level, or a word in its place that is none."""
     refusal: str = ""
     """Why all records within are refused; empty if they are not."""
+    is_listed: bool = False
+    """True if a name says that the records are indicators."""
 
     def add(self, members: _Object) -> "_Statements":
         """These and those of an object within, by its `members` without those with records."""
-        plain = {name: each for name, each in members.items() if _is_plain(each)}
+        plain = {name: each for name, each in members.items() if is_plain(each)}
         roles = _find_roles(list(plain))
         tags, links = (
             [_format(plain[name], use) for name, role in roles.items() if role is use]
@@ -115,7 +125,12 @@ class _Statements:
             " ".join(filter(None, (self.references, *links)))[:_LONGEST_CELL],
             _find_level(members, self.level),
             self.refusal or find_refusing_member_around(members),
+            self.is_listed,
         )
+
+    def within(self, name: str) -> "_Statements":
+        """These, for what stands under a name."""
+        return replace(self, is_listed=is_listed_within(name, self.is_listed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,10 @@ class _Record:
 class _Finder:
     """Finds the records of a file."""
 
+    is_listed: bool = False
+    """True if the name of the file says that it holds indicators."""
+    doubt: str = ""
+    """Why an object in a list is no record of an indicator; empty if there is none."""
     records: list[_Record] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     """Members with lists of what is allowed, or of victims and the like."""
@@ -147,14 +166,17 @@ class _Finder:
 
         Raises Malformed if there are too many different names.
         """
-        if isinstance(value, dict) and _is_record(value):
+        if isinstance(value, dict) and is_record(value, is_listed=self.is_listed):
             value = [value]
-        if self._mark(value, 0):
-            self._collect(value, _Statements())
+        if self._mark(value, 0, self.is_listed):
+            self._collect(value, _Statements(is_listed=self.is_listed))
         self._check_width()
 
-    def _mark(self, value: object, depth: int) -> bool:
-        """Note what holds records; True if a value does."""
+    def _mark(self, value: object, depth: int, is_listed: bool) -> bool:
+        """Note what holds records; True if a value does.
+
+        `is_listed`: the names around it say that it holds indicators.
+        """
         if isinstance(value, dict) and id(value) in self._wrapped:
             self._look_at(value)
             return True
@@ -162,14 +184,19 @@ class _Finder:
             return False
         if isinstance(value, dict):
             self._look_at(value)
-            self._wrapped.update(id(each) for each in _find_wrapped(value))
-            parts = [each for name, each in value.items() if not self._leaves_out(name, each)]
+            self._wrapped.update(id(each) for each in _find_wrapped(value, is_listed))
+            parts = [
+                (each, is_listed_within(name, is_listed))
+                for name, each in value.items()
+                if not self._leaves_out(name, each)
+            ]
         else:
-            parts = [each for each in value if isinstance(each, dict)]
-            if self._are_records(parts):
+            objects = [each for each in value if isinstance(each, dict)]
+            if self._are_records(objects, is_listed):
                 self._lists.add(id(value))
                 return True
-        held = [self._mark(each, depth + 1) for each in parts]  # all, so without a generator
+            parts = [(each, is_listed) for each in objects]
+        held = [self._mark(each, depth + 1, listed) for each, listed in parts]  # all of them
         if any(held):
             self._around.add(id(value))
         return any(held)
@@ -178,32 +205,41 @@ class _Finder:
         if isinstance(value, dict) and id(value) in self._wrapped:
             self.records.append(_Record(value, around))
         elif isinstance(value, list) and id(value) in self._lists:
-            self.records += [_Record(each, around) for each in value if isinstance(each, dict)]
+            self._collect_list([each for each in value if isinstance(each, dict)], around)
         elif id(value) not in self._around:
             return
         elif isinstance(value, dict):
             around = around.add({n: each for n, each in value.items() if not self._holds(each)})
-            for each in value.values():
-                self._collect(each, around)
+            for name, each in value.items():
+                self._collect(each, around.within(name))
         elif isinstance(value, list):
             for each in value:
                 self._collect(each, around)
+
+    def _collect_list(self, objects: Sequence[_Object], around: _Statements) -> None:
+        if _are_mostly(objects, is_typed):
+            around = replace(around, is_listed=True)
+        self.records += [_Record(each, around) for each in objects]
 
     def _holds(self, value: object) -> bool:
         return any(id(value) in each for each in (self._lists, self._around, self._wrapped))
 
     def _leaves_out(self, name: str, value: object) -> bool:
-        if _is_plain(value) or len(name) == 1 or name.isdigit() or not _is_left_out(name):
+        if is_plain(value) or len(name) == 1 or name.isdigit() or not _is_left_out(name):
             return False
         self.left_out.append(name)
         return True
 
-    def _are_records(self, objects: Sequence[_Object]) -> bool:
-        """True if half of the objects name a type of indicators, and have a value beside it."""
+    def _are_records(self, objects: Sequence[_Object], is_listed: bool) -> bool:
+        """True if half of the objects are records of indicators."""
         for each in objects:
             self._look_at(each)
-        sample = objects[:: len(objects) // _SAMPLE + 1]
-        return bool(sample) and 2 * sum(map(_is_record, sample)) >= len(sample)
+        if _are_mostly(objects, partial(is_record, is_listed=is_listed)):
+            return True
+        doubts = (find_doubt(each, is_listed=is_listed) for each in objects[:_SAMPLE])
+        if not self.doubt and (doubt := next(filter(None, doubts), "")):
+            self.doubt = f"in a record, {doubt}"
+        return False
 
     def _check_width(self) -> None:
         """Raise Malformed if a table of the records would be nearly empty, and so take long."""
@@ -214,11 +250,17 @@ class _Finder:
 
     def _look_at(self, members: _Object) -> None:
         self.names.update(each for each in members if not each.isdigit())
-        if len(self.names) > _MOST_NAMES:
+        if len(self.names) > MOST_NAMES:
             raise Malformed("too many different names")
 
 
-@lru_cache(maxsize=2 * _MOST_NAMES)
+def _are_mostly(objects: Sequence[_Object], test: Callable[[_Object], bool]) -> bool:
+    """True if half of the objects, or more, pass a test."""
+    sample = objects[:: len(objects) // _SAMPLE + 1]
+    return bool(sample) and 2 * sum(map(test, sample)) >= len(sample)
+
+
+@lru_cache(maxsize=2 * MOST_NAMES)
 def _is_left_out(name: str) -> bool:
     return names_allowed(name) or _is_of_others(name)
 
@@ -231,24 +273,11 @@ def _is_of_others(name: str) -> bool:
     return words <= _OWN | _LISTS and bool(words & _OWN)
 
 
-def _find_wrapped(value: _Object) -> Iterator[_Object]:
+def _find_wrapped(value: _Object, is_listed: bool) -> Iterator[_Object]:
     """The records that are members of an object: `{"result": {…}}`, as Splunk exports rows."""
     for name, each in value.items():
-        if name in _WRAPPERS and isinstance(each, dict) and _is_record(each):
+        if name in _WRAPPERS and isinstance(each, dict) and is_record(each, is_listed=is_listed):
             yield each
-
-
-def _is_record(found: _Object) -> bool:
-    names = _list_names([found])
-    if not _OF_OTHER_FORMATS.isdisjoint(names):
-        return False
-    roles = _find_roles(names)
-    kinds = [found[name] for name, role in roles.items() if role is Role.TYPE]
-    named = (split_heading(kind).split() for kind in kinds if isinstance(kind, str))
-    if not any(names_type(word) for words in named for word in words):
-        return False
-    held = (found[name] for name, role in roles.items() if role is Role.VALUE)
-    return any(_is_plain(each) and not isinstance(each, bool) for each in held)
 
 
 def _list_names(objects: Sequence[_Object]) -> list[str]:
@@ -263,31 +292,47 @@ def _is_cell(value: object) -> bool:
 
 
 def _accepts(name: str, content: bytes) -> bool:
-    if decode_text(content[:256]).lstrip("\ufeff \t\r\n")[:1] not in ("{", "["):
-        return False
-    if names_allowed_file(name):
+    if not _begins_as_json(content) or names_allowed_file(name):
         return False
     try:
-        return bool(_find_records(content).records)
+        return bool(_find_records(name, content).records)
     except Malformed:
         return False
 
 
-def _find_records(content: bytes) -> _Finder:
+def _begins_as_json(content: bytes) -> bool:
+    return decode_text(content[:256]).lstrip("\ufeff \t\r\n")[:1] in ("{", "[")
+
+
+def _explain(name: str, content: bytes) -> str:
+    """Why no records are in a file, if it is JSON."""
+    if not _begins_as_json(content):
+        return ""
+    if names_allowed_file(name):
+        return "its name says that what it lists is allowed"
+    try:
+        return _find_records(name, content).doubt
+    except Malformed as error:
+        return str(error)
+
+
+def _find_records(name: str, content: bytes) -> _Finder:
     """The records of a file.
 
     Raises Malformed if it is not JSON, and holds no JSON in lines with records in the first ones.
     """
     raw = decode_text(content).removeprefix("\ufeff").encode()
-    finder = _Finder()
+    finder = _Finder(is_indicator_file(name))
     try:
         finder.find(parse_json(raw))
     except Malformed:
         lines = [(n, each.strip()) for n, each in enumerate(raw.split(b"\n"), 1) if each.strip()]
         begin = lines[:_FIRST_LINES]
-        first = _Finder()
+        first = _Finder(finder.is_listed)
         if len(lines) > 1 and is_json_lines([line for _, line in begin]):
             first.find(_parse_lines(begin)[0])
+        if not first.records and first.doubt:
+            return first
         if not first.records:
             raise
         values, finder.unread = _parse_lines(lines)
@@ -313,7 +358,7 @@ def _parse_lines(lines: Iterable[tuple[int, bytes]]) -> tuple[list[object], list
 
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
-    found = _find_records(content)
+    found = _find_records(name, content)
     records = list(enumerate(found.records, 1))
     refused = {number: why for number, each in records if (why := _find_reason(each))}
     table = _Table.of(found.records, options)
@@ -335,7 +380,8 @@ def _refuse(number: int, record: _Record, reason: str) -> Candidate:
 
 def _find_value(members: _Object) -> str:
     """The beginning of the value of a record, for the submitter."""
-    held = [each for name, each in members.items() if _find_role(name) is Role.VALUE]
+    of_kinds = find_values(members)
+    held = [v for name, v in members.items() if find_role(name) is Role.VALUE or name in of_kinds]
     texts = (each for each in held if isinstance(each, str))
     return _SPACE.sub(" ", as_seen(next(texts, "")[:_LONGEST_EXCERPT]))
 
@@ -352,10 +398,14 @@ def _note_left_out(names: Sequence[str]) -> Iterator[str]:
 
 def _find_reason(record: _Record) -> str:
     """Why a record is refused, by what it and the objects around it say; empty if it is read."""
-    kinds = (each for name, each in record.members.items() if _find_role(name) is Role.TYPE)
+    kinds = (each for name, each in record.members.items() if find_role(name) is Role.TYPE)
     if any(map(_is_about_report, kinds)):
         return "about the report itself, not an indicator"
-    return find_refusing_member(record.members) or record.around.refusal
+    if reason := find_refusing_member(record.members) or record.around.refusal:
+        return reason
+    if is_typed(record.members) or not find_values(record.members):
+        return ""
+    return find_doubt(record.members, is_listed=record.around.is_listed)
 
 
 def _is_about_report(kind: object) -> bool:
@@ -380,16 +430,20 @@ class _Table:
         names = _list_names([each.members for each in records])
         roles = _find_roles(names)
         mapped = frozenset(map(normalise_heading, options.columns))
+        untyped = (each.members for each in records if not is_typed(each.members))
+        of_kinds = {name for each in untyped for name in find_values(each)}
         beside = {
             each
             for each in names
-            if roles[each] in _LEFT_OUT and normalise_heading(each) not in mapped
+            if roles[each] in _LEFT_OUT
+            and each not in of_kinds
+            and normalise_heading(each) not in mapped
         }
         kept = [each for each in names if each not in beside and roles[each] is not Role.TLP]
         table = cls(kept, roles, mapped, [])
         some = [each.members for each in records[:_SAMPLE]]
         others = {name for each in some for name in table.find_other_values(each)}
-        with_values = {n for n in beside if any(_has_value(each.get(n)) for each in some)} | others
+        with_values = {n for n in beside if any(has_value(each.get(n)) for each in some)} | others
         listed = ", ".join(ascii(each[:40]) for each in [n for n in names if n in with_values][:10])
         note = f"not read, since a record is about its value alone: {listed}"
         return replace(table, notes=[note] if with_values else [])
@@ -399,13 +453,19 @@ class _Table:
 
         Members to which the user gave a use are not among them.
         """
-        values = [each for each in self.names if self.roles[each] is Role.VALUE]
+        values = [each for each in self.names if self.roles[each] in OF_VALUES]
         filled = [each for each in values if not isinstance(members.get(each), bool | None)]
-        if len(values) < 2 or not filled:
-            return []
-        first = min(filled, key=lambda each: (not _has_value(members[each]), _rank_value(each)))
-        others = (each for each in filled if members[each] != members[first])
+        kept = self._find_own_values(members, filled)
+        own = [members[each] for each in kept]
+        others = (e for e in filled if e not in kept and members[e] not in own)
         return [each for each in others if normalise_heading(each) not in self.mapped]
+
+    def _find_own_values(self, members: _Object, filled: Sequence[str]) -> Sequence[str]:
+        """The names of the values that a record is about."""
+        if not is_typed(members):
+            return find_values(members)
+        named = [each for each in filled if self.roles[each] is Role.VALUE]
+        return [min(named, key=lambda each: (not has_value(members[each]), rank_value(each)))]
 
     def read(self, rows: Iterable[Row], options: ReadOptions) -> Iterator[Candidate]:
         """The candidates of rows; their messages name the record as a line."""
@@ -442,25 +502,8 @@ class _Table:
         return text if len(text) <= _LONGEST_CELL else ""
 
 
-def _rank_value(name: str) -> int:
-    """The place of a name among those of values: `indicator` is more certain than `data`."""
-    words = frozenset(split_heading(name).split())
-    return next((n for n, some in enumerate(_OF_VALUES) if words & some), len(_OF_VALUES))
-
-
-def _has_value(value: object) -> bool:
-    """True if a member holds an indicator, or a list of some."""
-    every = value[:_SAMPLE] if isinstance(value, list) else [value]
-    return any(isinstance(each, str) and is_value(each) for each in every)
-
-
 def _find_roles(names: Sequence[str]) -> dict[str, Role]:
-    return {name: _find_role(name) for name in names}
-
-
-@lru_cache(maxsize=2 * _MOST_NAMES)
-def _find_role(name: str) -> Role:
-    return name_columns([name]).roles[0]
+    return {name: find_role(name) for name in names}
 
 
 def _format(value: object, role: Role) -> str:
@@ -502,21 +545,14 @@ def _find_level(members: _Object, around: str) -> str:
             try:
                 levels.add(Tlp.parse(text))
             except ValueError:
-                if _find_role(name) is Role.TLP:
+                if find_role(name) is Role.TLP:
                     return text[:_LONGEST_CELL]
     return max(levels).name if levels else ""
 
 
-@lru_cache(maxsize=2 * _MOST_NAMES)
+@lru_cache(maxsize=2 * MOST_NAMES)
 def _names_tlp(name: str) -> bool:
-    return _TLP.search(split_heading(name)) is not None or _find_role(name) is Role.TLP
-
-
-def _is_plain(value: object) -> bool:
-    """True for a value that is not, and does not hold, objects."""
-    if isinstance(value, list):
-        return not any(isinstance(each, dict | list) for each in value)
-    return not isinstance(value, dict)
+    return _TLP.search(split_heading(name)) is not None or find_role(name) is Role.TLP
 
 
 def _walk(value: object, name: str) -> Iterator[tuple[str, str]]:
@@ -567,5 +603,6 @@ FORMAT = Format(
     extensions=(".json", ".jsonl", ".ndjson"),
     accepts=_accepts,
     read=_read_file,
+    explain=_explain,
     rank=6,
 )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.formats import ReadOptions, detect_format, read
+from tocsin.admission.formats import ReadOptions, detect_format, explain_unreadable, read
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import StixObject, Tlp, Verdict
 
@@ -397,6 +397,117 @@ class TestLines:
         assert values(record(tags=["c2"], related=[record("b.top")])) == ["evil.top"]
         assert values({"type": "domain", "data": [record("b.top")]}) == ["b.top"]
         assert values(record(status="revoked")) == []
+
+
+class TestRecordsWithoutType:
+    @pytest.mark.parametrize(
+        ("content", "expected"),
+        [
+            ([{"indicator": "evil.top", "comment": "x"}], ["evil.top"]),
+            ([{"url": "http://evil.top/a", "threat": "malware_download"}], ["http://evil.top/a"]),
+            ([{"ip_address": "203.0.114.8", "hostname": None, "malware": "X"}], ["203.0.114.8"]),
+            ([{"ip": "203.0.114.8", "verdict": "Malicious"}], ["203.0.114.8"]),
+            ([{"ip": "203.0.114.8", "tags": ["vpn", "C2"]}], ["203.0.114.8"]),
+            ([{"domain": "evil.top", "ip": "203.0.114.8", "threat": "c2"}], ["evil.top"]),
+            ([{"ip": "203.0.114.8", "ioc": "evil.top"}], ["evil.top"]),
+            ({"iocs": {"net": [{"ip": "203.0.114.8", "port": 443}]}}, ["203.0.114.8"]),
+            ({"malicious_urls": [{"url": "http://evil.top/a"}]}, ["http://evil.top/a"]),
+            ({"result": {"domain": "evil.top", "campaign": "a"}}, ["evil.top"]),
+            ({"domain": "evil.top", "campaign": "a"}, ["evil.top"]),
+        ],
+    )
+    def test_are_read_if_a_word_says_that_they_are_about_an_attacker(
+        self, content: object, expected: list[str]
+    ) -> None:
+        assert values(content) == expected
+
+    def test_the_name_of_the_file_may_say_so(self) -> None:
+        content = [{"ip": "203.0.114.8"}]
+        assert detected_format(content) is None
+        assert detected_format(content, "iocs-2026.json") == "records"
+        (found,) = read_candidates(content, "iocs-2026.json")
+        assert found.object["pattern"] == "[ipv4-addr:value = '203.0.114.8']"
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            [{"ip": "203.0.114.8", "country": "DE"}],
+            [{"ip": "203.0.114.8", "malware": None, "blocked": True}],
+            {"visitors": [{"ip": "203.0.114.8", "comment": "a c2 talk"}]},
+            {"network": {"hosts": [{"ip": "203.0.114.8", "country": "DE"}]}},
+            {"malware": {"references": [{"url": "https://blog.example/a", "date": "x"}]}},
+        ],
+    )
+    def test_are_not_read_without_such_a_word(self, content: object) -> None:
+        assert detected_format(content) is None
+
+    @pytest.mark.parametrize(
+        "member",
+        [
+            {"user": "jdoe"},
+            {"hostname": "pc1"},
+            {"device_name": "pc1"},
+            {"src_ip": "203.0.114.9"},
+            {"DestinationPort": 443},
+            {"victim": "Contoso"},
+            {"recipient": "j.doe@acme.org"},
+            {"alert_id": 7},
+        ],
+    )
+    def test_events_are_not_read(self, member: dict[str, object]) -> None:
+        content = {"iocs": [{"ip": "203.0.114.8", "malware": "X", **member}]}
+        assert detected_format(content) is None
+
+    def test_an_event_among_indicators_is_refused(self) -> None:
+        plain = {"ip": "203.0.114.8", "malware": "X"}
+        others = [{**plain, "user": "jdoe"}, {"ip": "203.0.114.9"}]
+        found = read_candidates([plain, {**plain, "ip": "203.0.114.7"}, *others])
+        assert [each.is_open for each in found] == [True, True, False, False]
+        assert "record 3: for its 'user' it may be an event" in messages(found)
+        assert "record 4: nothing says that 'ip' is an attacker's" in messages(found)
+        assert [each.excerpt for each in found[2:]] == ["", ""]
+
+    def test_the_host_in_a_url_makes_no_event_of_it(self) -> None:
+        content = [{"url": "http://evil.top/a", "host": "evil.top", "threat": "x"}]
+        assert values(content) == ["http://evil.top/a"]
+        assert values([{**content[0], "host": "pc1.ours.top"}, *content]) == ["http://evil.top/a"]
+
+    def test_all_hashes_of_a_file_are_read(self) -> None:
+        content = [{"md5": MD5, "sha256": SHA256, "url": "http://a.top/", "malware": "X"}]
+        assert values(content) == [MD5, SHA256]
+
+    def test_a_mailbox_is_not_read(self) -> None:
+        content = [{"email": "j.doe@acme.org", "malware": "X"}]
+        assert detected_format(content) is None
+        assert values([{**content[0], "ioc": "evil.top"}]) == ["evil.top"]
+
+    def test_among_records_with_a_type_they_need_no_such_word(self) -> None:
+        untyped = {"value": "b.top", "domain": "c.top"}
+        assert values([record(), untyped]) == ["evil.top", "b.top"]
+        assert values([record(), {"type": "x", **untyped, "user": "jdoe"}]) == ["evil.top"]
+
+
+class TestExplanations:
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            ([{"id": 1, "risk": 5}], "no member is known to hold an indicator ('id', 'risk')"),
+            ([{"ip": "203.0.114.8"}], "nothing says that 'ip' is an attacker's"),
+            ({"iocs": [{"ip": "203.0.114.8", "user": "jdoe"}]}, "for its 'user' it may be"),
+            ([{f"n{n}": 1} for n in range(2001)], "too many different names"),
+        ],
+    )
+    def test_say_why_no_records_are_in_a_file(self, content: object, reason: str) -> None:
+        assert reason in explain_unreadable("a.json", json.dumps(content).encode())
+
+    def test_name_the_line_that_is_not_json(self) -> None:
+        lines = json.dumps(record()) + "\n" + "{\n" * 1001
+        why = explain_unreadable("a.jsonl", lines.encode())
+        assert "too many lines are not JSON: line 2: " in why
+
+    def test_say_that_a_list_by_its_name_allows(self) -> None:
+        why = explain_unreadable("allowlist.json", json.dumps([record()]).encode())
+        assert "its name says that what it lists is allowed" in why
 
 
 class TestOtherJson:
