@@ -34,6 +34,7 @@ from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.extraction.tlp_words import find_strictest_in_pieces, find_strictest_tlp
 from tocsin.admission.extraction.verified_file import VerifiedFile
 from tocsin.admission.formats import Format, ReadOptions, formats
+from tocsin.admission.formats.csv.columns import Role, name_columns
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.observables.ioc_types import RecognisedIoc
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
@@ -47,6 +48,10 @@ _DENY_WORDS = frozenset(load_words(_PACKAGE, "deny_words"))
 _ALLOW_WORDS = frozenset(load_words(_PACKAGE, "allow_words"))
 _ALLOW_FILE_WORDS = frozenset(("white", "benign", "warninglist", "harmless", "good", "false"))
 _ALLOW_FILE_WORDS |= {"fp", "fps"}
+_INDICATOR_WORDS = frozenset(("ioc", "iocs", "indicator", "indicators", "c2", "c2s", "cnc"))
+_INDICATOR_WORDS |= {"blocklist", "blacklist", "denylist", "ipblocklist"}
+"""Words in the names of lists and files of indicators.  A list called `malware` may be one of
+infected machines, or of what a sample contacted."""
 _ALLOW_STEMS = re.compile(load_alternation(_PACKAGE, "allow_stems"))
 """Words that allow, whatever their ending."""
 _TLP_NAMES = frozenset(("tlp", "marking", "markings"))
@@ -94,6 +99,8 @@ class _Lists:
     others: list[str] = field(default_factory=list)
     levels: list[str] = field(default_factory=list)
     """Values of members named `tlp` or `marking`."""
+    are_indicators: bool = False
+    """True if the name of the file says so; then lists such as `ips` and `domains` are read."""
 
     def sort(self, name: str, value: object, depth: int = 0) -> None:
         """Sort a member of the file by its name, with the names of the objects around it."""
@@ -109,7 +116,7 @@ class _Lists:
     def _sort_list(self, name: str, entries: _Array, words: frozenset[str]) -> None:
         if names_allowed(name):
             self.allowed.setdefault(name, []).append(entries)
-        elif words & _DENY_WORDS or not name:
+        elif words & _DENY_WORDS or not name or (self.are_indicators and names_values(name)):
             self.denied.setdefault(name, []).append(entries)
         else:
             self.others.append(name)
@@ -119,7 +126,7 @@ def _accepts(name: str, content: bytes) -> bool:
     if not _may_accept(name, content):
         return False
     try:
-        lists = _sort_lists(content)
+        lists = _sort_lists(name, content)
     except Malformed:
         return False
     return any(map(_are_mostly_values, lists.denied.values()))
@@ -142,8 +149,23 @@ def names_allowed_file(name: str) -> bool:
     return _allows(_split_name(PurePath(name).stem), _ALLOW_FILE_WORDS)
 
 
+def names_indicators(name: str) -> bool:
+    """True if the name of a list says that it holds indicators."""
+    return not _INDICATOR_WORDS.isdisjoint(_split_name(name))
+
+
+def names_indicator_file(name: str) -> bool:
+    """True if the name of a file says so."""
+    return names_indicators(PurePath(name).stem)
+
+
+def names_values(name: str) -> bool:
+    """True for the name of a list of values of one kind that is in no other object: `ips`."""
+    return "." not in name and name_columns([name]).roles[0] in (Role.VALUE, Role.VALUE_OF_KIND)
+
+
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
-    lists = _sort_lists(content)
+    lists = _sort_lists(name, content)
     stated = find_strictest_tlp(enumerate(decode_text(content).split("\n"), 1))
     yield from _read_lists(lists, stated, options)
 
@@ -197,8 +219,8 @@ def _build_candidates(
             yield builder.build(value, details, ("entry", number), notes)
 
 
-def _sort_lists(content: bytes) -> _Lists:
-    lists = _Lists()
+def _sort_lists(name: str, content: bytes) -> _Lists:
+    lists = _Lists(are_indicators=names_indicator_file(name))
     lists.sort("", parse_json(decode_text(content).removeprefix("\ufeff").encode()))
     return lists
 
@@ -272,7 +294,7 @@ class _Finder:
     def find(self) -> _Lists:
         """The lists of the file."""
         document = find_document(self.file)
-        lists = _Lists()
+        lists = _Lists(are_indicators=names_indicator_file(self.name))
         if self._opening(document) == b"[":
             lists.sort("", self._read_array(document, is_document=True))
         else:

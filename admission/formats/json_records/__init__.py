@@ -34,7 +34,11 @@ from tocsin.admission.formats.csv.columns import (
     parse_names,
 )
 from tocsin.admission.formats.csv.rows import Row
-from tocsin.admission.formats.json_list import names_allowed, names_allowed_file
+from tocsin.admission.formats.json_list import (
+    names_allowed,
+    names_allowed_file,
+    names_indicator_file,
+)
 from tocsin.admission.formats.json_records.states import (
     find_refusing_member,
     find_refusing_member_around,
@@ -46,7 +50,6 @@ from tocsin.admission.formats.json_records.values import (
     find_role,
     find_values,
     has_value,
-    is_indicator_file,
     is_listed_within,
     is_plain,
     is_record,
@@ -170,6 +173,8 @@ class _Finder:
             value = [value]
         if self._mark(value, 0, self.is_listed):
             self._collect(value, _Statements(is_listed=self.is_listed))
+        elif isinstance(value, dict) and not self.doubt and find_values(value):
+            self.doubt = find_doubt(value, is_listed=self.is_listed)
         self._check_width()
 
     def _mark(self, value: object, depth: int, is_listed: bool) -> bool:
@@ -322,7 +327,7 @@ def _find_records(name: str, content: bytes) -> _Finder:
     Raises Malformed if it is not JSON, and holds no JSON in lines with records in the first ones.
     """
     raw = decode_text(content).removeprefix("\ufeff").encode()
-    finder = _Finder(is_indicator_file(name))
+    finder = _Finder(names_indicator_file(name))
     try:
         finder.find(parse_json(raw))
     except Malformed:
@@ -369,6 +374,8 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
         (refused_candidate(0, each) for each in found.unread),
     )
     notes = [*table.notes, *_note_left_out(found.left_out)]
+    if found.doubt:
+        notes.append(f"a list of objects is not read: {found.doubt}")
     return with_notes(join_parts(("", each) for each in parts), notes)
 
 
@@ -479,6 +486,8 @@ class _Table:
         members, around = record.members, record.around
         members = {name: each for name, each in members.items() if not self._is_flag(name, each)}
         others = self.find_other_values(members)
+        if not is_typed(members):  # perhaps a person
+            others += [each for each in self.names if self.roles[each] is Role.NAME]
         cells = [
             "" if name in others else self._format_cell(name, members.get(name))
             for name in self.names

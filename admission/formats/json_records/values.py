@@ -1,14 +1,13 @@
 """The members of records in JSON that hold their values, and the records that have one.
 
-A record that names a type of indicators is read.  One without, `{"ip": …, "country": …}`, may be
-about a visitor, or a machine of the writer's.  It is read if a word in it, or in the name of the
-list or file, says that it is about an attacker, and if it is not an event: it names no user, no
-machine and no ends of a connection.
+A record that names a type of indicators is read.  One without, `{"ip": …, "malware": …}`, may as
+well be about an infected machine, a visitor, or a page of the writer's.  It is read if the name of
+the value, of the list or of the file says that it is an indicator, and unless it is an event: it
+names no user, no machine and no ends of a connection.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from pathlib import PurePath
 from typing import Any
 
 from tocsin.admission.extraction.field_names import (
@@ -19,6 +18,7 @@ from tocsin.admission.extraction.field_names import (
 )
 from tocsin.admission.formats.csv.cells import is_mailbox, is_value, names_type
 from tocsin.admission.formats.csv.columns import Role, name_columns
+from tocsin.admission.formats.json_list import names_indicators
 from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.word_lists import load_words
@@ -30,12 +30,16 @@ _SAMPLE = 20
 _PACKAGE = "tocsin.admission.formats"
 _OF_OTHER_FORMATS = frozenset(("spec_version", "pattern_type", "distribution", "to_ids"))
 """Members of objects of STIX and MISP, which say more than a table can."""
-_OF_LISTS = frozenset(load_words(_PACKAGE, "deny_words"))
-_OF_THREATS = frozenset(load_words(_PACKAGE, "threat_words"))
+_OF_ATTACKERS = frozenset(("ioc", "iocs", "indicator", "c2", "cnc", "attacker", "malicious"))
+_OF_ATTACKERS |= {"phishing", "malware"}
+"""Words in the names of members with an attacker's value: `c2_ip`, `phishing_url`."""
+_OF_PUBLIC_LISTS = frozenset(("urlhaus reference", "urlhaus link", "phish id"))
+"""Members that only records of well-known lists of attackers have."""
 _OF_EVENTS = frozenset(load_words(_PACKAGE, "event_words"))
-_STATES = frozenset(load_words("tocsin.admission.formats.csv", "malicious_states"))
+_OF_HOSTS = frozenset(("host", "hosts", "hostname", "hostnames", "fqdn"))
 OF_VALUES = (Role.VALUE, Role.VALUE_OF_KIND)
 """The roles of members that may hold the value of a record."""
+_EMPTY: tuple[object, ...] = (None, "", [], {}, False, 0)
 _MOST_SHOWN, _LONGEST_NAME = 10, 40
 """Names of members in a message, and characters of one."""
 _NAMES_OF_VALUES = (
@@ -43,8 +47,6 @@ _NAMES_OF_VALUES = (
     frozenset(("value", "values")),
 )
 """Words in the names of members that hold the value of a record, the most certain first."""
-_REFERENCES = frozenset(("reference", "references", "ref", "refs", "links", "reports", "sources"))
-"""Words in the names of lists of pages, also about indicators."""
 _HASHES = frozenset((IocType.MD5, IocType.SHA1, IocType.SHA256, IocType.SHA512))
 
 _Members = Mapping[str, Any]
@@ -68,16 +70,11 @@ def is_record(members: _Members, *, is_listed: bool) -> bool:
 
 @lru_cache(maxsize=2 * MOST_NAMES)
 def is_listed_within(name: str, is_listed: bool) -> bool:
-    """True if this name, or else those around it, say that what is in it are indicators."""
-    words = split_heading(name).split()
-    if not _REFERENCES.isdisjoint(words):
-        return False
-    return is_listed or not _OF_LISTS.isdisjoint(words)
+    """True if a name says that what stands under it are indicators.
 
-
-def is_indicator_file(name: str) -> bool:
-    """True if the name of a file says that it holds indicators."""
-    return is_listed_within(PurePath(name).stem, False)
+    A name such as `urls` says so within a list that does.
+    """
+    return names_indicators(name) or (is_listed and find_role(name) in OF_VALUES)
 
 
 def is_typed(members: _Members) -> bool:
@@ -97,33 +94,50 @@ def _has_cell_of(name: str, value: object, role: Role) -> bool:
 def find_doubt(members: _Members, *, is_listed: bool) -> str:
     """Why an object without a type is no record of an indicator; empty if it is one."""
     values = find_values(members)
-    held = [text for name in values for text in _texts(members[name])]
-    if event := next((each for each in members if _is_of_event(each, members[each], held)), ""):
-        return f"for its {ascii(event[:_LONGEST_NAME])} it may be an event, or about your machines"
+    if event := _find_event_member(members, values):
+        return (
+            f"for its {ascii(event[:_LONGEST_NAME])} it may be an event, or about your machines: "
+            "if not, leave that out, or name a type"
+        )
     if not values:
-        if len(members) == 1 or not _OF_OTHER_FORMATS.isdisjoint(members):
-            return "no member is known to hold an indicator"
-        names = ", ".join(ascii(each[:_LONGEST_NAME]) for each in list(members)[:_MOST_SHOWN])
-        return f"no member is known to hold an indicator ({names}): call one 'indicator'"
-    if is_listed or any(map(_says_threat, members, members.values())):
+        return _explain_members(members)
+    if is_listed or _names_attacker(values[0]) or any(map(_is_of_public_list, members)):
         return ""
     named = ascii(values[0][:_LONGEST_NAME])
-    return f"nothing says that {named} is an attacker's: call it, or the list, 'indicators'"
+    return (
+        f"nothing says that {named} is an attacker's: if it is, call it 'indicator', or the list "
+        "or file 'iocs'"
+    )
 
 
 def find_values(members: _Members) -> list[str]:
     """The names of the members with the value of a record without a type.
 
-    That is the first with an indicator, rather `indicator` than `value`, and rather that than
-    `domain`; and all others with hashes if it is a hash.  A mailbox may be anybody's.
+    That is the first with an indicator, rather `c2_ip` than `value`, that than `domain`, and that
+    than `host`; and all others with hashes if it is a hash.  A mailbox may be anybody's, and a
+    list may be one of all indicators.
     """
     held = [name for name in members if find_role(name) in OF_VALUES and not _names_event(name)]
-    held = [name for name in held if has_value(members[name])]
-    held = [name for name in held if not any(map(is_mailbox, _texts(members[name])))]
-    chosen = min(held, key=rank_value, default="")
+    held = [name for name in held if isinstance(members[name], str) and has_value(members[name])]
+    held = [name for name in held if not is_mailbox(members[name])]
+    chosen = min(held, key=_rank_untyped, default="")
     if not chosen or not _is_hash(members[chosen]):
         return [chosen] if chosen else []
     return [name for name in held if _is_hash(members[name])]
+
+
+def _rank_untyped(name: str) -> int:
+    if _names_attacker(name):
+        return -1
+    words = split_heading(name).split()
+    return len(_NAMES_OF_VALUES) + 1 if not _OF_HOSTS.isdisjoint(words) else rank_value(name)
+
+
+def _explain_members(members: _Members) -> str:
+    if len(members) == 1 or not _OF_OTHER_FORMATS.isdisjoint(members):
+        return "no member is known to hold an indicator"
+    names = ", ".join(ascii(each[:_LONGEST_NAME]) for each in list(members)[:_MOST_SHOWN])
+    return f"no member is known to hold an indicator ({names}): call one 'indicator'"
 
 
 def has_value(value: object) -> bool:
@@ -150,16 +164,19 @@ def _texts(value: object) -> Iterator[str]:
     return (each for each in every if isinstance(each, str))
 
 
-def _is_hash(value: object) -> bool:
-    found = [recognise_ioc(refang(each.strip())) for each in _texts(value)]
-    return bool(found) and all(each is not None and each.kind in _HASHES for each in found)
+def _is_hash(text: str) -> bool:
+    found = recognise_ioc(refang(text.strip()))
+    return found is not None and found.kind in _HASHES
 
 
-def _is_of_event(name: str, value: object, held: Sequence[str]) -> bool:
-    """True for a member that only events have, but for the host of a URL that is `held`."""
-    if _is_empty(value) or not _names_event(name):
-        return False
-    return not (isinstance(value, str) and any(value in each for each in held))
+def _find_event_member(members: _Members, values: Sequence[str]) -> str:
+    """The name of a member that only events have, also within another; empty if there is none."""
+    for name, value in members.items():
+        if name not in values and value not in _EMPTY and _names_event(name):
+            return name
+        if isinstance(value, dict) and (within := _find_event_member(value, ())):
+            return within
+    return ""
 
 
 @lru_cache(maxsize=2 * MOST_NAMES)
@@ -169,17 +186,11 @@ def _names_event(name: str) -> bool:
     return not _OF_EVENTS.isdisjoint(split_heading(name).split())
 
 
-def _is_empty(value: object) -> bool:
-    return value in (None, "", [], {}, False, 0)
+@lru_cache(maxsize=2 * MOST_NAMES)
+def _names_attacker(name: str) -> bool:
+    return not _OF_ATTACKERS.isdisjoint(split_heading(name).split())
 
 
-def _says_threat(name: str, value: object) -> bool:
-    """True for `malware: Emotet`, `verdict: malicious` and the tag `c2`."""
-    if _is_empty(value):
-        return False
-    if not _OF_THREATS.isdisjoint(split_heading(name).split()):
-        return True
-    if find_role(name) is not Role.TAGS:
-        return isinstance(value, str) and value.strip().lower() in _STATES
-    words = {word for each in _texts(value) for word in split_heading(each).split()}
-    return not _OF_THREATS.isdisjoint(words)
+@lru_cache(maxsize=2 * MOST_NAMES)
+def _is_of_public_list(name: str) -> bool:
+    return split_heading(name) in _OF_PUBLIC_LISTS

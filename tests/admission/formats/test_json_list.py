@@ -49,6 +49,15 @@ class TestListsThatAreRead:
     def test_lists_may_stand_within_objects(self) -> None:
         assert values({"data": {"v1": {"blocklist": ["evil.com"]}}}) == ["evil.com"]
 
+    def test_lists_of_a_kind_are_read_if_the_name_of_the_file_says_that_they_are_indicators(
+        self,
+    ) -> None:
+        content = {"ips": ["198.51.100.7"], "sha256": ["e" * 64], "authors": ["a.example"]}
+        content |= {"references": ["https://a.example/b"], "whitelist": ["b.example"]}
+        assert detected_format(content) is None
+        assert values(content, "iocs-2026.json") == ["198.51.100.7", "e" * 64]
+        assert detected_format({"seen": {"ips": ["198.51.100.7"]}}, "iocs.json") is None
+
     def test_two_lists_of_one_name_are_both_read(self) -> None:
         content = {"deny": {"web": ["evil.com"]}, "deny.web": ["bad.com"]}
         assert values(content) == ["evil.com", "bad.com"]

@@ -404,19 +404,34 @@ class TestRecordsWithoutType:
         ("content", "expected"),
         [
             ([{"indicator": "evil.top", "comment": "x"}], ["evil.top"]),
-            ([{"url": "http://evil.top/a", "threat": "malware_download"}], ["http://evil.top/a"]),
-            ([{"ip_address": "203.0.114.8", "hostname": None, "malware": "X"}], ["203.0.114.8"]),
-            ([{"ip": "203.0.114.8", "verdict": "Malicious"}], ["203.0.114.8"]),
-            ([{"ip": "203.0.114.8", "tags": ["vpn", "C2"]}], ["203.0.114.8"]),
-            ([{"domain": "evil.top", "ip": "203.0.114.8", "threat": "c2"}], ["evil.top"]),
             ([{"ip": "203.0.114.8", "ioc": "evil.top"}], ["evil.top"]),
-            ({"iocs": {"net": [{"ip": "203.0.114.8", "port": 443}]}}, ["203.0.114.8"]),
-            ({"malicious_urls": [{"url": "http://evil.top/a"}]}, ["http://evil.top/a"]),
-            ({"result": {"domain": "evil.top", "campaign": "a"}}, ["evil.top"]),
-            ({"domain": "evil.top", "campaign": "a"}, ["evil.top"]),
+            ([{"ip": "203.0.114.9", "c2_ip": "203.0.114.8"}], ["203.0.114.8"]),
+            ([{"url": "https://ours.example", "phishing_url": "http://a.top/"}], ["http://a.top/"]),
+            ({"iocs": [{"ip": "203.0.114.8", "port": 443}]}, ["203.0.114.8"]),
+            ({"iocs": {"urls": [{"url": "http://evil.top/a"}]}}, ["http://evil.top/a"]),
+            ({"c2_servers": [{"domain": "evil.top", "ip": "203.0.114.8"}]}, ["evil.top"]),
+            (
+                {"iocs": [{"hostname": "b.top", "domain": "a.top"}, {"host": "c.top"}]},
+                ["a.top", "c.top"],
+            ),
+            ({"result": {"indicator": "evil.top", "campaign": "a"}}, ["evil.top"]),
+            ({"indicator": "evil.top", "campaign": "a"}, ["evil.top"]),
+            (
+                {
+                    "a1": [
+                        {
+                            "url": "http://evil.top/a",
+                            "host": "evil.top",
+                            "urlhaus_link": "https://b/",
+                        }
+                    ]
+                },
+                ["http://evil.top/a"],
+            ),
+            ([{"phish_id": "7", "url": "http://evil.top/a", "target": "A"}], ["http://evil.top/a"]),
         ],
     )
-    def test_are_read_if_a_word_says_that_they_are_about_an_attacker(
+    def test_are_read_if_a_name_says_that_they_are_indicators(
         self, content: object, expected: list[str]
     ) -> None:
         assert values(content) == expected
@@ -424,34 +439,41 @@ class TestRecordsWithoutType:
     def test_the_name_of_the_file_may_say_so(self) -> None:
         content = [{"ip": "203.0.114.8"}]
         assert detected_format(content) is None
-        assert detected_format(content, "iocs-2026.json") == "records"
         (found,) = read_candidates(content, "iocs-2026.json")
         assert found.object["pattern"] == "[ipv4-addr:value = '203.0.114.8']"
+        assert detected_format({"urls": [{"url": "http://a.top/"}]}, "iocs.json") == "records"
+        assert detected_format({"systems": content}, "iocs.json") is None
 
     @pytest.mark.parametrize(
         "content",
         [
             [{"ip": "203.0.114.8", "country": "DE"}],
-            [{"ip": "203.0.114.8", "malware": None, "blocked": True}],
-            {"visitors": [{"ip": "203.0.114.8", "comment": "a c2 talk"}]},
-            {"network": {"hosts": [{"ip": "203.0.114.8", "country": "DE"}]}},
-            {"malware": {"references": [{"url": "https://blog.example/a", "date": "x"}]}},
+            [{"asn": 1, "ip": "203.0.114.8", "timestamp": "x", "malware": "emotet"}],
+            {"botnet": "emotet", "bots": [{"ip": "203.0.114.8"}]},
+            [{"ip": "203.0.114.8", "actor": "Jane Doe", "threat": {"is_tor": False}}],
+            [{"domain": "ours.example", "ransomware": "X", "verdict": "malicious"}],
+            {"malware": {"contacted_hosts": [{"ip": "203.0.114.8", "tags": ["c2"]}]}},
+            {"iocs": {"network": {"hosts": [{"ip": "203.0.114.8"}]}}},
+            {"iocs": {"references": [{"url": "https://blog.example/a"}]}},
+            {"blocked": [{"ip": "203.0.114.8"}], "phishing_results": [{"ip": "203.0.114.8"}]},
         ],
     )
-    def test_are_not_read_without_such_a_word(self, content: object) -> None:
+    def test_are_not_read_without_such_a_name(self, content: object) -> None:
         assert detected_format(content) is None
 
     @pytest.mark.parametrize(
         "member",
         [
             {"user": "jdoe"},
-            {"hostname": "pc1"},
-            {"device_name": "pc1"},
+            {"ComputerName": "pc1"},
+            {"device_id": "pc1"},
             {"src_ip": "203.0.114.9"},
             {"DestinationPort": 443},
             {"victim": "Contoso"},
             {"recipient": "j.doe@acme.org"},
+            {"email": "j.doe@acme.org"},
             {"alert_id": 7},
+            {"info": {"os": "x", "user": "jdoe"}},
         ],
     )
     def test_events_are_not_read(self, member: dict[str, object]) -> None:
@@ -459,32 +481,35 @@ class TestRecordsWithoutType:
         assert detected_format(content) is None
 
     def test_an_event_among_indicators_is_refused(self) -> None:
-        plain = {"ip": "203.0.114.8", "malware": "X"}
-        others = [{**plain, "user": "jdoe"}, {"ip": "203.0.114.9"}]
-        found = read_candidates([plain, {**plain, "ip": "203.0.114.7"}, *others])
-        assert [each.is_open for each in found] == [True, True, False, False]
+        plain = [{"ip": "203.0.114.7", "user": ""}, {"ip": "203.0.114.8"}]
+        found = read_candidates([*plain, {**plain[0], "user": "jdoe"}], "iocs.json")
+        assert [each.is_open for each in found] == [True, True, False]
         assert "record 3: for its 'user' it may be an event" in messages(found)
-        assert "record 4: nothing says that 'ip' is an attacker's" in messages(found)
-        assert [each.excerpt for each in found[2:]] == ["", ""]
+        assert found[2].excerpt == ""
 
-    def test_the_host_in_a_url_makes_no_event_of_it(self) -> None:
-        content = [{"url": "http://evil.top/a", "host": "evil.top", "threat": "x"}]
-        assert values(content) == ["http://evil.top/a"]
-        assert values([{**content[0], "host": "pc1.ours.top"}, *content]) == ["http://evil.top/a"]
+    def test_their_names_are_not_shared(self) -> None:
+        found, named = objects([{"ioc": "a.top", "name": "Jane Doe"}, record(name="Bad host")])
+        assert found["name"] == "a.top" and named["name"] == "Bad host"
 
     def test_all_hashes_of_a_file_are_read(self) -> None:
-        content = [{"md5": MD5, "sha256": SHA256, "url": "http://a.top/", "malware": "X"}]
-        assert values(content) == [MD5, SHA256]
+        content = [{"md5": MD5, "sha256": SHA256, "url": "http://a.top/"}]
+        assert values({"iocs": content}) == [MD5, SHA256]
 
     def test_a_mailbox_is_not_read(self) -> None:
-        content = [{"email": "j.doe@acme.org", "malware": "X"}]
-        assert detected_format(content) is None
-        assert values([{**content[0], "ioc": "evil.top"}]) == ["evil.top"]
+        assert detected_format([{"ioc": "j.doe@acme.org"}]) is None
 
-    def test_among_records_with_a_type_they_need_no_such_word(self) -> None:
+    def test_among_records_with_a_type_they_need_no_such_name(self) -> None:
         untyped = {"value": "b.top", "domain": "c.top"}
         assert values([record(), untyped]) == ["evil.top", "b.top"]
         assert values([record(), {"type": "x", **untyped, "user": "jdoe"}]) == ["evil.top"]
+
+    def test_a_note_says_which_list_is_not_read(self) -> None:
+        content = {"iocs": [{"ip": "203.0.114.8"}], "seen": [{"ip": "203.0.114.9"}]}
+        found = read_candidates(content)
+        assert len(found) == 1
+        assert "a list of objects is not read: in a record, nothing says that 'ip'" in messages(
+            found
+        )
 
 
 class TestExplanations:
@@ -494,6 +519,7 @@ class TestExplanations:
             ([{"id": 1, "risk": 5}], "no member is known to hold an indicator ('id', 'risk')"),
             ([{"ip": "203.0.114.8"}], "nothing says that 'ip' is an attacker's"),
             ({"iocs": [{"ip": "203.0.114.8", "user": "jdoe"}]}, "for its 'user' it may be"),
+            ({"ip": "203.0.114.8", "country": "DE"}, "nothing says that 'ip' is an attacker's"),
             ([{f"n{n}": 1} for n in range(2001)], "too many different names"),
         ],
     )
