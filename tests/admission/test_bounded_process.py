@@ -295,6 +295,7 @@ class TestThreads:
             thread.join()
         assert seen[0] == seen[1]
 
+    @pytest.mark.slow
     def test_no_more_processes_than_allowed_compute_at_a_time(self, start: Start) -> None:
         task, answers = start(most=2), []
 
@@ -325,6 +326,7 @@ class TestThreads:
             assert file.read() not in ("", mine)
         assert ask(task, "pid") == mine
 
+    @pytest.mark.slow
     def test_a_process_ends_with_the_one_that_started_it(self, tmp_path: Path) -> None:
         (tmp_path / "task.py").write_text(TASK)
         code = (

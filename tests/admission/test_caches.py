@@ -46,6 +46,7 @@ def indicator_with_long_property_name(number: Any) -> Any:
     return make_object("indicator", x_own={long_text(number): "ask jane@bank.test"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make_object",
     [indicator_with_long_time, indicator_with_long_reference, indicator_with_long_property_name],

@@ -13,6 +13,7 @@ WORDS = st.lists(st.sampled_from(["a", "b", "[removed: e-mail address]", " ", "\
 )
 
 
+@pytest.mark.slow
 @given(WORDS, WORDS)
 def test_the_passages_of_two_texts_make_up_both(before: str, after: str) -> None:
     passages = list(compare_texts(before, after))
@@ -27,6 +28,7 @@ def test_a_mark_of_what_was_removed_is_one_word() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_long_texts_are_compared_as_wholes_and_quickly() -> None:
     before = " ".join(f"a{n} x" for n in range(200_000))
     began = time.process_time()

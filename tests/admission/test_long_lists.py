@@ -35,12 +35,14 @@ def selectors(layers: Any) -> list[str]:
 
 
 class TestMerging:
+    @pytest.mark.slow
     def test_one_marked_item_of_a_long_list_is_found_in_linear_time(self) -> None:
         began = time.process_time()
         layers = merge(indicator(labels=LABELS, granular_markings=FIRST_IS_AMBER))
         assert time.process_time() - began < SECONDS
         assert selectors(layers) == ["labels.[0]"]
 
+    @pytest.mark.slow
     def test_many_marked_items_are_found_in_linear_time(self) -> None:
         began = time.process_time()
         marks = granular_markings(AMBER, *EACH[::2])
@@ -55,6 +57,7 @@ class TestMerging:
         assert time.process_time() - began < SECONDS
         assert len(selectors(layers)) == 1
 
+    @pytest.mark.slow
     def test_a_list_that_is_selected_many_times_is_compared_once(self) -> None:
         began = time.process_time()
         german = {"lang": "de", "selectors": ["labels", *["labels"] * 4_000]}
@@ -78,6 +81,7 @@ class TestCustomProperties:
         marks = granular_markings(AMBER, *names)
         self.examine(indicator(**dict.fromkeys(names, "a"), granular_markings=marks), mode)
 
+    @pytest.mark.slow
     def test_many_names_with_lists_in_them_are_read_in_linear_time(self, mode: str) -> None:
         names = [f"q{number}" for number in range(LENGTH // 2)]
         inner = {"source_name": "a", "external_id": "1", "q": 1}

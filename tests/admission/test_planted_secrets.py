@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.examples import examples
@@ -53,6 +54,7 @@ def open_candidates(sent: Any) -> Iterator[Any]:
 
 
 class TestAnySubmission:
+    @pytest.mark.slow
     @many_examples
     @given(any_submission)
     def test_no_planted_secret_is_left_in_an_admitted_object_at_any_level(self, sent: Any) -> None:
@@ -73,6 +75,7 @@ class TestAnySubmission:
                 again = normalise(once, MarkingContext(Tlp.GREEN, {}), {})
                 assert (again.object, again.scope) == (once.object, once.scope)
 
+    @pytest.mark.slow
     @many_examples
     @given(any_submission)
     def test_an_admitted_object_passes_admission_again_unchanged(self, sent: Any) -> None:

@@ -100,6 +100,7 @@ def test_the_clients_report_policy_mistakes_with_the_name_of_their_file(
     assert (code, lines, stderr.startswith("tocsin: mine.toml: [limit]")) == (2, [], True)
 
 
+@pytest.mark.slow
 def test_a_hub_reports_at_start_the_tables_for_unknown_partners(
     engine_uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

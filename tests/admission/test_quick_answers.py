@@ -43,6 +43,7 @@ ADDRESSES = in_order(
 )
 
 
+@pytest.mark.slow
 @many_examples
 @given(URLS)
 def test_a_url_that_is_canonical_at_once_is_canonical(text: str) -> None:
@@ -60,6 +61,7 @@ def test_most_urls_are_canonical_at_once(text: str) -> None:
     assert canonical_url(text) == text.strip()
 
 
+@pytest.mark.slow
 @many_examples
 @given(ADDRESSES)
 def test_a_text_in_which_no_address_is_searched_has_none(text: str) -> None:

@@ -53,6 +53,7 @@ def processes() -> Iterator[CheckProcesses]:
         yield processes
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
 def test_a_process_is_started_with_interrupts_blocked(checker: Checker) -> None:
     def is_blocked(id: int) -> bool:
@@ -100,6 +101,7 @@ def text(count: int) -> bytes:
     return "\n".join(lines).encode()
 
 
+@pytest.mark.slow
 def test_a_text_gives_the_same_results_in_order(
     checker: Checker, processes: CheckProcesses
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_value_with_several_levels_in_a_table_gets_the_strictest_one(
     assert {each.verdict for each in one} == {"ready", "duplicate"}
 
 
+@pytest.mark.slow
 def test_the_results_of_a_list_take_little_more_room_than_the_list(checker: Checker) -> None:
     content = "\n".join(f"http://h{n}.evil-portal.top/{n}/payload.bin" for n in range(500))
     found = checker.preview(InputFile("a.txt", content.encode()), NOW)
@@ -128,6 +131,7 @@ def test_the_results_of_a_list_take_little_more_room_than_the_list(checker: Chec
     assert len(block.octets) < 2 * len(content)
 
 
+@pytest.mark.slow
 def test_many_repeated_values_of_a_table_are_judged_as_one_process_judges_them(
     checker: Checker, processes: CheckProcesses
 ) -> None:
@@ -206,6 +210,7 @@ def test_a_small_file_starts_no_process(checker: Checker) -> None:
         assert len(checker.preview(InputFile("a.txt", text(20)), NOW, unused).candidates) > 20
 
 
+@pytest.mark.slow
 def test_processes_that_end_cost_only_time(checker: Checker) -> None:
     settings = ExaminerSettings("not a policy", None, describe_submitter(SETTINGS))
     with CheckProcesses(settings, count=2, part=5) as broken:

@@ -186,6 +186,7 @@ class TestCheck:
         own.write_text("not TOML")
         assert tocsin("check", file)[2] == ""
 
+    @pytest.mark.slow
     def test_check_reads_standard_input_for_a_dash(self, tmp_path: Path) -> None:
         ran = subprocess.run(
             [*COMMAND, "check", "-", "--as", "iocs.txt", "--json"],
@@ -354,6 +355,7 @@ class TestPoll:
         tocsin("poll", COLLECTION, *arguments)
         assert "objects" not in json.loads(Path("b.json").read_text())
 
+    @pytest.mark.slow
     def test_an_interrupted_follow_exits_with_130_and_loses_no_object(
         self, partner: Medallion, tmp_path: Path
     ) -> None:
@@ -469,6 +471,7 @@ class TestPoll:
         assert (code, pauses, Path("o").read_bytes().count(b"\n")) == (130, [9], 1)
         assert "s cannot be written: No space left on device; the next poll is in 9 s\n" in stderr
 
+    @pytest.mark.slow
     def test_what_a_pipe_has_taken_does_not_come_again_while_there_is_no_room_for_the_cursor(
         self, partner: Medallion, tmp_path: Path
     ) -> None:
@@ -536,6 +539,7 @@ class TestPoll:
         arrived = [json.loads(each) for each in Path("o").read_text().splitlines()]
         assert arrived == [indicator(n) for n in range(60)]
 
+    @pytest.mark.slow
     def test_a_poll_into_a_closed_pipe_prints_no_traceback(self, partner: Medallion) -> None:
         partner.add(*(indicator(n) for n in range(150)))
         command = " ".join([*COMMAND, "poll", COLLECTION, "--limit", "10", "| head -1"])
@@ -762,6 +766,7 @@ class TestExitCodes:
         assert "says 500: Gone" in stderr
 
 
+@pytest.mark.slow
 def test_a_check_says_on_a_terminal_that_it_starts_before_it_loads_admission() -> None:
     Path("list.txt").write_text("evil.top\n")
     code, written = run_on_terminal([*COMMAND, "check", "list.txt"], 100, 60)
@@ -770,6 +775,7 @@ def test_a_check_says_on_a_terminal_that_it_starts_before_it_loads_admission() -
     assert "starting" not in "".join(lines_of(written))
 
 
+@pytest.mark.slow
 def test_no_note_of_the_start_is_written_where_standard_error_is_a_file() -> None:
     Path("list.txt").write_text("evil.top\n")
     done = subprocess.run([*COMMAND, "check", "list.txt"], capture_output=True, text=True)

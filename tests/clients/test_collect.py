@@ -247,6 +247,7 @@ PAGE = b"<!doctype html><body>Your address is blocked; mail help@lists-vendor.to
 ERROR = b'{"status": "error", "message": "blocked; mail help@lists-vendor.top"}'
 
 
+@pytest.mark.slow
 def test_a_document_for_which_this_computer_was_too_busy_is_read_again(
     served: HubInProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

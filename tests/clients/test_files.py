@@ -105,6 +105,7 @@ class TestSameFiles:
         )
         assert (code, "name two files" in stderr, Path("new").exists()) == (2, True, False)
 
+    @pytest.mark.slow
     def test_standard_output_may_not_be_the_state_file(self, partner: Medallion) -> None:
         partner.add(indicator(0))
         command = [sys.executable, "-m", "tocsin.clients", "poll", COLLECTION, "--state", "s"]
@@ -268,6 +269,7 @@ class TestInputFiles:
         assert (code, "-: it has more than 30,000 octets" in stderr) == (1, True), stderr
         assert [each.name for each in tmp_path.iterdir() if each.name.startswith("tocsin-")] == []
 
+    @pytest.mark.slow
     def test_a_long_pipe_with_a_name_is_read_to_its_end(
         self, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:

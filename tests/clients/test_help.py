@@ -85,6 +85,7 @@ def example_files(partner: Medallion, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("sources.toml").write_text('[[source]]\nkind="directory"\nname="urlhaus"\npath="in"\n')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in EXAMPLES if line not in ENDLESS])
 def test_each_example_of_the_help_runs_without_error(
     line: Any, example_files: Any, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
@@ -108,6 +109,7 @@ def test_each_example_of_the_help_runs_without_error(
     assert (code, re.sub(EXPECTED, "", stderr)) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", FOLLOW_EXAMPLES)
 def test_each_follow_example_of_the_help_runs_until_interrupted(
     line: Any, example_files: Any

@@ -228,6 +228,7 @@ class TestLength:
 
 
 class TestTime:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "answer",
         [
@@ -249,6 +250,7 @@ class TestTime:
             poll_all(url, settings=HASTY)
         assert time.monotonic() - started < 10
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("answer", [lambda: drip(HEAD), drip_body], ids=["head", "body"])
     def test_the_same_holds_over_tls(
         self, answer: Callable[[], Iterable[bytes]], tmp_path: Path
@@ -508,6 +510,7 @@ class TestTerminal:
         assert all(line.isprintable() for line in (*lines, *stderr.split("\n")))
         assert not any(line.startswith("tocsin: all is well") for line in stderr.split("\n"))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("format", ["jsonl", "bundle"])
     def test_on_a_terminal_objects_are_printed_with_escapes_and_stay_json(
         self, alone: None, format: str

@@ -55,6 +55,7 @@ def login(*words: str, stdin: str = SECRET) -> tuple[int, str]:
 
 
 class TestLogin:
+    @pytest.mark.slow
     def test_after_a_login_commands_need_neither_url_nor_key(
         self, tocsin: Run, url: str, file: Path
     ) -> None:
@@ -62,11 +63,13 @@ class TestLogin:
         assert (code, "works" in stderr) == (0, True), stderr
         assert tocsin("collections", "--json")[0] == 0
 
+    @pytest.mark.slow
     def test_the_file_and_its_folder_are_for_their_owner_only(self, url: str, file: Path) -> None:
         login("--url", url, "--account", ACCOUNT, "--no-keyring")
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
+    @pytest.mark.slow
     def test_other_lines_of_the_file_stay_and_an_old_key_goes(self, url: str, file: Path) -> None:
         file.parent.mkdir(parents=True)
         file.write_text('# mine\nterms = ["acme.example"]\nkey = "old:key"\nurl = "https://old/"\n')
@@ -83,10 +86,12 @@ class TestLogin:
         assert login("--url", url, "--account", KEY, "--no-keyring", stdin="")[0] == 0
         assert tomllib.loads(file.read_text())["secret"] == SECRET
 
+    @pytest.mark.slow
     def test_a_wrong_secret_is_not_kept(self, url: str, file: Path) -> None:
         code, stderr = login("--url", url, "--account", ACCOUNT, "--no-keyring", stdin="wrong")
         assert (code, file.exists(), "wrong" in stderr) == (3, False, False)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("words", "stdin"),
         [
@@ -132,6 +137,7 @@ class TestLogin:
         code, written = run_on_terminal([*LOGIN, "--no-keyring"], 80, 60, answers=answers)
         assert (code, "URL of the hub" in written) == (0, False), written
 
+    @pytest.mark.slow
     def test_a_link_in_place_of_the_file_is_not_written_through(
         self, url: str, file: Path, tmp_path: Path
     ) -> None:
@@ -161,6 +167,7 @@ class TestKeyring:
         command = [sys.executable, "-m", "tocsin.clients", "collections", "--json"]
         assert subprocess.run(command, capture_output=True).returncode == 0
 
+    @pytest.mark.slow
     def test_where_the_package_finds_no_keyring_the_secret_goes_into_the_file(
         self, url: str, file: Path, tmp_path: Path
     ) -> None:
@@ -169,6 +176,7 @@ class TestKeyring:
         assert tomllib.loads(file.read_text())["secret"] == SECRET
         assert not (tmp_path / "site" / "ring.json").exists()
 
+    @pytest.mark.slow
     def test_a_secret_that_is_not_in_the_keyring_is_an_error_with_advice(
         self, url: str, file: Path
     ) -> None:
@@ -192,6 +200,7 @@ class TestUnusableKeyring:
         (tmp_path / "site" / "keyring.py").write_text(broken)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
 
+    @pytest.mark.slow
     def test_the_secret_goes_into_the_file_and_a_message_says_so(
         self, url: str, file: Path
     ) -> None:
@@ -199,6 +208,7 @@ class TestUnusableKeyring:
         assert (code, "keyring" in stderr) == (0, True), stderr
         assert tomllib.loads(file.read_text())["secret"] == SECRET
 
+    @pytest.mark.slow
     def test_a_keyring_that_was_asked_for_is_an_error_and_nothing_is_saved(
         self, url: str, file: Path
     ) -> None:

@@ -472,6 +472,7 @@ def test_a_poll_that_is_killed_at_any_time_loses_nothing_and_repeats_nothing(
     assert len(leftovers) <= KILLS
 
 
+@pytest.mark.slow
 def test_a_mirror_of_another_server_loses_nothing_and_verify_finds_its_deletions(
     tocsin: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -705,6 +706,7 @@ def test_a_follow_that_never_succeeded_ends_if_the_server_refuses_it(
     assert tocsin("poll", "feed", "--follow", "0.2", "--output", "o")[0] == 1
 
 
+@pytest.mark.slow
 def test_a_mirror_follows_until_it_is_interrupted(tocsin: Run, feed: Feed) -> None:
     feed.add(listing(PATTERN.format("a")))
     command = [sys.executable, "-m", "tocsin.clients", "poll", "feed", "--mirror", "m"]

@@ -150,6 +150,7 @@ class TestInterruptedAnswers:
         ):
             hub.list_collections()
 
+    @pytest.mark.slow
     def test_a_poll_waits_for_the_retry_after_of_a_server(self) -> None:
         answers = iter([Answer({}, 429, {"Retry-After": "1"}), page([1])])
         arrived, _ = poll_numbers(answer_objects_with(lambda request: next(answers)))

@@ -210,6 +210,7 @@ class TestStatusOfTheLastPush:
         _, lines, _ = tocsin("push", "a.txt", "--to", COLLECTION, "--json")
         return str(json.loads(lines[-1])["status"]["id"])
 
+    @pytest.mark.slow
     def test_status_without_an_id_shows_the_last_push(
         self, tocsin: Run, partner: Medallion
     ) -> None:

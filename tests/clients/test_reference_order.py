@@ -122,6 +122,7 @@ def test_objects_that_nothing_has_checked_have_a_place(odd: dict[str, Any]) -> N
     assert ordered({"id": None, **odd}, note(1)) != []
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 9), st.lists(st.integers(0, 9))), max_size=20))
 def test_no_object_is_sent_before_one_that_it_refers_to_unless_in_a_circle(
     drawn: list[tuple[int, list[int]]],

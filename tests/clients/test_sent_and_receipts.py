@@ -129,6 +129,7 @@ class TestSent:
         assert "does not list submissions" in stderr
         assert id in "\n".join(tocsin("sent")[1])
 
+    @pytest.mark.slow
     def test_the_list_fits_80_columns_with_whole_file_names(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -175,6 +176,7 @@ class TestSent:
 
 
 class TestReceipts:
+    @pytest.mark.slow
     def test_a_withdrawal_leaves_the_receipt_of_what_it_withdrew(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -185,6 +187,7 @@ class TestReceipts:
         assert (receipt["submission"], receipt["verdict"]) == (id, "admitted")
         assert receipt["state"] == "revoked"
 
+    @pytest.mark.slow
     def test_receipts_tell_how_many_others_reported_and_saw_it(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -205,6 +208,7 @@ class TestReceipts:
         assert receipt["others"] == 1 and receipt["statements"] == {"sighting": 1}
         assert receipt["value"] == "[domain-name:value = 'evil-portal.top']"
 
+    @pytest.mark.slow
     def test_receipts_show_what_was_revoked_held_and_refused(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -215,6 +219,7 @@ class TestReceipts:
         _, lines, _ = tocsin("receipts", "--json")
         assert sorted(each["state"] for each in rows(lines)) == ["held", "refused", "revoked"]
 
+    @pytest.mark.slow
     def test_a_repeat_of_what_waits_shows_what_becomes_of_it(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -286,6 +291,7 @@ class TestReceipts:
         assert gone == "tocsin: the hub no longer keeps 2 statuses (a, b)"
         assert left_out.startswith("tocsin: 2 statuses (c, d) are left out: the response of ")
 
+    @pytest.mark.slow
     def test_a_reader_learns_nothing_that_its_feeds_do_not_show(
         self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -298,6 +304,7 @@ class TestReceipts:
         assert before == after
         assert (before[0]["state"], before[0]["others"]) == ("not visible", 0)
 
+    @pytest.mark.slow
     def test_the_table_fits_80_columns_and_ends_with_a_summary(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -361,6 +368,7 @@ class TestReceipts:
         named = "the status 0\n" if is_same else f"1,000 statuses ({time} 999, to {time[3:]} 0)\n"
         assert f"the hub no longer keeps {named}" in stderr
 
+    @pytest.mark.slow
     def test_a_narrow_terminal_shows_every_column(self, tocsin: Run, served: HubInProcess) -> None:
         push(tocsin, "https://evil-portal.top/")
         lines = on_terminal("receipts", 40)
@@ -408,6 +416,7 @@ class TestSighting:
         assert (code, stderr, rows(lines)[0]["verdict"]) == (0, "", "admitted")
         assert self.counts(served) == expected
 
+    @pytest.mark.slow
     def test_a_sighting_by_public_id_counts_too_and_can_be_withdrawn(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -421,6 +430,7 @@ class TestSighting:
         assert tocsin("withdraw", sent, "--to", "inbox", "--yes")[0] == 0
         assert self.counts(served) == (0, 0)
 
+    @pytest.mark.slow
     def test_a_sighting_is_marked_as_strictly_as_its_indicator(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -449,6 +459,7 @@ class TestSighting:
         _, lines, stderr = tocsin("sighting", "evil-portal.top", "--to", "inbox", option, "--json")
         assert (rows(lines)[0]["verdict"], stderr) == ("admitted", "")
 
+    @pytest.mark.slow
     def test_what_only_a_verbatim_collection_has_is_sighted_there(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -459,6 +470,7 @@ class TestSighting:
             assert (code, "only a verbatim collection has" in stderr) == (1, True)
         assert tocsin("sighting", "evil-portal.top", "--to", "scratch")[0] == 0
 
+    @pytest.mark.slow
     def test_only_the_published_one_is_sighted_of_a_value_that_is_verbatim_too(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -467,6 +479,7 @@ class TestSighting:
         code, lines, _ = tocsin("sighting", "evil-portal.top", "--to", "inbox", "--json")
         assert (code, [each.get("verdict") for each in rows(lines)][:-1]) == (0, ["admitted"])
 
+    @pytest.mark.slow
     def test_an_indicator_that_is_revoked_cannot_be_sighted(
         self, tocsin: Run, served: HubInProcess
     ) -> None:

@@ -130,6 +130,7 @@ class TestCheckOnATerminal:
         code, written = run_on_terminal((*CHECK, *words), 80, 60)
         return code, lines_of(written.replace("\r", "\n"))
 
+    @pytest.mark.slow
     def test_check_shows_the_tables_of_push_and_no_line_is_longer_than_the_terminal(self) -> None:
         code, lines = self.check(write("a.json", named(1), HELD), "nosuch")
         assert (code, max(map(len, lines)) <= 80) == (4, True)
@@ -137,11 +138,13 @@ class TestCheckOnATerminal:
         (totals,) = [line for line in lines if " received, " in line]
         assert totals == "2 received, 1 ready, 0 duplicate, 1 held, 0 refused, 1 failed file"
 
+    @pytest.mark.slow
     def test_a_message_names_the_command_that_shows_all_of_a_long_list(self) -> None:
         _, lines = self.check(write("a.json", *map(named, range(20))))
         assert "and 5 more" in lines
         assert any("tocsin check FILE | less" in line for line in lines)
 
+    @pytest.mark.slow
     def test_explain_wraps_its_sentences(self) -> None:
         private = {**indicator(2), "pattern": "[ipv4-addr:value = '10.0.4.12']"}
         _, lines = self.check(write("a.json", private), "--explain")

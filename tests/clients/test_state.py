@@ -31,6 +31,7 @@ class TestStateFile:
         assert (state.load("one"), state.load("two").last) == (CURSOR, 5)
         assert state.load("three") == Cursor()
 
+    @pytest.mark.slow
     def test_two_polls_that_save_at_once_both_keep_their_cursors(self, tmp_path: Path) -> None:
         first, second = StateFile(tmp_path / "state"), StateFile(tmp_path / "state")
         with ThreadPoolExecutor() as pool:

@@ -357,6 +357,7 @@ class TestWatching:
     def folder(self, alone: None) -> None:
         Path("out").mkdir()
 
+    @pytest.mark.slow
     def test_a_file_that_the_hub_has_not_decided_about_counts_as_sent(self) -> None:
         def script(request: Any) -> Any:
             status = {"id": str(uuid.uuid4()), "status": "pending", "total_count": 1}
@@ -367,6 +368,7 @@ class TestWatching:
         with serve_script(script) as server, watching(server.url, "--timeout", "0.1") as wait_for:
             wait_for("out/sent/a.txt")
 
+    @pytest.mark.slow
     def test_a_file_that_is_replaced_while_it_is_sent_is_sent_again_as_it_is_now(self) -> None:
         bodies: list[bytes] = []
 
@@ -387,6 +389,7 @@ class TestWatching:
         first, second = bodies
         assert b"evil-portal.top" in first and b"bad-portal.top" in second
 
+    @pytest.mark.slow
     def test_a_file_that_grows_before_its_turn_is_sent_once_it_is_complete(self) -> None:
         bodies: list[bytes] = []
 
@@ -406,11 +409,13 @@ class TestWatching:
             wait_for("out/sent/b.txt")
         assert b"more-portal.top" in bodies[1] and Path("stderr").read_text().count("\n") == 1
 
+    @pytest.mark.slow
     def test_a_file_of_which_nothing_is_shared_moves_to_failed(self) -> None:
         Path("out/a.txt").write_text("10.0.4.12")
         with serve_script(lambda request: None) as server, watching(server.url) as wait_for:
             wait_for("out/failed/a.txt")
 
+    @pytest.mark.slow
     def test_standard_error_says_why_a_file_was_moved_to_failed(self) -> None:
         line = "tocsin: a.txt was moved to failed; 2 refused: a private, reserved or documentation"
         Path("out/a.txt").write_text("10.0.4.12\n10.0.4.13\n")
@@ -428,6 +433,7 @@ class TestWatching:
         with serve_script(script) as server, watching(server.url) as wait_for:
             wait_for("out/sent/a.txt", line)
 
+    @pytest.mark.slow
     def test_standard_error_says_nothing_of_a_file_that_was_taken_as_a_whole(self) -> None:
         def script(request: Any) -> Any:
             status = {"id": str(uuid.uuid4()), "status": "complete", "success_count": 1}
@@ -438,6 +444,7 @@ class TestWatching:
             wait_for("out/sent/a.txt")
         assert Path("stderr").read_text() == "tocsin: interrupted\n"
 
+    @pytest.mark.slow
     def test_a_file_waits_as_long_as_the_hub_says_up_to_an_hour(self) -> None:
         quota = {"title": "Too many", "description": "retry in 10 h 50 min, after midnight UTC"}
         full = Answer(quota, 429, headers={"Retry-After": "38982"})
@@ -553,6 +560,7 @@ class TestWatching:
         assert f"says {status}: Blocked" in first
         assert second.startswith("tocsin: evil.txt waits, the next attempt is in ")
 
+    @pytest.mark.slow
     def test_a_file_waits_while_this_computer_is_too_busy_to_check_it(self) -> None:
         def script(request: Any) -> Any:
             complete = {"id": str(uuid.uuid4()), "status": "complete", "success_count": 1}
@@ -566,6 +574,7 @@ class TestWatching:
             wait_for("out", "the system is too busy\ntocsin: a.yar waits, the next attempt is in ")
             wait_for("out/sent/a.yar")
 
+    @pytest.mark.slow
     def test_a_file_named_like_standard_input_is_sent(self) -> None:
         bodies: list[bytes] = []
 
@@ -582,6 +591,7 @@ class TestWatching:
             wait_for("out/sent/-")
         assert b"evil-portal.top" in b"".join(bodies)
 
+    @pytest.mark.slow
     def test_a_file_that_was_taken_counts_as_sent_if_its_status_is_not_found(self) -> None:
         def script(request: Any) -> Any:
             status = {"id": str(uuid.uuid4()), "status": "pending", "pending_count": 1}

@@ -106,6 +106,7 @@ class TestAtAHub:
         assert [outcomes(each[1])[0][1] for each in (first, second)] == ["withdrawn", "absent"]
         assert second[0] == 0
 
+    @pytest.mark.slow
     def test_a_withdrawn_value_is_reported_again_under_a_new_id(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -152,6 +153,7 @@ class TestAtAHub:
         words = ("withdraw", "evil-portal.top", "--to", "inbox", "--json")
         assert len(tocsin(*words, "--dry-run")[1]) == 2
 
+    @pytest.mark.slow
     def test_a_value_of_a_stix_file_is_withdrawn_if_it_is_named_itself(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -165,6 +167,7 @@ class TestAtAHub:
         assert (code, stderr, in_force(served)) == (0, "", [])
         assert sorted(verdict for _, verdict in outcomes(lines)) == ["absent", "withdrawn"]
 
+    @pytest.mark.slow
     def test_a_value_that_was_replaced_under_its_id_takes_back_nothing_else(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -186,6 +189,7 @@ class TestAtAHub:
         assert (code, stderr, in_force(served)) == (0, "", [])
         assert "was replaced" not in tocsin(*words, "--yes")[2]
 
+    @pytest.mark.slow
     def test_an_older_version_that_was_sent_last_does_not_count_as_the_last_one(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -201,6 +205,7 @@ class TestAtAHub:
         tocsin("withdraw", "bad-portal.top", "--to", "inbox", "--yes")
         assert in_force(served) == []
 
+    @pytest.mark.slow
     def test_a_value_that_the_hub_refused_has_replaced_nothing(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -227,6 +232,7 @@ class TestAtAHub:
         }
         self.push(tocsin, json.dumps(waiting), "--send-held", name="waiting.json")
 
+    @pytest.mark.slow
     def test_a_value_that_a_reviewer_may_let_replace_another_one_does_so_for_a_withdrawal(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -244,6 +250,7 @@ class TestAtAHub:
         code, _, stderr = tocsin("withdraw", "bad-portal.top", *words)
         assert (code, stderr, in_force(served)) == (0, "", [])
 
+    @pytest.mark.slow
     def test_beside_a_version_that_waits_only_the_published_value_is_said_to_stay(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -258,6 +265,7 @@ class TestAtAHub:
         stderr = tocsin("withdraw", "mid-portal.top", "--to", "inbox", "--yes")[2]
         assert "mid-portal.top stays published until the hub has decided about bad-" in stderr
 
+    @pytest.mark.slow
     def test_a_derived_id_that_has_another_value_now_stays(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -321,6 +329,7 @@ class TestAtAHub:
         assert submission is not None and kept_back["id"].encode() in submission.raw
         assert b"acme.example" not in submission.raw and b"jo.doe" not in submission.raw
 
+    @pytest.mark.slow
     def test_on_a_terminal_it_shows_the_objects_and_asks(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -331,6 +340,7 @@ class TestAtAHub:
         assert "Withdraw 1 object from inbox? This is final. [y/N]" in written
         assert in_force(served) != []
 
+    @pytest.mark.slow
     def test_on_a_terminal_outcomes_stand_on_their_own_lines_of_at_most_80_characters(
         self, tocsin: Run, served: HubInProcess
     ) -> None:

@@ -52,6 +52,7 @@ def test_an_interrupt_while_a_program_loads_its_modules_ends_it_in_silence(
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "command", "name"),
     [
@@ -92,6 +93,7 @@ sys.meta_path.insert(0, InCallback)
     assert (done.returncode, done.stderr) == (130, "tocsin: interrupted\n")
 
 
+@pytest.mark.slow
 def test_a_program_that_is_to_ignore_interrupts_ignores_them_from_the_beginning() -> None:
     for name in ("click", "tocsin.clients.cli.check"):
         done = _run("tocsin", "check", "--help", name=name, handler="signal.SIG_IGN")

@@ -63,6 +63,7 @@ def wrong() -> Iterator[Any]:
 
 
 class TestHowItEnds:
+    @pytest.mark.slow
     def test_with_0_where_nothing_fails(self, run: Any, serving: Any) -> None:
         output = run(*serving.arguments(), "--only", "16.1", "--only", "17")
         assert output.returncode == 0, output.stdout
@@ -163,6 +164,7 @@ class TestWhatItTells:
         assert len(output) == len(CHECKS)
         assert run("--list", "--only", "17.10").stdout.startswith("17.10")
 
+    @pytest.mark.slow
     def test_no_secret(self, run: Any, serving: Any, wrong: Any) -> None:
         for words in (serving.arguments(), wrong):
             output = run(*words, "--only", "3", "--only", "16.1", "--json")
@@ -170,6 +172,7 @@ class TestWhatItTells:
 
 
 class TestWhatItDoes:
+    @pytest.mark.slow
     def test_without_a_collection_it_only_reads(self, run: Any, serving: Any) -> None:
         output = json.loads(run(serving.url, "--key", serving.key, "--json").stdout)
         asked = [line for r in output["results"] for c in r.get("complaints", ()) for line in c]

@@ -23,6 +23,7 @@ def conformance_hub(url: str) -> ConformanceHub:
     return ConformanceHub(url, "acme-robot:acme-robot-key", "north-robot:north-robot-key")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_broken_rule_is_found(fault: Fault, taxii: TaxiiHub) -> None:
     with serve_with_fault(taxii.app, fault) as url:
@@ -31,6 +32,7 @@ def test_a_broken_rule_is_found(fault: Fault, taxii: TaxiiHub) -> None:
     assert set(fault.found_by) - wrong == set()
 
 
+@pytest.mark.slow
 def test_a_server_that_breaks_none_is_not_blamed(taxii: TaxiiHub) -> None:
     with serve_with_fault(taxii.app, Fault("none", ())) as url:
         results = conformance_hub(url).run_checks(

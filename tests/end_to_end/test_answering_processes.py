@@ -261,6 +261,7 @@ class TestOneHub:
         finally:
             notifier.close()
 
+    @pytest.mark.slow
     def test_a_long_submission_is_admitted_by_the_first_process(self, hub: HubProcess) -> None:
         for _ in range(4):
             settled = hub.wait_until_settled(hub.post(indicators(30)).json()["id"])
@@ -275,6 +276,7 @@ class TestOneHub:
         hub.command("key", "revoke", "acme", hash_secret(issued["key"]))
         assert set(ask_often(hub, 30)) == {401}
 
+    @pytest.mark.slow
     def test_what_was_purged_is_on_no_page_of_any_process(self, hub: HubProcess) -> None:
         [sent] = indicators(1)
         hub.wait_until_settled(hub.post([sent]).json()["id"])

@@ -306,6 +306,7 @@ class TestEnds:
     def versions(self, hub: HubInProcess) -> list[Object]:
         return stored(hub, "european")
 
+    @pytest.mark.slow
     def test_at_its_end_feeds_no_longer_have_what_it_allowed(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -323,6 +324,7 @@ class TestEnds:
         assert (entry.details["agreement"], entry.details["count"]) == (agreement.id, 1)
         assert not hub.services.agreements.work()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("with_others", [True, False])
     def test_under_the_next_agreement_it_is_taken_again_whoever_else_reports_it(
         self, hub: HubInProcess, clock: ManualClock, with_others: bool
@@ -342,6 +344,7 @@ class TestEnds:
         assert first == again == ["admitted"]
         assert placed(hub) == {"german", "european"}
 
+    @pytest.mark.slow
     def test_what_others_may_read_stays(self, hub: HubInProcess, clock: ManualClock) -> None:
         hub.push(indicator("before.top"))
         agree(hub, EUROPEAN)

@@ -193,6 +193,7 @@ class TestCounts:
         assert find_value(text, "tocsin_reviews_waiting") == 0
         assert find_value(text, "tocsin_references_waiting") == 1
 
+    @pytest.mark.slow
     def test_of_the_queue(self, hub: HubInProcess) -> None:
         path = "collections/inbox/objects/"
         body = json.dumps({"objects": [indicator(f"n{n}.top") for n in range(201)]})
@@ -318,6 +319,7 @@ class TestTheDatabase:
         assert find_value(text, "tocsin_check_passed", check="database") == 0
         assert find_value(text, "tocsin_queue_submissions") is None
 
+    @pytest.mark.slow
     def test_that_fails_costs_only_what_is_read_from_it(self, tmp_path: Path) -> None:
         uri = f"mongodb://127.0.0.1:{free_port()}/"
         with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=100) as nobody:

@@ -103,6 +103,7 @@ def hold_one(hub: HubInProcess) -> None:
     assert hub.verdicts(hub.push(held)) == ["held"]
 
 
+@pytest.mark.slow
 def test_a_review_that_waits_is_said_once_and_again_after_it_has_ended(
     store: Store, clock: ManualClock, mailbox: tuple[Mailbox, int]
 ) -> None:
@@ -200,6 +201,7 @@ def test_an_agreement_that_ends_soon_is_said_unless_another_one_goes_on(
     assert send_notices(hub) == 0
 
 
+@pytest.mark.slow
 def test_the_end_of_an_agreement_is_said_once(store: Store, clock: ManualClock, posts: Any) -> None:
     posted, url = posts
     hub = open_hub(store, clock, notice_webhook=url)

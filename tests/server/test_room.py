@@ -58,6 +58,7 @@ def test_objects_are_deleted(full: HubInProcess) -> None:
     assert full.feed("scratch") == []
 
 
+@pytest.mark.slow
 def test_the_queue_rests_until_there_is_room(store: Store, tmp_path: Path) -> None:
     settings = HubSettings(data=tmp_path, min_free_octets=MORE_THAN_ANY_DISK, inline_objects=0)
     full = HubInProcess(store, settings=settings)

@@ -36,6 +36,7 @@ def test_a_file_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
     load_secrets(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("partner", "list")])
 def test_a_file_that_everybody_can_read_is_refused_before_the_directory_is_closed(
     tmp_path: Path, command: tuple[str, ...]
@@ -56,6 +57,7 @@ def test_reading_makes_no_secrets(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("partner", "list"), ("exclusion", "add", "ours.top")])
 def test_an_embedded_database_without_its_secrets_gets_no_new_ones(
     tmp_path: Path, words: tuple[str, ...]

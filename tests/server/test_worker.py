@@ -97,6 +97,7 @@ def test_a_task_that_fails_stops_no_other() -> None:
     assert done == ["done"] * 3
 
 
+@pytest.mark.slow
 def test_work_is_refused_with_the_embedded_engine(tmp_path: Path) -> None:
     command: list[str | Path] = [BIN / "tocsin-hub", "work", "--data", tmp_path]
     refused = subprocess.run(command, capture_output=True, timeout=60)
@@ -168,6 +169,7 @@ def test_what_an_ended_process_had_is_released_when_the_database_answers_again(
     assert names == ["killed"] * 3
 
 
+@pytest.mark.slow
 def test_nothing_waits_for_a_database_that_has_just_not_answered(
     hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,13 +170,11 @@ def _is_hash(text: str) -> bool:
 
 
 def _find_event_member(members: _Members, values: Sequence[str]) -> str:
-    """The name of a member that only events have, also within another; empty if there is none."""
-    for name, value in members.items():
-        if name not in values and value not in _EMPTY and _names_event(name):
-            return name
-        if isinstance(value, dict) and (within := _find_event_member(value, ())):
-            return within
-    return ""
+    """The name of a member that only events have, also of an object in it; empty if none is."""
+    own = [(name, value) for name, value in members.items() if name not in values]
+    within = [pair for _, each in own if isinstance(each, dict) for pair in each.items()]
+    named = (name for name, value in [*own, *within] if value not in _EMPTY and _names_event(name))
+    return next(named, "")
 
 
 @lru_cache(maxsize=2 * MOST_NAMES)

@@ -21,6 +21,7 @@ def replace_reader(monkeypatch: pytest.MonkeyPatch, folder: Path, line: str) -> 
     monkeypatch.setattr(bounded, "_task", lambda kind: BoundedTask(str(task), limits))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "message"),
     [

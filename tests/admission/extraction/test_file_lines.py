@@ -26,6 +26,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verified_file, "_BLOCK", 24)
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(_PIECES), min_size=1), st.booleans())
 def test_are_those_of_the_whole_text(pieces: list[bytes], marked: bool) -> None:
     content = (b"\xef\xbb\xbf" if marked else b"") + b"".join(pieces)

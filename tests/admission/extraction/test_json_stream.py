@@ -150,6 +150,7 @@ def test_an_endless_string_ends_the_reading_in_bounded_memory() -> None:
     assert endless.octets < 20_000_000
 
 
+@pytest.mark.slow
 def test_many_escapes_and_deep_nesting_are_passed_over_quickly() -> None:
     text = '["' + '\\"' * 2_000_000 + '",' + "[" * 1_000_000 + "]" * 1_000_000 + "]"
     assert [len(each or b"") for each in split(text, 10_000_000)] == [4_000_002, 2_000_000]

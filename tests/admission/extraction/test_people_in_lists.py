@@ -67,6 +67,7 @@ class TestLists:
         text = "Mailboxes\n\nd@evil.top:587\n# Senders\na@evil.top\n\nEmails\nb@evil.top\n"
         assert list(find_people_in_list([*text.splitlines(), "c@evil.top # phisher"])) == []
 
+    @pytest.mark.slow
     def test_a_section_of_many_lines_takes_an_octet_for_each(self) -> None:
         tracemalloc.start()
         try:

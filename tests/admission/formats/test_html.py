@@ -136,6 +136,7 @@ class TestReading:
 
 
 class TestHostile:
+    @pytest.mark.slow
     def test_deep_nesting_costs_nothing(self) -> None:
         assert values(read_file("a.html", page("<div>" * 100_000 + "evil[.]com"))) == ["evil.com"]
 
@@ -144,6 +145,7 @@ class TestHostile:
         with pytest.raises(Malformed, match="800 MB of memory"):
             read_file("a.html", page("<a " + "a=1 " * 2_000_000 + ">evil[.]com"))
 
+    @pytest.mark.slow
     def test_text_beyond_the_limit_is_refused(self) -> None:
         with pytest.raises(Malformed, match="16 million characters"):
             read_file("a.html", page("evil " * 3_300_000))

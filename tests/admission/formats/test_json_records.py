@@ -581,6 +581,7 @@ class TestHostileRecords:
         assert "record 3: no indicator found" in said
         assert "record 5: duplicate of record 1" in said
 
+    @pytest.mark.slow
     def test_more_members_than_a_table_has_columns(self) -> None:
         many = {f"m{number}": 1 for number in range(1996)}
         assert values([record(**many, victim="db.ours.top")]) == ["evil.top"]

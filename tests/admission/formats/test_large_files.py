@@ -32,6 +32,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verified_file, "_BLOCK", 700)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", _LISTS.values(), ids=_LISTS)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
 def test_the_candidates_are_those_of_the_whole(text: str, encoding: str) -> None:
@@ -95,6 +96,7 @@ _TABLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", _TABLES.values(), ids=_TABLES)
 @pytest.mark.parametrize("name", ["table.csv", "table.tsv"])
 def test_the_candidates_of_a_table_are_those_of_the_whole(text: str, name: str) -> None:

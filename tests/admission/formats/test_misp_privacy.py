@@ -352,6 +352,7 @@ class TestHostile:
         (found,) = built_objects(event(attribute("mutex", "a' OR file:name = 'b")))
         assert found["pattern"] == "[mutex:name = 'a\\' OR file:name = \\'b']"
 
+    @pytest.mark.slow
     def test_a_long_object_is_parsed_once_for_all_its_attributes(self) -> None:
         inner = [attribute(value=f"evil{i}.com", number=i + 1) for i in range(2_000)]
         more = {

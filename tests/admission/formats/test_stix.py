@@ -164,6 +164,7 @@ class TestBrokenFile:
 
 
 class TestHostile:
+    @pytest.mark.slow
     @pytest.mark.parametrize("unit", ["[", "{", '{"a":', '"', "[]", "{}\n", '{"id":"a--'])
     def test_a_megabyte_of_repeated_json_is_answered(self, unit: str) -> None:
         try:
@@ -172,5 +173,6 @@ class TestHostile:
             return
         assert all(each.verdict is Verdict.REFUSED for each in candidates)
 
+    @pytest.mark.slow
     def test_thirty_thousand_copies_are_thirty_thousand_candidates(self) -> None:
         assert len(read(bundle(*[GOOD] * 30_000))) == 30_000

@@ -372,6 +372,7 @@ class TestExternalIds:
         assert len(candidate.object["external_references"]) == 20
         assert "CVE-2021-1020" in candidate.findings[0].message
 
+    @pytest.mark.slow
     def test_many_ids_and_values_in_one_paragraph_take_little_time(self) -> None:
         text = "".join(f"a CVE-2021-{n:05d} b evil{n}.com\n" for n in range(4000))
         assert len(read(text)) == 4000
@@ -627,6 +628,7 @@ class TestHostile:
     def test_much_repeated_text_is_read(self, unit: Any) -> None:
         assert len(read(unit * (300_000 // len(unit)))) <= 1
 
+    @pytest.mark.slow
     def test_a_value_after_a_very_long_word_is_found(self) -> None:
         assert values("x" * 5_000_000 + " evil[.]com\n") == ["evil.com"]
 

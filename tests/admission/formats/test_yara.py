@@ -113,6 +113,7 @@ class TestRefused:
         assert list(by_name(found)) == ["one"]
         assert "put their rules into this one" in refusals(found)[0]
 
+    @pytest.mark.slow
     def test_a_chain_of_many_rules_is_refused(self) -> None:
         long = "a" * 200
         chain = "".join(

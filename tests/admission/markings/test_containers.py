@@ -275,6 +275,7 @@ class TestOtherMarkings:
         assert found.verdict is Verdict.REFUSED
         assert "give the object a TLP marking of its own" in found.findings[-1].message
 
+    @pytest.mark.slow
     def test_each_reference_between_large_nested_containers_is_followed_a_few_times(self) -> None:
         marks = [GREEN, *(sdo("marking-definition")["id"] for _ in range(3_000))]
         nested = [container("grouping", marks=marks) for _ in range(150)]

@@ -455,6 +455,7 @@ class TestSelectors:
 NAMES = st.text("ab.-", min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @given(st.sets(NAMES, max_size=4), st.lists(NAMES, min_size=1, max_size=6))
 def test_exactly_the_selectors_of_dropped_properties_and_of_their_parts_are_dropped(
     names: set[str], selectors: list[str]

@@ -99,6 +99,7 @@ class TestCombination:
         contributions = (contribution("a"), contribution("b"))
         assert public_confidence(*contributions, assessments=[assessment()]) is None
 
+    @pytest.mark.slow
     @given(
         st.lists(st.tuples(st.integers(0, 100), st.none() | st.integers(0, 100)), min_size=1),
         st.lists(st.integers(0, 100), max_size=5),

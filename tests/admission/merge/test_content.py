@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.contributions import HUB_IDENTITY, NOW, SCALE, assessment, contribution
@@ -55,6 +56,7 @@ def public_bytes(contributions: Any, assessments: Any) -> Any:
 
 
 class TestAnyContributions:
+    @pytest.mark.slow
     @given(
         st.lists(
             any_contribution(), min_size=1, max_size=4, unique_by=lambda c: (c.partner, c.source_id)
@@ -70,6 +72,7 @@ class TestAnyContributions:
         for order in permutations(assessments):
             assert public_bytes(contributions, trim_assessments(order)) == expected
 
+    @pytest.mark.slow
     @given(
         st.lists(
             any_contribution(), min_size=1, max_size=4, unique_by=lambda c: (c.partner, c.source_id)

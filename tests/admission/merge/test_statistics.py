@@ -77,6 +77,7 @@ def assessed(number: int, kind: Any, age: int, reliability: int, group: str) -> 
     return assessment(f"p{number}", kind, **more)
 
 
+@pytest.mark.slow
 @given(
     st.lists(REPORTS, min_size=2, max_size=7),
     st.lists(SIGHTINGS, max_size=3),

@@ -120,6 +120,7 @@ class TestSuricataAlerts:
     def test_listed_traffic_raises_an_alert(self, tmp_path: Path, text: str) -> None:
         assert text in self.alerts(tmp_path, TRAFFIC[text])
 
+    @pytest.mark.slow
     def test_other_traffic_raises_none(self, tmp_path: Path) -> None:
         assert self.alerts(tmp_path, OTHER_TRAFFIC) == ""
 

@@ -99,6 +99,7 @@ class TestBombs:
     def test_a_pattern_with_half_a_character_gets_an_answer(self) -> None:
         assert BoundedCompiler().check("yara", "rule a\ud800").fault
 
+    @pytest.mark.slow
     def test_patterns_after_a_bomb_are_accepted(self) -> None:
         bomb, *others = examine(
             ("yara", yara_bomb(12_000)),

@@ -217,6 +217,7 @@ def test_parentheses_nested_deeper_than_the_maximum_are_refused() -> None:
         canonical_pattern("(" * (MAX_DEPTH + 1) + "[a:b = 1]" + ")" * (MAX_DEPTH + 1))
 
 
+@pytest.mark.slow
 def test_a_canonical_form_is_never_nested_deeper_than_the_maximum() -> None:
     pattern = "(" * (MAX_DEPTH - 2) + "([a:b = 1] AND [a:c = 2])" + ")" * (MAX_DEPTH - 2)
     assert canonical_pattern(pattern) == "[a:b = 1] AND [a:c = 2]"

@@ -48,6 +48,7 @@ def test_any_tokens_in_brackets_are_accepted_or_refused_as_by_oasis(
     assert is_accepted(pattern) == is_accepted_by_oasis(pattern)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(100), deadline=None)
 @given(patterns, st.integers(0, 2**32), st.data())
 def test_a_pattern_with_a_changed_token_is_accepted_or_refused_as_by_oasis(

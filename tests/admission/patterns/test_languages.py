@@ -121,6 +121,7 @@ class TestAllLanguages:
         subject = make_object("indicator", pattern_type="stix2", pattern="[a:b = 1]", revoked=True)
         assert validate(Candidate(index=0, object=subject), POLICY, NOW).is_open
 
+    @pytest.mark.slow
     def test_no_pattern_library_is_imported_before_its_first_use(self) -> None:
         code = (
             "import sys, tocsin.clients.cli.check, tocsin.admission.pipeline; print(*sys.modules)"

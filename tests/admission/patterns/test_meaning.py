@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from stix2matcher.matcher import match
@@ -14,6 +15,7 @@ from tocsin.admission.patterns.canonical import canonical_pattern
 seeds = st.integers(0, 2**32)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(150, 15), deadline=None)
 @given(patterns, observations, seeds)
 def test_a_canonical_pattern_matches_the_same_observations(
@@ -32,6 +34,7 @@ def test_a_canonical_pattern_matches_the_same_observations(
 PAIRS = " AND ".join(f"(x:a{n} = 1 OR x:b{n} = 2)" for n in range(9))
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(100), deadline=None)
 @given(patterns, observations, seeds)
 def test_a_canonical_pattern_too_large_to_expand_matches_the_same_observations(

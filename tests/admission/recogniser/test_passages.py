@@ -57,6 +57,7 @@ def test_each_passage_is_where_it_says() -> None:
     assert all(text.startswith(each, start) for start, each in find_passages(text))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["(", " ", "[removed:", "(Citation: ", "\n \t", "a'a'", "x" * 39])
 def test_a_hostile_text_takes_time_in_proportion_to_its_length(part: str) -> None:
     began = time.process_time()

@@ -109,6 +109,7 @@ class TestFolders:
         widened = apply_rule(RULE, subject, {"value_users": "generalise"}).object["pattern"]
         assert widened == "[file:name LIKE '/home/local/%/%/x.sh']"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("piece", ["/home/CORP", "/home/local/", "/home/A.B.C.D", "/CORP"])
     def test_searching_paths_with_many_domains_takes_linear_time(self, piece: str) -> None:
         apply_rule(RULE, indicator(description=f"/home/CORP/{piece * 20_000}"))

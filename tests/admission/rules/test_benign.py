@@ -185,6 +185,7 @@ class TestWhatBlockListsHold:
         candidate = apply_benign(indicator(f"[network-traffic:dst_ref.value = '{value}']"))
         assert candidate.verdict is Verdict.HELD and "so wide" in candidate.findings[0].message
 
+    @pytest.mark.slow
     @given(st.data())
     def test_everything_that_an_indicator_lists_was_looked_up_as_it_is_listed(
         self, data: st.DataObject

@@ -165,6 +165,7 @@ def description_after(text: str, submitter: Submitter = ACME) -> str:
 
 
 class TestHostsAndMailboxes:
+    @pytest.mark.slow
     @many_examples
     @given(planted())
     def test_nothing_of_a_host_or_mailbox_below_an_own_domain_is_left_in_a_text(
@@ -188,6 +189,7 @@ class TestHostsAndMailboxes:
             is_cut = "?" in text and not [each for each in secrets if each.lower() in shown]
             assert not candidate.is_open or is_cut, shown
 
+    @pytest.mark.slow
     @many_examples
     @given(planted())
     def test_a_masked_object_is_not_changed_by_a_second_admission(

@@ -105,6 +105,7 @@ class TestInTexts:
         subject = indicator(f"[url:value = '{url}']", name=url)
         assert apply_rule(RULE, subject).object == subject
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "piece", ["C:\\Users\\", "/home/", "http://a:", "?key=", "eyJ", "a@b."]
     )

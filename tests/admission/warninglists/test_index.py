@@ -236,6 +236,7 @@ def networks_near(networks: Any) -> Iterator[Any]:
 
 
 class TestIndex:
+    @pytest.mark.slow
     @given(st.lists(st.tuples(NETWORKS, st.integers(0, 2)), max_size=12))
     def test_the_index_has_the_hits_of_its_lists_for_every_network(self, entries: Any) -> None:
         nets = [(network(*entry), number) for entry, number in entries]
@@ -261,6 +262,7 @@ class TestIndex:
             assert {hit.list for hit in hits if hit.included} == included - exact
             assert {hit.list for hit in hits} == {str(n) for _, n in containing} | included
 
+    @pytest.mark.slow
     @given(st.dictionaries(st.text(min_size=1), st.integers(0, 2), max_size=30), st.text())
     def test_a_packed_list_contains_its_values_and_no_others(self, values: Any, other: Any) -> None:
         named = {value: (number,) for value, number in values.items()}
@@ -281,10 +283,12 @@ class TestIndex:
         with pytest.raises(ValueError):  # noqa: PT011  (any message)
             PackedList(block)
 
+    @pytest.mark.slow
     def test_a_damaged_cached_index_is_rebuilt(self) -> None:
         rebuilt = load_warning_lists(["google"], keep=lambda name, make: make()[:100])
         assert rebuilt.hits("domain-name", "google.com")
 
+    @pytest.mark.slow
     def test_the_cached_index_has_another_name_for_other_lists(self) -> None:
         names = []
 

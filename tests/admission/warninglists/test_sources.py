@@ -42,6 +42,7 @@ def test_loaded_lists_replace_the_shipped_ones_of_their_name(folder: Path, tmp_p
     assert lists.hits("ipv4-addr", "2.16.0.1")  # Akamai's are still the shipped ones
 
 
+@pytest.mark.slow
 def test_the_documents_tell_source_and_version(folder: Path, tmp_path: Path) -> None:
     load(tmp_path, folder)
     shipped, loaded = read_list_documents(tmp_path / "loaded.json.xz")
@@ -50,6 +51,7 @@ def test_the_documents_tell_source_and_version(folder: Path, tmp_path: Path) -> 
     assert loaded.lists["google"].version == 7
 
 
+@pytest.mark.slow
 def test_without_a_loaded_file_there_are_the_shipped_lists(tmp_path: Path) -> None:
     assert load_warning_lists(["google"], loaded=tmp_path / "none").hits(
         "domain-name", "google.com"
@@ -57,6 +59,7 @@ def test_without_a_loaded_file_there_are_the_shipped_lists(tmp_path: Path) -> No
     assert len(read_list_documents(tmp_path / "none")) == 1
 
 
+@pytest.mark.slow
 def test_other_loaded_lists_have_another_name_in_the_cache(folder: Path, tmp_path: Path) -> None:
     names = []
 

@@ -531,6 +531,7 @@ class TestImap:
             read(self.source(tmp_path, mailbox), {})
         assert "guess" not in str(caught.value)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "extra",
         [

@@ -60,6 +60,7 @@ def test_an_agreement_bounds_the_partner_from_the_next_request_on_until_it_is_en
     assert hub.ask("collections/green/objects/").status_code == 404
 
 
+@pytest.mark.slow
 def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:
     words = ("--collection", "green", "--from", after(days=1), "--until", after(days=2))
     made = hub.command("agreement", "add", "north", *words, "--note", "by mail")
@@ -72,6 +73,7 @@ def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:
     assert state_of(hub, id_) == "in-force"
 
 
+@pytest.mark.slow
 def test_a_partner_that_a_planned_agreement_shuts_out_is_named(hub: Any) -> None:
     hub.command("partner", "add", "south", "--name", "South", "--read", "green")
     words = ("agreement", "add", "south", "--collection", "green", "--data", hub.data)
@@ -88,6 +90,7 @@ def test_a_partner_that_a_planned_agreement_shuts_out_is_named(hub: Any) -> None
     assert "until 2098-" in run_command(*change, "--from", "2098-01-01")[2]
 
 
+@pytest.mark.slow
 def test_an_end_names_another_agreement_that_gives_rights(hub: Any) -> None:
     hub.command("partner", "add", "west", "--name", "West", "--read", "green")
     words = ("agreement", "add", "west", "--collection", "green")
@@ -112,6 +115,7 @@ def test_a_date_is_its_first_moment_in_utc(hub: Any) -> None:
     assert made["until"] == "2099-12-31T00:00:00.000000Z"
 
 
+@pytest.mark.slow
 def test_a_feed_that_does_not_serve_the_partner_is_not_among_what_it_may_read(hub: Any) -> None:
     hub.command("collection", "add", "french", "--kind", "feed", "--country", "FR")
     words = ("agreement", "add", "--collection", "green,french")
@@ -122,6 +126,7 @@ def test_a_feed_that_does_not_serve_the_partner_is_not_among_what_it_may_read(hu
     assert lets_read == {"lyon": ["french", "green"], "porto": ["green"]}
 
 
+@pytest.mark.slow
 def test_where_data_may_go_is_said_with_countries_and_sectors(hub: Any) -> None:
     bounded = ("--country", "de,FR", "--sector", "Energy")
     feed = hub.command("collection", "add", "eu-energy", "--kind", "feed", *bounded)
@@ -191,6 +196,7 @@ def test_a_mistake_is_named(hub: Any, words: Any, reason: str) -> None:
     assert reason in err
 
 
+@pytest.mark.slow
 def test_the_first_characters_of_an_id_name_an_agreement(hub: Any) -> None:
     made = [hub.command("agreement", "add", "north", "--collection", "green") for _ in range(17)]
     id_ = made[0]["agreement"]
@@ -212,6 +218,7 @@ def test_an_end_and_no_end_exclude_each_other(hub: Any) -> None:
     assert "exclude each other" in err
 
 
+@pytest.mark.slow
 def test_a_partner_is_shown_with_the_agreement_by_which_it_has_rights(hub: Any) -> None:
     hub.join("east")
     assert hub.command("partner", "show", "east")["agreement"] is None

@@ -253,6 +253,7 @@ def test_a_damaged_backup_is_refused_and_nothing_is_written(
         assert run_command("backup", "--verify", tmp_path / name)[0] == 1
 
 
+@pytest.mark.slow
 def test_a_database_in_use_is_refused_and_stays_as_it_is(
     kept: tuple[Place, Path], new_place: Any
 ) -> None:
@@ -267,6 +268,7 @@ def test_a_database_in_use_is_refused_and_stays_as_it_is(
     assert place.dump() == before and not (place.data / "secrets.json").exists()
 
 
+@pytest.mark.slow
 def test_a_half_restored_database_is_refused_until_the_restore_is_run_again(
     kept: tuple[Place, Path], new_place: Any, tmp_path: Path
 ) -> None:
@@ -284,6 +286,7 @@ def test_a_half_restored_database_is_refused_until_the_restore_is_run_again(
     assert {each["alias"] for each in place.answer("collection", "list")} >= {"green", "inbox"}
 
 
+@pytest.mark.slow
 def test_a_restore_that_was_killed_before_it_had_a_database_lets_no_new_hub_be_made(
     kept: tuple[Place, Path], new_place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +319,7 @@ def test_a_restore_that_fails_leaves_no_trace(
     assert place.dump() == {} and not place.data.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "code"), [(1, 3), (-1, 0)])
 def test_a_newer_schema_is_refused_and_an_older_one_is_migrated(
     kept: tuple[Place, Path], new_place: Any, tmp_path: Path, change: int, code: int

@@ -231,6 +231,7 @@ def test_no_command_uses_the_database_between_the_copy_and_the_swap(compacted: C
     assert compacted.locked and all(compacted.locked), "it could write what the swap deletes"
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_copy_has_left_is_deleted_by_the_next_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -245,6 +246,7 @@ def test_what_an_interrupted_copy_has_left_is_deleted_by_the_next_start(
         engine.stop()
 
 
+@pytest.mark.slow
 def test_the_copy_of_one_that_works_is_not_deleted(tmp_path: Path) -> None:
     data = tmp_path / "data"
     make_data(data)
@@ -263,6 +265,7 @@ class TestStartedWhileACopyIsThere:
         (data / "rewrite").mkdir()
         return data
 
+    @pytest.mark.slow
     def test_a_hub_waits_for_the_command_that_deletes_it(self, data: Path) -> None:
         with (data / "hub.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

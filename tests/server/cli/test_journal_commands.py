@@ -132,6 +132,7 @@ class changed_entry:  # noqa: N801
 class TestPersons:
     """Every act that changes something is in the journal, with the person who did it."""
 
+    @pytest.mark.slow
     def test_the_person_is_the_login_name_unless_another_is_given(self, hub: HubProcess) -> None:
         hub.command("key", "issue", "acme")
         assert (
@@ -152,6 +153,7 @@ class TestPersons:
         code, _, _ = run_command("key", "issue", "acme", "--as", name, "--data", hub.data)
         assert code == 2
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("words", "act"),
         [
@@ -171,6 +173,7 @@ class TestPersons:
             [entry] = journal(hub, "--about", "south", "--act", act)
         assert (entry["act"], entry["who"]) == (act, "operator:mary")
 
+    @pytest.mark.slow
     def test_a_revoked_key_and_a_revoked_object_are_written_down(self, hub: HubProcess) -> None:
         answer = hub.command("key", "issue", "acme")
         assert answer["key"]

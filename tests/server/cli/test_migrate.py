@@ -42,6 +42,7 @@ def test_a_folder_without_a_hub_is_refused_and_stays_empty(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_migration_is_in_the_journal_with_its_person(
     engine_uri: str,
     tmp_path: Path,
@@ -63,6 +64,7 @@ def test_a_migration_is_in_the_journal_with_its_person(
     assert (entry["who"], entry["what"]["from_version"]) == ("operator:mary", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("secantus") is None, reason="no embedded engine")
 def test_an_older_database_stays_as_it_is_while_a_hub_uses_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -151,6 +151,7 @@ class TestPurgedValues:
         assert code == 1 and "nothing was purged for 'unknown.top'" in err
         assert json.loads(out)[0]["purged"] == []
 
+    @pytest.mark.slow
     def test_a_value_that_is_nowhere_is_named_and_the_others_are_purged(
         self, hub: HubInProcess, purge: Callable[..., Any]
     ) -> None:
@@ -161,6 +162,7 @@ class TestPurgedValues:
         assert [len(each["purged"]) for each in answers] == [0, 1]
         assert [each.get("revoked", False) for each in hub.feed("green")] == [False, True]
 
+    @pytest.mark.slow
     def test_to_repeat_the_purge_of_a_published_value_is_a_success(
         self, hub: HubInProcess, purge: Callable[..., Any]
     ) -> None:

@@ -82,6 +82,7 @@ def test_a_table_of_administration_fits_a_narrow_window(
     assert visitor.overflow() <= 0, "the page scrolls sideways"
 
 
+@pytest.mark.slow
 def test_a_key_is_shown_once_and_works_until_it_is_revoked(hub: HubInProcess) -> None:
     client = sign_in(hub, "operator@hub.example")
     page = post(client, "/console/admin/partners/acme/keys", {}).text
@@ -294,6 +295,7 @@ def test_other_people_find_no_administration(hub: HubInProcess, login: str, path
     assert client.get(f"/console/admin{path}").status_code == 404
 
 
+@pytest.mark.slow
 def test_an_auditor_sees_everything_and_changes_nothing(hub: HubInProcess) -> None:
     client = sign_in(hub, "auditor@hub.example")
     for path in PAGES:

@@ -56,6 +56,7 @@ def test_only_the_words_that_differ_are_marked() -> None:
     assert change.why == (("personal_data", "e-mail address masked"),)
 
 
+@pytest.mark.slow
 @given(st.text("ab \n@.", max_size=40), st.text("ab \n@.", max_size=40))
 def test_both_sides_of_a_change_are_complete(before: str, after: str) -> None:
     text = f"{before} jo.doe@bank.example.net {after}"

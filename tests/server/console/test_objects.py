@@ -164,6 +164,7 @@ class TestWhatIsShown:
 
 
 class TestHostileTexts:
+    @pytest.mark.slow
     def test_they_are_visible_and_inert_on_every_page_of_an_object(
         self, hub: HubInProcess, operator: FlaskClient
     ) -> None:
@@ -266,6 +267,7 @@ class TestHostileTexts:
 
 
 class TestTwoWorlds:
+    @pytest.mark.slow
     def test_what_a_person_may_not_read_changes_no_byte_of_an_objects_page(
         self, hub: HubInProcess
     ) -> None:
@@ -290,6 +292,7 @@ class TestTwoWorlds:
         assert "Bronze Fox" in operator.get(path(name)).text
         assert [client.get(each).data for client in clients for each in paths] == before
 
+    @pytest.mark.slow
     def test_an_object_that_exists_only_higher_up_has_the_answer_of_an_unknown_one(
         self, hub: HubInProcess
     ) -> None:
@@ -343,6 +346,7 @@ class TestStatements:
         assert after["modified"] > before["modified"]
         assert after["confidence"] < before["confidence"]
 
+    @pytest.mark.slow
     def test_a_false_alarm_replaces_a_sighting(
         self, hub: HubInProcess, analyst: FlaskClient, operator: FlaskClient
     ) -> None:
@@ -388,6 +392,7 @@ class TestWithdrawal:
 
 
 class TestDecisions:
+    @pytest.mark.slow
     def test_another_report_leads_and_the_journal_says_who_chose_it(
         self, hub: HubInProcess, operator: FlaskClient
     ) -> None:
@@ -410,6 +415,7 @@ class TestDecisions:
         text = text_of(operator.get(path(name, "/purge")).text)
         assert "No account is known to have received it; 1 account possibly did." in text
 
+    @pytest.mark.slow
     def test_a_revocation_shows_its_consequence_and_asks_for_a_reason(
         self, hub: HubInProcess
     ) -> None:
@@ -520,6 +526,7 @@ class TestFourEyes:
         add_person(hub, "auditor@hub.example", Role.AUDITOR)
         yield hub
 
+    @pytest.mark.slow
     def test_a_purge_waits_for_a_second_operator(self, hub: HubInProcess) -> None:
         ana, ben = sign_in(hub, "ana@hub.example"), sign_in(hub, "ben@hub.example")
         name = publish(hub, indicator())
@@ -548,6 +555,7 @@ class TestFourEyes:
         )
         assert hub.store.purges.find_request(name) is None
 
+    @pytest.mark.slow
     def test_a_request_to_purge_is_among_those_that_wait(self, hub: HubInProcess) -> None:
         ana, ben = sign_in(hub, "ana@hub.example"), sign_in(hub, "ben@hub.example")
         assert "Nothing waits" in ben.get("/console/admin/requests").text
@@ -579,6 +587,7 @@ class TestFourEyes:
         assert not hub.feed("green")[0].get("revoked")
         assert post(ben, path(name, "/purge/decline"), {}).status_code == 303
 
+    @pytest.mark.slow
     def test_a_request_is_declined_and_then_cannot_be_confirmed(self, hub: HubInProcess) -> None:
         ana, ben = sign_in(hub, "ana@hub.example"), sign_in(hub, "ben@hub.example")
         name = publish(hub, indicator())

@@ -170,6 +170,7 @@ def test_a_provider_that_is_away_is_not_asked_by_every_visitor(
     assert len(asked) == 2, "it is asked again after a while"
 
 
+@pytest.mark.slow
 def test_a_slow_provider_does_not_make_others_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, end = threading.Event(), threading.Event()
 
@@ -192,6 +193,7 @@ def test_a_slow_provider_does_not_make_others_wait_for_it(monkeypatch: pytest.Mo
         assert isinstance(first.exception(), Unavailable)
 
 
+@pytest.mark.slow
 def test_few_codes_at_a_time_are_brought_to_the_provider(
     issuer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

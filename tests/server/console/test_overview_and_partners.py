@@ -203,6 +203,7 @@ def test_the_page_of_a_partner_without_people_names_a_feed_that_it_reads(
     assert "tocsin poll clear" in page
 
 
+@pytest.mark.slow
 def test_an_analyst_issues_keys_until_the_account_has_twenty(hub: HubInProcess) -> None:
     accounts = hub.store.accounts
     accounts.add_key("acme", "x509:1")
@@ -380,6 +381,7 @@ def test_a_partner_sees_its_own_page_and_no_others(hub: HubInProcess) -> None:
     assert client.get("/console/overview").status_code == 404
 
 
+@pytest.mark.slow
 def test_the_page_of_a_partner_does_not_call_withdrawals_published(hub: HubInProcess) -> None:
     one = indicator()
     hub.push(one)
@@ -394,6 +396,7 @@ def test_the_page_of_a_partner_does_not_call_withdrawals_published(hub: HubInPro
     assert "1 object: 1 withdrawn." in page
 
 
+@pytest.mark.slow
 def test_an_analyst_rotates_a_key_of_the_own_partner_only(hub: HubInProcess) -> None:
     viewer, analyst = sign_in(hub, "viewer@hub.example"), sign_in(hub, "analyst@hub.example")
     assert post(viewer, "/console/partner/keys", {}).status_code == 404
@@ -443,6 +446,7 @@ def list_help(client: FlaskClient) -> list[str]:
     return re.findall(r'href="(/console/help/[^"#]+)', client.get("/console/help").text)
 
 
+@pytest.mark.slow
 def test_a_page_of_help_has_no_id_twice_no_style_and_no_empty_row_of_headings(
     hub: HubInProcess,
 ) -> None:
@@ -455,6 +459,7 @@ def test_a_page_of_help_has_no_id_twice_no_style_and_no_empty_row_of_headings(
         assert not re.search(r"<thead>\s*<tr>\s*(<th></th>\s*)+</tr>", page), path
 
 
+@pytest.mark.slow
 def test_a_link_to_a_part_of_a_page_of_help_finds_it(hub: HubInProcess) -> None:
     client = sign_in(hub, "viewer@hub.example")
     pages = {path: client.get(path).text for path in list_help(client)}
@@ -540,6 +545,7 @@ def test_values_make_no_links() -> None:
     assert "jane[@]bank[.]test" in value("jane@bank.test")
 
 
+@pytest.mark.slow
 def test_the_overview_says_which_accounts_submit_less_often_than_usual(
     store: Store, engine_uri: str
 ) -> None:
@@ -562,6 +568,7 @@ def test_the_overview_says_which_accounts_submit_less_often_than_usual(
     moved.close()
 
 
+@pytest.mark.slow
 def test_the_overview_says_who_stopped_polling_and_what_waits(store: Store) -> None:
     clock = ManualClock(wall_clock())
     hub = HubInProcess(store, clock=clock)
@@ -582,6 +589,7 @@ def test_the_overview_says_who_stopped_polling_and_what_waits(store: Store) -> N
         assert (of_view in page) == bool(days)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/overview", "/review"])
 def test_the_ages_of_the_queue_stand_on_the_overview_and_above_the_queue(
     store: Store, path: str

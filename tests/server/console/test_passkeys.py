@@ -211,6 +211,7 @@ class TestAdding:
         assert remove(client, person(hub).passkeys[0]) == 303
         assert post(client, "/console/me/passkeys", form).status_code == 422
 
+    @pytest.mark.slow
     def test_there_are_ten_at_most(self, hub: HubInProcess) -> None:
         client = sign_in(hub, LOGIN)
         statuses = [add_passkey(client, Authenticator()) for _ in range(MOST_PASSKEYS + 1)]
@@ -421,6 +422,7 @@ class TestSigningIn:
         hub.services.people.set_disabled(LOGIN, "t", disabled=False)
         assert use_passkey(stranger(hub), key).status_code == 303
 
+    @pytest.mark.slow
     def test_wrong_answers_must_wait_by_address_and_cost_the_person_nothing(
         self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:

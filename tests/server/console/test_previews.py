@@ -72,6 +72,7 @@ def await_text(client: FlaskClient, path: str, text: str) -> None:
     raise AssertionError(f"{text} did not appear")
 
 
+@pytest.mark.slow
 def test_a_report_is_examined_in_a_process_of_its_own(store: Store, tmp_path: Path) -> None:
     processes = ExaminerProcesses(1, policy_text(), ExaminerLimits(niceness=5))
     try:
@@ -84,6 +85,7 @@ def test_a_report_is_examined_in_a_process_of_its_own(store: Store, tmp_path: Pa
         processes.close()
 
 
+@pytest.mark.slow
 def test_a_report_that_ends_its_process_says_what_to_do(store: Store, tmp_path: Path) -> None:
     processes = ExaminerProcesses(1, policy_text(), ExaminerLimits(seconds=1.0))
     try:
@@ -111,6 +113,7 @@ def test_progress_is_shown_until_the_preview_appears(
         visitor.check()
 
 
+@pytest.mark.slow
 def test_what_is_not_examined_yet_cannot_be_submitted(
     store: Store, tmp_path: Path, gated: Gated
 ) -> None:
@@ -121,6 +124,7 @@ def test_what_is_not_examined_yet_cannot_be_submitted(
     assert hub.store.submissions.list_of_partner("acme", 1) == []
 
 
+@pytest.mark.slow
 def test_a_draft_can_be_discarded_while_it_is_examined(
     store: Store, tmp_path: Path, gated: Gated
 ) -> None:
@@ -135,6 +139,7 @@ def test_a_draft_can_be_discarded_while_it_is_examined(
     assert len(list((tmp_path / "drafts").glob("*/*"))) == 1
 
 
+@pytest.mark.slow
 def test_a_report_is_not_examined_twice_at_once(store: Store, tmp_path: Path, gated: Gated) -> None:
     client = sign_in(open_hub(store, tmp_path, gated), ANALYST)
     path = begin(client)
@@ -163,6 +168,7 @@ def test_one_person_has_two_reports_examined_at_most_and_a_process_eight(
     assert "kept-evil-2.top" in answer.text and answer.headers["Retry-After"]
 
 
+@pytest.mark.slow
 def test_an_examination_that_died_with_its_process_is_offered_again(
     store: Store, tmp_path: Path, gated: Gated
 ) -> None:

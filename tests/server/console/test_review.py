@@ -142,6 +142,7 @@ class TestQueue:
         assert "shows all keys" in page and "shows all keys" in opened(reviewer, waiting(hub)[0])
         assert "20 min" in page and "2</strong> wait for a person" in page
 
+    @pytest.mark.slow
     def test_titles_that_were_cut_tell_no_number_of_characters(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
@@ -391,6 +392,7 @@ class TestItem:
         assert f"/console/review/{one.id}" in opened(reviewer, two)
         assert "also waits as" not in opened(reviewer, three)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "text",
         [
@@ -740,6 +742,7 @@ class TestUndoing:
         acts = hub.store.review_acts.list_latest(person.id)
         assert [(each.reason, each.masks) for each in acts] == [("", ())] * 3
 
+    @pytest.mark.slow
     def test_after_a_purge_says_nothing_of_waiting_and_keeps_no_reason(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
@@ -897,6 +900,7 @@ class TestAReviewerWhoIsGone:
             decisions.decide_all(person, [chosen], kept)
         assert waiting(hub)[0].is_open
 
+    @pytest.mark.slow
     def test_has_no_item_open(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient, way: str
     ) -> None:
@@ -924,6 +928,7 @@ class TestTwoPeople:
         answer = decide(other, review, "release")
         assert answer.status_code == 409 and f"{REVIEWER} has it open" in answer.text
 
+    @pytest.mark.slow
     def test_a_claim_ends_after_a_quarter_of_an_hour_or_by_skipping(
         self,
         hub: HubInProcess,
@@ -941,6 +946,7 @@ class TestTwoPeople:
         post(other, f"/console/review/{two.id}/skip", {})
         assert "yours until" in opened(reviewer, two)
 
+    @pytest.mark.slow
     def test_the_next_item_is_one_that_nobody_else_has_open(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
     ) -> None:
@@ -990,6 +996,7 @@ class TestTwoPeople:
 
 
 class TestSeveral:
+    @pytest.mark.slow
     def test_are_decided_together_and_withdrawn_together(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
@@ -1049,6 +1056,7 @@ class TestSeveral:
         answer = post(reviewer, "/console/review/all", alone)
         assert answer.status_code == 409 and "vpn[.]acme[.]example" in answer.text
 
+    @pytest.mark.slow
     def test_items_on_which_a_decision_did_not_take_effect_are_named_until_they_are_decided(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:

@@ -483,6 +483,7 @@ class TestPreview:
         changed = client.get(f"{path}?show=changed").text
         assert "evil1[.]top" not in changed and "jane.doe@" in changed
 
+    @pytest.mark.slow
     def test_a_text_that_asks_for_a_reviewer_goes_in_as_it_was_read_and_others_masked(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -610,6 +611,7 @@ def leave_out(client: FlaskClient, path: str, *rows: int, act: str = "out", run:
 
 
 class TestLeavingOut:
+    @pytest.mark.slow
     def test_rows_are_left_out_and_exactly_the_others_are_submitted(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -633,6 +635,7 @@ class TestLeavingOut:
         assert hub.feed("amber") == []
         assert "1 is left out by you" in words(client.get(path).text)
 
+    @pytest.mark.slow
     def test_what_is_left_out_stays_so_under_other_options_but_not_in_another_format(
         self, client: FlaskClient
     ) -> None:
@@ -644,6 +647,7 @@ class TestLeavingOut:
         page = await_end(client, path)
         assert "2 can be shared now." in page and "none of them is left out now" in page
 
+    @pytest.mark.slow
     def test_without_a_report_its_objects_are_not_shared_more_widely(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -738,6 +742,7 @@ class TestChangingTheText:
         assert "value;comment\nseen-evil.top;ask Jane Doe\n</textarea>" in unescape(form)
         assert '<option value="csv" selected>' in form
 
+    @pytest.mark.slow
     def test_a_file_without_text_and_the_draft_of_another_person_are_not_offered(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -762,6 +767,7 @@ class TestWhatWasWithdrawn:
         assert post(client, f"{sent}/withdraw", {"row": "0"}).status_code == 303
         assert "1 object on this page is no longer in force" in words(client.get(sent).text)
 
+    @pytest.mark.slow
     def test_a_value_is_shared_again_under_a_new_id_by_choice(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -779,12 +785,14 @@ class TestWhatWasWithdrawn:
         force = [each for each in hub.feed("amber") if not each.get("revoked")]
         assert len({each["pattern"] for each in force}) == len(force) == 2
 
+    @pytest.mark.slow
     def test_a_withdrawn_object_with_its_own_id_stays_refused(self, client: FlaskClient) -> None:
         report = bundle(indicator("again-evil.top"))
         self.withdraw(client, paste(client, report))
         page = client.get(paste(client, report)).text
         assert "send it under a new id" in words(page) and 'name="new_ids"' not in page
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("purges", [False, True])
     def test_the_preview_is_the_same_whether_others_reported_it_too(
         self,
@@ -812,6 +820,7 @@ class TestWhatWasWithdrawn:
             "one-", "two-"
         ), pages
 
+    @pytest.mark.slow
     def test_the_preview_reveals_nothing_of_what_another_partner_withdrew(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -874,6 +883,7 @@ class TestOnce:
         assert paste(client, "seen-evil2.top") != first
         assert paste(client, "seen-evil1.top", tlp="green") != first
 
+    @pytest.mark.slow
     def test_a_form_that_is_sent_twice_at_the_same_time_makes_one_draft(
         self, client: FlaskClient, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -1121,6 +1131,7 @@ def test_a_form_whose_body_comes_after_its_head_is_answered_by_the_console(
 
 
 class TestSender:
+    @pytest.mark.slow
     def test_a_queued_submission_of_a_person_is_published(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -1142,6 +1153,7 @@ class TestSender:
             pass
         assert hub.feed("green") == []
 
+    @pytest.mark.slow
     def test_nothing_of_an_analyst_who_has_become_a_viewer_is_published(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:

@@ -62,6 +62,7 @@ def test_a_person_signs_in_in_a_browser_and_out_again(visitor: Visitor) -> None:
     assert "/console/sign-in" in page.url
 
 
+@pytest.mark.slow
 def test_a_page_that_the_browser_kept_for_back_is_not_seen_after_signing_out(
     visitor: Visitor,
 ) -> None:
@@ -95,6 +96,7 @@ def test_boxes_before_long_labels_keep_their_size(visitor: Visitor) -> None:
     assert len(widths) > 1 and set(widths) == {18}
 
 
+@pytest.mark.slow
 def test_an_invited_person_sets_a_password_and_is_signed_in(
     visitor: Visitor, hub: HubInProcess
 ) -> None:
@@ -117,6 +119,7 @@ def test_an_invited_person_sets_a_password_and_is_signed_in(
     assert hub.client.get(f"/console/invitation/{secret}").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_code_of_an_app_is_asked_for_once_it_is_set_up(
     visitor: Visitor, hub: HubInProcess
 ) -> None:
@@ -169,6 +172,7 @@ def test_attempts_must_wait_after_five_failures_but_not_from_another_address(
     assert attempt(hub, "jane@hub.example") == 303
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failures", [1, 6])
 def test_a_failure_by_a_clock_that_was_ahead_locks_nobody_out(
     store: Store, clock: ManualClock, failures: int
@@ -205,6 +209,7 @@ def test_failures_go_on_counting_whichever_of_two_processes_with_different_clock
     assert found[:6] == [401] * 6 and 429 in found[6:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "header", "status"),
     [
@@ -223,6 +228,7 @@ def test_behind_a_proxy_attempts_count_by_what_it_says_of_the_client(
     assert attempt_from(hub, {"X-Forwarded-For": header.format(n="198.51.100.99")}) == status
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pattern", "status"), [("2001:db8::{n}", 429), ("2001:db8:{n}::1", 401)])
 def test_who_has_a_network_of_ipv6_has_one_address(
     hub: HubInProcess, pattern: str, status: int
@@ -271,6 +277,7 @@ def test_a_session_that_was_used_by_a_clock_that_was_ahead_ends_when_it_is_set_b
     assert client.get("/console/me").status_code == 303
 
 
+@pytest.mark.slow
 def test_a_session_ends_when_it_is_idle_and_at_the_latest_after_twelve_hours(
     store: Store, clock: ManualClock
 ) -> None:
@@ -363,6 +370,7 @@ def test_an_open_page_warns_two_minutes_before_the_session_ends_and_can_keep_it(
     assert client.get("/console/part/session?shown=").status_code == 204
 
 
+@pytest.mark.slow
 def test_an_open_page_warns_before_the_twelve_hours_of_a_session_are_over(
     store: Store, clock: ManualClock
 ) -> None:
@@ -711,6 +719,7 @@ class TestKnownBrowsers:
         stranger = hub.client.application.test_client()
         assert try_as(hub, stranger, "192.0.2.9").status_code == 303, "others need not wait for it"
 
+    @pytest.mark.slow
     def test_a_browser_is_known_as_the_person_who_signed_in_there_only(
         self, hub: HubInProcess
     ) -> None:
@@ -747,6 +756,7 @@ class TestKnownBrowsers:
         clock.now += DEVICE_SECONDS * SECOND
         assert "device" not in attempts.keys_of("jane@hub.example", "192.0.2.7", cookie)
 
+    @pytest.mark.slow
     def test_an_invitation_works_while_strangers_try_the_mailbox(self, hub: HubInProcess) -> None:
         lock_out_viewer(hub)
         known = hub.services.store.people.find_by_login("viewer@hub.example")
@@ -797,6 +807,7 @@ def test_who_must_wait_reads_for_how_long(store: Store, clock: ManualClock) -> N
         assert post(client, "/console/sign-in", form).status_code == 401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/me/password", "/me/code", "/me/code/remove"])
 def test_who_guesses_the_password_in_an_open_session_must_wait(
     hub: HubInProcess, path: str
@@ -809,6 +820,7 @@ def test_who_guesses_the_password_in_an_open_session_must_wait(
     assert statuses[-1].headers["Retry-After"] == "2"
 
 
+@pytest.mark.slow
 def test_strangers_do_not_keep_a_person_from_changing_the_password(hub: HubInProcess) -> None:
     client = sign_in(hub, "viewer@hub.example")
     lock_out_viewer(hub)

@@ -60,6 +60,7 @@ def examine_there(examiner: ExaminerProcesses, task: ExaminationTask, most: int 
     return found
 
 
+@pytest.mark.slow
 def test_the_result_is_that_of_this_process(examiner: ExaminerProcesses) -> None:
     one, malware = indicator(confidence=70), sdo("malware", name="Foo", is_family=True)
     acs = {"type": "marking-definition", "id": "marking-definition--x", "definition": {}}
@@ -96,6 +97,7 @@ def test_an_endless_submission_ends_its_process_and_no_other(store: Store) -> No
         examiner.close()
 
 
+@pytest.mark.slow
 def test_a_process_applies_the_lists_that_the_operator_loaded(tmp_path: Path) -> None:
     source = write_misp_lists(tmp_path / "lists", {"google": ["host.top"]})
     loaded = tmp_path / "loaded.json.xz"
@@ -108,6 +110,7 @@ def test_a_process_applies_the_lists_that_the_operator_loaded(tmp_path: Path) ->
     assert refused.verdict is Verdict.REFUSED and "List google" in refused.findings[-1].message
 
 
+@pytest.mark.slow
 def test_a_process_has_bounded_memory() -> None:
     examiner = ExaminerProcesses(1, policy_text(), ExaminerLimits(memory=250_000_000))
     try:
@@ -117,6 +120,7 @@ def test_a_process_has_bounded_memory() -> None:
         examiner.close()
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_had_begun_is_lost_and_says_so(
     examiner: ExaminerProcesses,
 ) -> None:

@@ -24,6 +24,7 @@ def processes() -> Iterator[ExaminerProcesses]:
     found.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [TEXT, b'{"type": "indicator", "id": "x"', b"\x00\x01"])
 def test_a_file_is_read_in_another_process_as_it_is_here(
     processes: ExaminerProcesses, content: bytes
@@ -32,6 +33,7 @@ def test_a_file_is_read_in_another_process_as_it_is_here(
     assert processes.read(task) == read_file(task)
 
 
+@pytest.mark.slow
 def test_a_file_that_exceeds_the_limits_ends_its_process_and_no_other_file() -> None:
     limits = ExaminerLimits(seconds=1.0)
     processes = ExaminerProcesses(1, policy_text(), limits)
@@ -44,6 +46,7 @@ def test_a_file_that_exceeds_the_limits_ends_its_process_and_no_other_file() -> 
         processes.close()
 
 
+@pytest.mark.slow
 def test_an_idle_process_ends_and_the_next_file_starts_another(
     processes: ExaminerProcesses,
 ) -> None:

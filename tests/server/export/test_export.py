@@ -102,6 +102,7 @@ def test_who_has_the_file_gets_304_until_its_content_changes(hub: HubInProcess) 
     assert changed.status_code == 200 and changed.headers["ETag"] != tag
 
 
+@pytest.mark.slow
 def test_each_format_is_served_below_its_name(hub: HubInProcess) -> None:
     hub.push(listed("a.bad-portal.top"))
     for format in output_formats():
@@ -171,6 +172,7 @@ class TestRights:
     def test_an_inbox_cannot_be_exported(self, hub: HubInProcess) -> None:
         assert get(hub, "inbox/edl/domain.txt").status_code == 403
 
+    @pytest.mark.slow
     def test_a_less_strict_collection_never_shows_what_is_stricter(self, hub: HubInProcess) -> None:
         hub.push(
             listed("amber.bad-portal.top", object_marking_refs=[AMBER]),
@@ -218,6 +220,7 @@ class TestRights:
 
 
 class TestPurge:
+    @pytest.mark.slow
     def test_a_purged_value_is_not_served_and_its_file_is_deleted(
         self, hub: HubInProcess, tmp_path: Path
     ) -> None:
@@ -447,6 +450,7 @@ def test_a_hub_without_room_prepares_no_files_but_serves_those_that_it_has(
     assert "free space on its disk" in answer.text
 
 
+@pytest.mark.slow
 def test_a_file_that_grows_beyond_the_room_is_given_up(
     hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

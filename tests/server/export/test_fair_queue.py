@@ -68,6 +68,7 @@ def test_an_account_that_is_alone_never_rests() -> None:
             assert is_refused(queue, "west")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("accounts", "most"), [(["west"] * 10, 2), (list("abcdefghij"), 6)])
 def test_only_a_few_requests_wait(accounts: list[str], most: int) -> None:
     queue = FairQueue(patience=1.0)

@@ -292,6 +292,7 @@ class TestRefusedByTheHead:
             response = present(peer.receive())
             assert (response.status, b"collections" in response.body) == (200, True)
 
+    @pytest.mark.slow
     def test_a_far_too_long_body_is_not_held_in_memory(self, port: int) -> None:
         head = f"{STRANGER}Content-Length: 400000000\r\n\r\n".encode()
         with closing(Peer(port)) as peer:
@@ -356,6 +357,7 @@ class TestReaders:
             assert time.monotonic() - began > limits.timeout
             assert len(octets) >= 5_000_000 and octets.endswith(b"}")
 
+    @pytest.mark.slow
     def test_unread_answers_are_held_up_to_a_limit(self) -> None:
         limits = ConnectionLimits(max_held=20_000_000)
         with serve_application(large_feed().app, limits) as port:
@@ -369,6 +371,7 @@ class TestReaders:
 
 
 class TestTheEnd:
+    @pytest.mark.slow
     def test_a_request_in_progress_is_answered_when_the_hub_stops(self) -> None:
         waiting = Gate()
         with serve_application(waiting, ConnectionLimits()) as port:

@@ -318,6 +318,7 @@ class TestSlowPeers:
         assert time.monotonic() - began < 5  # the octets would have bought 45 seconds
         peer.close()
 
+    @pytest.mark.slow
     def test_a_steady_slow_body_is_accepted(self) -> None:
         with serve_hub(2.2, 30) as port:
             peer = Peer(port).send(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode())

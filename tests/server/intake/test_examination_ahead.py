@@ -133,6 +133,7 @@ def test_definitions_of_the_one_before_count(hub: HubInProcess, examiner: Counti
     assert verdicts(hub, sent) == [31, 31]
 
 
+@pytest.mark.slow
 def test_a_fault_ahead_is_counted_in_its_own_turn(
     hub: HubInProcess, examiner: CountingExaminer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_fault_ahead_is_counted_in_its_own_turn(
     assert verdicts(hub, [sent[0], sent[2]]) == [30, 30]
 
 
+@pytest.mark.slow
 def test_one_that_another_worker_settled_is_dropped(
     hub: HubInProcess, examiner: CountingExaminer, store: Store
 ) -> None:

@@ -249,6 +249,7 @@ class TestOrder:
         assert [each["id"] for each in listed[:7]] == [each["id"] for each in backwards()]
         assert listed[7]["x_tocsin_verdict"] == "refused"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("settled", [1, 2, 3])
     def test_after_a_crash_the_rest_is_settled_and_nothing_twice(
         self, hub: HubInProcess, settled: int
@@ -359,6 +360,7 @@ def definitions(hub: HubInProcess) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_completing_what_waits_is_bounded_in_octets(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ def every_turn_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestTurns:
+    @pytest.mark.slow
     @pytest.mark.usefixtures("every_turn_is_quick")
     def test_a_partner_with_six_large_submissions_keeps_no_other_waiting(
         self, hub: HubInProcess
@@ -120,6 +121,7 @@ class TestTurns:
         work_off(hub.services.intake)
         assert status(hub, large)["success_count"] == 1_100
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("every_turn_is_quick")
     def test_small_submissions_of_a_partner_go_first_but_not_for_ever(
         self, hub: HubInProcess
@@ -137,6 +139,7 @@ class TestTurns:
         assert is_settled(hub, large)
         assert not is_settled(hub, small[-1])
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("every_turn_is_quick")
     def test_what_completes_many_objects_lets_others_in_between(
         self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
@@ -173,6 +176,7 @@ class TestTurns:
             turns.take(chosen, has_large=False, seconds=2.5 if chosen is hard else 0.01)
         assert served.count("hard") == 3
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("every_turn_is_quick")
     def test_partners_are_served_one_after_the_other(self, hub: HubInProcess) -> None:
         hub.join(Partner("east", "East Limited"))
@@ -354,6 +358,7 @@ class TestFailures:
         work_off(hub.services.intake)
         assert is_settled(hub, bad)
 
+    @pytest.mark.slow
     def test_leases_last_however_long_the_turns_of_others_are(self, store: Store) -> None:
         late = 0
         hub = HubInProcess(
@@ -370,6 +375,7 @@ class TestFailures:
             assert not any(each.is_free for each in store.submissions.list_open(60))
             work(hub, 1)
 
+    @pytest.mark.slow
     def test_leases_last_after_the_clock_was_stepped_back(self, store: Store) -> None:
         late = 0
         hub = HubInProcess(
@@ -479,6 +485,7 @@ class TestLockedOut:
         work_off(hub.services.intake)
         assert status(hub, posted)["success_count"] == 30
 
+    @pytest.mark.slow
     def test_verbatim_objects_are_published_in_no_feed(self, hub: HubInProcess) -> None:
         """Not even if the account is disabled and enabled while they are admitted."""
         posted = post_large(hub, 1_200, to="scratch")
@@ -583,6 +590,7 @@ class TestSetAside:
         run_interrupted(hub, hub_work(hub), 1, within=True)
         hub.store._base.submissions.update_many({}, {"$set": {"lease": 0}})
 
+    @pytest.mark.slow
     def test_a_submission_that_ends_its_worker_three_times_waits_for_the_operator(
         self, hub: HubInProcess
     ) -> None:
@@ -597,6 +605,7 @@ class TestSetAside:
         actions = [each.action for each in hub.store.journal.list_entries()]
         assert actions.count("submission.set_aside") == 1
 
+    @pytest.mark.slow
     def test_others_of_the_partner_are_admitted_meanwhile(self, hub: HubInProcess) -> None:
         post_large(hub)
         for _ in range(MOST_ATTEMPTS):
@@ -605,6 +614,7 @@ class TestSetAside:
         work_off(hub.services.intake)
         assert status(hub, other)["success_count"] == 30
 
+    @pytest.mark.slow
     def test_two_crashes_set_nothing_aside(self, hub: HubInProcess) -> None:
         posted = post_large(hub)
         for _ in range(2):
@@ -612,6 +622,7 @@ class TestSetAside:
         work_off(hub.services.intake)
         assert status(hub, posted)["success_count"] == 30
 
+    @pytest.mark.slow
     def test_a_crash_is_blamed_on_the_submission_of_that_moment_only(
         self, hub: HubInProcess
     ) -> None:
@@ -636,6 +647,7 @@ class TestSetAside:
         work_off(hub.services.intake)
         assert status(hub, posted)["success_count"] == 1_100
 
+    @pytest.mark.slow
     def test_an_operator_can_try_it_again(self, hub: HubInProcess) -> None:
         posted = post_large(hub)
         for _ in range(MOST_ATTEMPTS):
@@ -659,6 +671,7 @@ class TestSetAside:
         assert hub.store._base.submission_bodies.count_documents({}) == 0
         assert hub.store.submissions.list_set_aside() == []
 
+    @pytest.mark.slow
     def test_a_worker_that_stops_gives_back_what_it_began(self, hub: HubInProcess) -> None:
         posted = post_large(hub, 300)
         for _ in range(3):

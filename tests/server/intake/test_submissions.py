@@ -348,6 +348,7 @@ class TestBadInput:
         assert "send whole characters" in details(status)[1]["message"]
         assert len(hub.feed("green" if to == "inbox" else to)) == 2
 
+    @pytest.mark.slow
     def test_thousands_of_dead_references_are_one_finding(self, hub: HubInProcess) -> None:
         refs = [f"indicator--{uuid.uuid4()}" for _ in range(3000)]
         report = sdo("report", name="R", published="2026-01-01T00:00:00Z", object_refs=refs)

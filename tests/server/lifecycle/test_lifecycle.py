@@ -39,6 +39,7 @@ def due(hub: HubInProcess, clock: ManualClock, days: int = 0) -> list[DueObjects
 
 
 class TestAge:
+    @pytest.mark.slow
     def test_confidence_falls_by_steps_and_pollers_receive_each(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -77,6 +78,7 @@ class TestAge:
         assert public["confidence"] == 80
         assert hub_extension(public)["last_reported"] > hub_extension(public)["first_reported"]
 
+    @pytest.mark.slow
     def test_the_same_sent_daily_makes_a_version_a_week(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -111,6 +113,7 @@ class TestExpiry:
         hub.sweep()
         assert hub.ask("collections/green/manifest/").json == before
 
+    @pytest.mark.slow
     def test_a_hub_that_was_down_for_long_catches_up(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -271,6 +274,7 @@ class TestExpiry:
 
 
 class TestTheWorker:
+    @pytest.mark.slow
     def test_a_served_hub_sweeps_by_itself(self, hub: HubInProcess, clock: ManualClock) -> None:
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
         clock.advance(days=2)

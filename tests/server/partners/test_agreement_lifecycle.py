@@ -208,6 +208,7 @@ class TestLongPolls:
         assert waits.result().status_code == 404
         assert [each["type"] for each in other.result().json["objects"]] == ["indicator"]
 
+    @pytest.mark.slow
     def test_a_request_that_waits_is_answered_when_the_agreement_ends(
         self, hub: HubInProcess, clock: ManualClock, pool: ThreadPoolExecutor
     ) -> None:
@@ -219,6 +220,7 @@ class TestLongPolls:
         assert waits.result().status_code == 404
         assert time.monotonic() - began < 10
 
+    @pytest.mark.slow
     def test_a_wait_that_outlasts_the_agreement_without_news_ends_with_404(
         self, hub: HubInProcess, clock: ManualClock, pool: ThreadPoolExecutor
     ) -> None:
@@ -229,6 +231,7 @@ class TestLongPolls:
         clock.now = NOON
         assert waits.result().status_code == 404
 
+    @pytest.mark.slow
     def test_a_request_goes_on_waiting_under_another_agreement(
         self, hub: HubInProcess, clock: ManualClock, pool: ThreadPoolExecutor
     ) -> None:
@@ -476,6 +479,7 @@ class TestJournal:
         assert build_services_over(hub, hub.store).agreements.work()
         assert len(entries(hub, "agreement.begin")) == len(entries(hub, "agreement.end")) == 1
 
+    @pytest.mark.slow
     def test_the_worker_of_a_hub_writes_it(self, hub: HubInProcess, clock: ManualClock) -> None:
         agree(hub)
         clock.now = NOON

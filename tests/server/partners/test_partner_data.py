@@ -361,6 +361,7 @@ class TestRemoving:
         data.remove("acme", "operator", WHY)
         assert hub.ask("collections/").status_code == 401
 
+    @pytest.mark.slow
     def test_its_people_are_locked_out_at_once_and_nobody_of_others(
         self, hub: HubInProcess, data: PartnerData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -378,6 +379,7 @@ class TestRemoving:
             people.accept(links[0], "", "", PASSWORD)
         assert people.accept(links[1], "", "", PASSWORD).partner == "north"
 
+    @pytest.mark.slow
     def test_who_is_invited_meanwhile_is_removed_too(
         self, hub: HubInProcess, data: PartnerData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -393,6 +395,7 @@ class TestRemoving:
         assert hub.store.people.list_people("acme") == []
         assert hub.store.people.list_invitations() == []
 
+    @pytest.mark.slow
     def test_another_partner_of_its_name_gets_nobody_who_was_left(
         self, hub: HubInProcess, data: PartnerData
     ) -> None:
@@ -428,6 +431,7 @@ class TestRemoving:
             (entry,) = hub.store.journal.search(JournalFilter(action=action))
             assert (entry.actor, entry.details["login"]) == ("operator", login)
 
+    @pytest.mark.slow
     def test_one_that_was_interrupted_goes_on_when_it_is_run_again(
         self, hub: HubInProcess, data: PartnerData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -495,6 +499,7 @@ class TestExporting:
         assert (sender["account"], sender["runs"]) == ("acme", [{"first": came, "last": came}])
         assert (sender["objects_in_24_hours"], sender["refused_in_24_hours"]) == (1, 0)
 
+    @pytest.mark.slow
     def test_its_people_and_invitations_are_among_it_without_secrets(
         self, hub: HubInProcess, data: PartnerData
     ) -> None:
@@ -516,6 +521,7 @@ class TestExporting:
         text = json.dumps(lines)
         assert "argon2" not in text and "north" not in text and "hub.example" not in text
 
+    @pytest.mark.slow
     def test_what_the_mailbox_of_a_person_did_before_is_not_among_it(
         self, hub: HubInProcess, data: PartnerData
     ) -> None:

@@ -149,6 +149,7 @@ class TestProcesses:
         assert find_value(text, "tocsin_pollers", collection="green") == 1
         second.kill()
 
+    @pytest.mark.slow
     def test_take_over_the_files_of_those_that_died(self, shared: SharedFolder) -> None:
         for _ in range(3):
             process = Process(shared.path)

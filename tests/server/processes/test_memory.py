@@ -61,6 +61,7 @@ def count_arenas(file: Path, *command: str, **variables: str) -> int:
     return file.read_text().count("<heap nr=")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("serve",), ("work", "--mongo-uri", "mongodb://127.0.0.1/")])
 def test_the_first_process_of_a_hub_has_two_arenas(
     tmp_path: Path, command: tuple[str, ...]
@@ -69,6 +70,7 @@ def test_the_first_process_of_a_hub_has_two_arenas(
     assert count_arenas(tmp_path / "info.xml", *command, *place) == memory.ARENA_MAX
 
 
+@pytest.mark.slow
 def test_the_variable_of_the_operator_counts(tmp_path: Path) -> None:
     place = ("--data", str(tmp_path / "data"))
     assert count_arenas(tmp_path / "info.xml", "serve", *place, MALLOC_ARENA_MAX="5") == 5

@@ -124,6 +124,7 @@ class TestServer:
         assert statuses(peer, "/waits") == [200]
         assert application.on_loop == [True, False]
 
+    @pytest.mark.slow
     def test_failed_attempts_back_off(self, peer: Peer, application: Application) -> None:
         assert statuses(peer, *["/waits"] * 1_000) == [200] * 1_000
         assert sum(application.on_loop) < 30
@@ -238,6 +239,7 @@ class TestHub:
             "?added_after=2999-01-01T00:00:00Z", Prefer="wait=1"
         )
 
+    @pytest.mark.slow
     def test_polls_in_memory_are_answered_on_the_event_loop_and_the_next_has_what_is_new(
         self, served: Served
     ) -> None:

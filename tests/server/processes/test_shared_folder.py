@@ -71,6 +71,7 @@ def counting(numbers: SharedNumbers, path: Path, times: int) -> "subprocess.Pope
 
 
 class TestNumbers:
+    @pytest.mark.slow
     @settings(deadline=None)
     @given(st.lists(st.tuples(st.sampled_from("abcdé"), st.integers(0, 1 << 50))))
     def test_a_number_is_the_one_noted_last(self, notes: list[tuple[str, int]]) -> None:
@@ -93,6 +94,7 @@ class TestNumbers:
                 numbers.update("name", lambda number: number / 0)
             assert numbers.get("name") == 7
 
+    @pytest.mark.slow
     def test_of_several_processes_are_added(self, folder: SharedFolder) -> None:
         numbers, path = folder.numbers("n"), folder.path / "n.numbers"
         processes = [counting(numbers, path, 5_000) for _ in range(3)]
@@ -107,6 +109,7 @@ class TestNumbers:
             thread.join()
         assert folder.numbers("n").get("all") == 3 * 5_000 + 2 * 2_000
 
+    @pytest.mark.slow
     def test_are_not_locked_by_a_process_that_is_killed(self, folder: SharedFolder) -> None:
         numbers, path = folder.numbers("n"), folder.path / "n.numbers"
         for _ in range(5):
@@ -119,6 +122,7 @@ class TestNumbers:
         assert before > 5
         assert add(folder.numbers("n")) == before + 1
 
+    @pytest.mark.slow
     def test_are_read_whole_while_others_change_them(self, folder: SharedFolder) -> None:
         numbers, path = folder.numbers("n"), folder.path / "n.numbers"
         process = counting(numbers, path, 10_000_000)

@@ -314,6 +314,7 @@ class TestOnceANewerVersionIsPublished:
 class TestWhatIsNotTheSame:
     """A decision holds only for what the reviewer saw, and as it was published then."""
 
+    @pytest.mark.slow
     def test_references_of_what_was_released_lead_where_they_do_now(
         self, hub: HubInProcess
     ) -> None:
@@ -347,6 +348,7 @@ class TestWhatIsNotTheSame:
         hub.store.accounts.update_partner(replace(partner, default_tlp=Tlp.AMBER))
         assert push(hub, sent) == ["held"]
 
+    @pytest.mark.slow
     def test_the_last_word_counts_when_it_is_the_first_one_again(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -385,6 +387,7 @@ class TestWhatIsNotTheSame:
         reject(hub)
         assert push(hub, sent | {"modified": LATER}) == ["duplicate"]
 
+    @pytest.mark.slow
     def test_a_text_is_asked_about_once_while_its_references_move(self, hub: HubInProcess) -> None:
         about = indicator("one.top")
         note = sdo("note", content=PERSON, object_refs=[about["id"]])

@@ -53,6 +53,7 @@ class TestWhatIsPublished:
         assert (found.in_force, found.revoked) == (False, True)
         assert found.private is not None and found.private.revocation_reason == "decided"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("who", ["", "north"])
     def test_so_does_a_marking_definition_for_which_stix_has_no_such_property(
         self, hub: HubInProcess, who: str

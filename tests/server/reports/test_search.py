@@ -133,6 +133,7 @@ class TestSpellings:
 
 
 class TestNaming:
+    @pytest.mark.slow
     @pytest.mark.parametrize("is_indexed", [True, False])
     @pytest.mark.parametrize(
         ("value", "pattern"),
@@ -312,6 +313,7 @@ class TestHits:
         assert find("Emotet") == []
         assert find("Geodo") == ["Geodo"]
 
+    @pytest.mark.slow
     def test_what_was_added_last_comes_first_and_more_is_said(
         self, hub: HubInProcess, find: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -336,6 +338,7 @@ class TestHits:
 
 
 class TestIndex:
+    @pytest.mark.slow
     def test_it_keeps_its_values_when_blocks_are_packed(self, hub: HubInProcess) -> None:
         for number in range(12):
             hub.push(indicator(f"n{number}.evil-portal.top"))
@@ -347,6 +350,7 @@ class TestIndex:
         assert packer.packed
         assert len(ask(hub, "evil-portal.top").hits) == 12
 
+    @pytest.mark.slow
     def test_a_purged_value_is_not_kept_in_it(self, hub: HubInProcess) -> None:
         hub.push(indicator("victim-name.top"))
         index(hub)

@@ -70,6 +70,7 @@ def test_an_account_is_silent_after_three_times_its_usual_pause(
     assert senders(hub)["acme"].silent
 
 
+@pytest.mark.slow
 def test_submissions_that_follow_each_other_closely_are_one_run(
     hub: HubInProcess, clock: ManualClock
 ) -> None:
@@ -79,6 +80,7 @@ def test_submissions_that_follow_each_other_closely_are_one_run(
     assert senders(hub)["acme"].usual == HOUR + 3 * MINUTE
 
 
+@pytest.mark.slow
 def test_an_account_without_a_rhythm_is_never_called_silent(
     hub: HubInProcess, clock: ManualClock
 ) -> None:
@@ -119,6 +121,7 @@ def test_an_account_that_never_submitted_or_is_disabled_is_not_listed(
     assert senders(hub) == {}
 
 
+@pytest.mark.slow
 def test_an_account_that_may_not_submit_now_is_not_listed(
     hub: HubInProcess, clock: ManualClock
 ) -> None:
@@ -145,6 +148,7 @@ def test_it_is_forgotten_with_its_partner(hub: HubInProcess, clock: ManualClock)
     assert list(senders(hub)) == ["north"]
 
 
+@pytest.mark.slow
 def test_an_account_that_stopped_is_silent_however_long_ago_that_was(
     hub: HubInProcess, clock: ManualClock
 ) -> None:

@@ -91,6 +91,7 @@ class TestAnError:
         assert not away.is_outage(ValueError())
 
 
+@pytest.mark.slow
 def test_a_commit_does_not_wait_for_others_while_the_database_is_away(
     store: Store, away: Availability, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ def back_up(store: Store, happens: Any = None) -> Documents:
     return found
 
 
+@pytest.mark.slow
 def test_everything_is_in_it(hub: HubInProcess) -> None:
     for number in range(3):
         hub.push(*(indicator(f"a{number}-{each}.top") for each in range(70)))
@@ -70,6 +71,7 @@ def test_a_public_object_that_nothing_names_is_in_it(hub: HubInProcess) -> None:
     assert back_up(hub.store) == dump(hub.store)
 
 
+@pytest.mark.slow
 def test_no_cursor_stays_at_a_page_that_others_write_into(
     hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,7 @@ class TestConnecting:
         with pytest.raises(Unavailable, match="user or password"):
             Store.connect(wrong)
 
+    @pytest.mark.slow
     def test_for_a_server_without_a_replica_set_the_message_says_how_to_make_one(
         self, tmp_path: Path
     ) -> None:
@@ -320,6 +321,7 @@ class TestPortions:
         found = store.read(lambda known: known.public_objects([public(n).id for n in range(17)]))
         assert len(found) == 16
 
+    @pytest.mark.slow
     @pytest.mark.skipif("TOCSIN_TEST_MONGO" in os.environ, reason="its cache is large enough")
     def test_one_item_that_is_too_large_is_an_error(self, store: Store) -> None:
         text = "x" * 7_000_000

@@ -139,6 +139,7 @@ def decide_in_console(hub: Any) -> None:
     acts.median_turnaround(hub.store.clock(), 7)
 
 
+@pytest.mark.slow
 def test_every_query_has_one(hub: Any, recorder: Any) -> None:
     live(hub)
     base, scans = hub.store._base, []

@@ -93,6 +93,7 @@ def test_reads_all_again_when_too_much_has_changed(
     assert names(queue) == ["3"]
 
 
+@pytest.mark.slow
 def test_costs_two_commands_however_much_waits(counted: tuple[Store, CommandNames]) -> None:
     store, count = counted
     add(store, *range(1_000))
@@ -106,6 +107,7 @@ def test_costs_two_commands_however_much_waits(counted: tuple[Store, CommandName
     assert count.names == ["find"]
 
 
+@pytest.mark.slow
 def test_a_decision_on_five_hundred_costs_few_commands(
     counted: tuple[Store, CommandNames],
 ) -> None:

@@ -65,6 +65,7 @@ def test_an_added_object_ends_the_wait(taxii: Any, pool: Any, path: Any) -> None
     assert took < 5
 
 
+@pytest.mark.slow
 def test_without_news_the_answer_comes_at_the_deadline(taxii: Any) -> None:
     answer, took = wait(taxii, seconds=1)
     assert (answer.status_code, ids(answer), answer.headers[APPLIED]) == (200, [], "wait=1")
@@ -98,6 +99,7 @@ def test_a_reader_of_one_object_waits_for_its_next_version(
     assert "2030-01-01" in answer.text
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_the_page_gets_304_at_the_deadline(taxii: Any) -> None:
     had = {"If-None-Match": taxii.get("green/objects/").headers["ETag"]}
     answer, _ = wait(taxii, "green/objects/", seconds=1, headers=had)
@@ -113,6 +115,7 @@ def test_a_deletion_ends_the_wait_of_a_reader_that_has_the_page(taxii: Any, pool
     assert (answer.result()[0].status_code, ids(answer.result()[0])) == (200, [])
 
 
+@pytest.mark.slow
 def test_an_object_outside_the_filter_does_not_end_the_wait(taxii: Any, pool: Any) -> None:
     answer = pool.submit(wait, taxii, f"{NEWER}&match[type]=tool", seconds=1)
     until_waiting(taxii)
@@ -121,6 +124,7 @@ def test_an_object_outside_the_filter_does_not_end_the_wait(taxii: Any, pool: An
     assert ids(answer) == [] and took >= 1
 
 
+@pytest.mark.slow
 def test_a_write_to_another_feed_does_not_end_the_wait(taxii: Any, pool: Any) -> None:
     answer = pool.submit(wait, taxii, seconds=1)
     until_waiting(taxii)
@@ -136,6 +140,7 @@ def test_an_account_that_loses_the_right_while_waiting_is_refused(taxii: Any, po
     assert answer.result()[0].status_code == 404
 
 
+@pytest.mark.slow
 def test_waiting_requests_share_the_readings_of_the_head(taxii: Any, pool: Any) -> None:
     waits = [pool.submit(wait, taxii, seconds=2) for _ in range(2)]
     waits.append(pool.submit(wait, taxii, seconds=2, by="north-robot"))
@@ -151,6 +156,7 @@ class TestBounds:
         with polls.slot("a") as one, polls.slot("a") as two, polls.slot("a") as three:
             assert (one, two, three) == (True, True, False)
 
+    @pytest.mark.slow
     def test_one_account_cannot_take_all_slots(self, taxii: Any, pool: Any) -> None:
         waits = [pool.submit(wait, taxii) for _ in range(2)]
         until_waiting(taxii, 2)
@@ -169,6 +175,7 @@ class TestBounds:
         taxii.feeds.add(GREEN.id, indicator(2))
         assert [ids(each.result()[0]) for each in waits] == [[2]] * 3
 
+    @pytest.mark.slow
     def test_a_slot_is_released_after_the_answer(self, taxii: Any) -> None:
         assert APPLIED in wait(taxii, seconds=1)[0].headers
         assert taxii.long_polls._waiting.total() == 0

@@ -160,6 +160,7 @@ def test_a_page_token_is_bound_to_the_match_filters(hub: Any) -> None:
         assert answer.status_code == 400
 
 
+@pytest.mark.slow
 def test_the_tag_of_a_page_tells_filters_apart(hub: Any) -> None:
     def tags() -> Any:
         path = "collections/scratch/objects/"

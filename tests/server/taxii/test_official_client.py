@@ -105,6 +105,7 @@ def test_4_5_invalid_http_gets_a_taxii_error_and_the_connection_closes(
     assert content["http_status"] == str(answer.status) and answer.status >= 400
 
 
+@pytest.mark.slow
 def test_7_6_a_far_too_long_body_gets_its_413_before_the_connection_closes(port: Any) -> None:
     with connected(port) as connection:
         answer, content = send(connection, "POST", POST, b" " * 8_000_000, Content_Type=MT)

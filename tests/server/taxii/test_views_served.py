@@ -91,6 +91,7 @@ def ids(answer: Any) -> Any:
 
 
 class TestReading:
+    @pytest.mark.slow
     def test_taxii2_client_is_given_each_once_by_pages(self, hub: Any, url: Any) -> None:
         id = hub.collection("both").id
         both = Collection(f"{url}collections/{id}/", user="lone", password="lone")

@@ -106,6 +106,7 @@ def test_the_same_page_after_every_change(new: Callable[[], Feed], seed: int) ->
                 ), query
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("octets", [1, 130, 700, 701, 2_000])
 def test_a_page_is_no_longer_than_clients_can_read(

@@ -126,6 +126,7 @@ class TestPublishing:
         with pytest.raises(TooLarge, match=r"indicator--.* is longer than 15,000,000 octets"):
             feed.publish(posting(1, body="x" * 15_000_001))
 
+    @pytest.mark.slow
     def test_long_bodies_are_divided(self, feed: Feed) -> None:
         large = [posting(i, body=str(i) * 3_000_000) for i in range(1, 5)]
         feed.publish(*large)

@@ -214,6 +214,7 @@ def chosen(log: Sequence[Entry], query: Query) -> list[Entry]:
     return [e for e in found if e.position > query.position and e.stamp > (query.added_after or 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_any_history_reads_as_the_obvious_model_says(feed: Feed, seed: Any) -> None:
     dice = random.Random(seed)

@@ -112,6 +112,7 @@ def test_a_cursor_cut_to_milliseconds_loses_nothing_and_does_not_go_in_circles(
     assert len(seen) == 656 and pages < 12
 
 
+@pytest.mark.slow
 def test_a_cursor_from_modified_never_skips_and_is_never_stuck(
     hub: HubInProcess, clock: ManualClock
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_cursor_from_modified_never_skips_and_is_never_stuck(
     assert len(seen) == 450
 
 
+@pytest.mark.slow
 def test_modified_lies_before_all_stamps_of_its_group(hub: HubInProcess) -> None:
     hub.push(*(indicator(f"host{n}.evil.top") for n in range(250)))
     records = hub.ask("collections/green/manifest/?limit=1000&match[type]=indicator").json[
