@@ -44,7 +44,11 @@ settings.load_profile("many" if "TOCSIN_TEST_EXAMPLES" in os.environ else "gate"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Share the cache among workers and runs, so that it is built once."""
+    """Share the cache among workers and runs, so that it is built once.
+
+    Nothing is garbage while tests are collected, so none is looked for.
+    """
+    gc.disable()
     config.addinivalue_line("markers", "long: takes half a minute or more; is begun first")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in the background:
         # programs that tests interrupt would ignore it as well
@@ -61,8 +65,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Spare what each test would do again: search all tests for garbage, derive the same key."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 50)
     derive: Any = functools.cache(hashlib.pbkdf2_hmac)
     hashlib.pbkdf2_hmac = derive
