@@ -7,7 +7,7 @@ ThreatFox, XSOAR, Microsoft Defender, TheHive.  They share what a table with suc
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from tocsin.admission.documents import as_seen
@@ -91,6 +91,8 @@ _LEVELS = ("clear", "green", "amber", "red")
 _LEFT_OUT = (Role.VALUE_OF_KIND, Role.CERTIFICATE)
 """Values beside the one that a record is about, such as the address of a domain."""
 _TLP = re.compile(r"\btlp\b|traffic ?light")
+_ADDED = ("tags", "references", "tlp")
+"""The columns for what objects around a record say of it, and for its level."""
 _NAMED = ("name", "value", "id")
 """The members by which an object in a list is known."""
 _SPACE = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
@@ -136,10 +138,16 @@ class _Statements:
         return replace(self, is_listed=is_listed_within(name, self.is_listed))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Record:
     members: _Object
     around: _Statements
+
+    @cached_property
+    def beside(self) -> Mapping[str, str]:
+        """What objects around it say of it, and its level, by the heading of a column."""
+        level = _find_level(self.members, self.around.level)
+        return {"tags": self.around.tags, "references": self.around.references, "tlp": level}
 
 
 @dataclass(slots=True)
@@ -430,6 +438,8 @@ class _Table:
     mapped: Set[str]
     """The names to which the user gave a use, as words."""
     notes: Sequence[str]
+    added: Sequence[str]
+    """The headings of columns for what is beside the records."""
 
     @classmethod
     def of(cls, records: Sequence[_Record], options: ReadOptions) -> "_Table":
@@ -447,7 +457,8 @@ class _Table:
             and normalise_heading(each) not in mapped
         }
         kept = [each for each in names if each not in beside and roles[each] is not Role.TLP]
-        table = cls(kept, roles, mapped, [])
+        added = [name for name in _ADDED if any(each.beside[name] for each in records)]
+        table = cls(kept, roles, mapped, [], added)
         some = [each.members for each in records[:_SAMPLE]]
         others = {name for each in some for name in table.find_other_values(each)}
         with_values = {n for n in beside if any(has_value(each.get(n)) for each in some)} | others
@@ -472,19 +483,21 @@ class _Table:
         if not is_typed(members):
             return find_values(members)
         named = [each for each in filled if self.roles[each] is Role.VALUE]
-        return [min(named, key=lambda each: (not has_value(members[each]), rank_value(each)))]
+        ranked = sorted(named, key=lambda each: (not has_value(members[each]), rank_value(each)))
+        return ranked[:1]
 
     def read(self, rows: Iterable[Row], options: ReadOptions) -> Iterator[Candidate]:
         """The candidates of rows; their messages name the record as a line."""
-        headings = [*self.names, "tags", "references", "tlp"]
+        headings = [*self.names, *self.added]
         columns = parse_names(headings) or name_columns(headings)
         columns = map_columns(columns, len(headings), options.columns)
         return tables.read_below(columns, rows, options)
 
     def format(self, number: int, record: _Record) -> Row:
         """A record, by its number from 1, as a row of the table."""
-        members, around = record.members, record.around
-        members = {name: each for name, each in members.items() if not self._is_flag(name, each)}
+        members = {
+            name: each for name, each in record.members.items() if not self._is_flag(name, each)
+        }
         others = self.find_other_values(members)
         if not is_typed(members):  # perhaps a person
             others += [each for each in self.names if self.roles[each] is Role.NAME]
@@ -492,8 +505,7 @@ class _Table:
             "" if name in others else self._format_cell(name, members.get(name))
             for name in self.names
         ]
-        level = _find_level(members, around.level)
-        return Row(number, (*cells, around.tags, around.references, level))
+        return Row(number, (*cells, *(record.beside[name] for name in self.added)))
 
     def _is_flag(self, name: str, value: object) -> bool:
         """True for a member such as `ioc` that does not hold a value, but says if one is there."""

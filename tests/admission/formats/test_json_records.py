@@ -536,6 +536,19 @@ class TestExplanations:
         assert "its name says that what it lists is allowed" in why
 
 
+class TestNotes:
+    def test_columns_for_what_stands_around_are_named_only_if_it_is_there(self) -> None:
+        said = messages(read_candidates([record()])).partition("columns read as")[2]
+        assert said.endswith('1 "type" = type, 2 "value" = value')
+        said = messages(read_candidates({"tags": ["c2"], "items": [record(tlp="green")]}))
+        assert '"value" = value, 3 "tags" = tags, 4 "tlp" = tlp' in said
+
+    @pytest.mark.parametrize("value", [None, False, [], {}, "", 0])
+    def test_a_record_without_a_value_costs_no_other(self, value: object) -> None:
+        found = read_candidates([record(), record(value), record("b.top")])
+        assert [each.is_open for each in found] == [True, False, True]
+
+
 class TestOtherJson:
     @pytest.mark.parametrize(
         "content",
