@@ -145,7 +145,7 @@ class _Record:
 
     @cached_property
     def beside(self) -> Mapping[str, str]:
-        """What objects around it say of it, and its level, by the heading of a column."""
+        """The statements of objects around it, and its level, by the heading of a column."""
         level = _find_level(self.members, self.around.level)
         return {"tags": self.around.tags, "references": self.around.references, "tlp": level}
 
