@@ -8,6 +8,7 @@ import pytest
 from support.contributions import NOW, contribution
 from support.granular_markings import granular_markings
 from support.hub import AMBER, default_admission, indicator
+from support.slowness import measure_slowness
 
 from tocsin.admission.markings.granular import split_by_tlp
 from tocsin.admission.merge.content import merge_by_tlp, merge_contributions
@@ -39,7 +40,7 @@ class TestMerging:
     def test_one_marked_item_of_a_long_list_is_found_in_linear_time(self) -> None:
         began = time.process_time()
         layers = merge(indicator(labels=LABELS, granular_markings=FIRST_IS_AMBER))
-        assert time.process_time() - began < SECONDS
+        assert time.process_time() - began < SECONDS * measure_slowness()
         assert selectors(layers) == ["labels.[0]"]
 
     @pytest.mark.slow
@@ -47,14 +48,14 @@ class TestMerging:
         began = time.process_time()
         marks = granular_markings(AMBER, *EACH[::2])
         layers = merge(indicator(labels=LABELS, granular_markings=marks))
-        assert time.process_time() - began < SECONDS
+        assert time.process_time() - began < SECONDS * measure_slowness()
         assert selectors(layers) == EACH[::2]
 
     def test_one_marked_reference_of_many_is_found_in_linear_time(self) -> None:
         began = time.process_time()
         marks = granular_markings(AMBER, "external_references.[7]")
         layers = merge(indicator(external_references=REFERENCES, granular_markings=marks))
-        assert time.process_time() - began < SECONDS
+        assert time.process_time() - began < SECONDS * measure_slowness()
         assert len(selectors(layers)) == 1
 
     @pytest.mark.slow
@@ -62,7 +63,7 @@ class TestMerging:
         began = time.process_time()
         german = {"lang": "de", "selectors": ["labels", *["labels"] * 4_000]}
         layers = merge(indicator(labels=LABELS, granular_markings=[german, *FIRST_IS_AMBER]))
-        assert time.process_time() - began < SECONDS
+        assert time.process_time() - began < SECONDS * measure_slowness()
         assert selectors(layers) == ["labels.[0]", "labels"]
 
 
@@ -73,7 +74,7 @@ class TestCustomProperties:
         validate(Candidate.from_object(0, indicator(labels=["a"])), policy, NOW)  # schemas are read
         began = time.process_time()
         validated = validate(Candidate.from_object(0, subject), policy, NOW)
-        assert time.process_time() - began < SECONDS
+        assert time.process_time() - began < SECONDS * measure_slowness()
         return validated
 
     def test_many_names_and_a_selector_of_each_are_read_in_linear_time(self, mode: str) -> None:

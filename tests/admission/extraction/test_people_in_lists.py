@@ -5,6 +5,7 @@ import tracemalloc
 from itertools import chain, repeat
 
 import pytest
+from support.slowness import measure_slowness
 
 from tocsin.admission.extraction.people_in_lists import find_people_in_list
 from tocsin.admission.formats import ReadOptions, read
@@ -81,7 +82,7 @@ class TestLists:
     def test_long_lines_are_searched_in_linear_time(self, piece: str) -> None:
         began = time.process_time()
         find_people_in_list([piece * (400_000 // len(piece)), *[piece * 90] * 1_000])
-        assert time.process_time() - began < 2
+        assert time.process_time() - began < 2 * measure_slowness()
 
 
 SENDERS = "".join(f"invoice@evil-{word}.top\n" for word in ("one", "two", "three", "four"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.planted_secrets import POLICY, SPELLINGS
+from support.slowness import measure_slowness
 from support.stix_objects import make_object
 
 from tocsin.admission import Pipeline
@@ -196,7 +197,7 @@ def test_searching_hostile_encodings_takes_linear_time(piece: str) -> None:
     text = piece * (40_000 // len(piece))
     began = time.process_time()
     examine_description(text)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 5 * measure_slowness()
 
 
 class TestDomainsInLogs:
