@@ -91,8 +91,8 @@ def detect_format(name: str, content: bytes) -> Format | None:
 
 def explain_unreadable(name: str, content: bytes, remedy: str = "") -> str:
     """The sentence about a file that no format accepts; `remedy` if its kind is unknown."""
-    asked = (each.explain(name, content) for each in formats() if each.explain is not None)
     if kind := describe_kind(name, content):
+        asked = (each.explain(name, content) for each in formats() if each.explain is not None)
         why = next(filter(None, asked), "")
         return f"{kind} ({why})" if why else kind
     names = ", ".join(sorted({each.name for each in formats()}))

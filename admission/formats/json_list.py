@@ -52,6 +52,8 @@ _INDICATOR_WORDS = frozenset(("ioc", "iocs", "indicator", "indicators", "c2", "c
 _INDICATOR_WORDS |= {"blocklist", "blacklist", "denylist", "ipblocklist"}
 """Words in the names of lists and files of indicators.  A list called `malware` may be one of
 infected machines, or of what a sample contacted."""
+VALUE_ROLES = (Role.VALUE, Role.VALUE_OF_KIND)
+"""The roles of members that may hold indicators."""
 _ALLOW_STEMS = re.compile(load_alternation(_PACKAGE, "allow_stems"))
 """Words that allow, whatever their ending."""
 _TLP_NAMES = frozenset(("tlp", "marking", "markings"))
@@ -116,10 +118,14 @@ class _Lists:
     def _sort_list(self, name: str, entries: _Array, words: frozenset[str]) -> None:
         if names_allowed(name):
             self.allowed.setdefault(name, []).append(entries)
-        elif words & _DENY_WORDS or not name or (self.are_indicators and names_values(name)):
+        elif words & _DENY_WORDS or not name or self._is_of_indicators(name):
             self.denied.setdefault(name, []).append(entries)
         else:
             self.others.append(name)
+
+    def _is_of_indicators(self, name: str) -> bool:
+        """True for a list such as `ips` in the outermost object, if the file says the rest."""
+        return self.are_indicators and "." not in name and names_values(name)
 
 
 def _accepts(name: str, content: bytes) -> bool:
@@ -160,8 +166,8 @@ def names_indicator_file(name: str) -> bool:
 
 
 def names_values(name: str) -> bool:
-    """True for the name of a list of values of one kind that is in no other object: `ips`."""
-    return "." not in name and name_columns([name]).roles[0] in (Role.VALUE, Role.VALUE_OF_KIND)
+    """True for the name of a list, or member, of values: `ips`, `sha256`, `indicator`."""
+    return name_columns([name]).roles[0] in VALUE_ROLES
 
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:

@@ -35,6 +35,7 @@ from tocsin.admission.formats.csv.columns import (
 )
 from tocsin.admission.formats.csv.rows import Row
 from tocsin.admission.formats.json_list import (
+    VALUE_ROLES,
     names_allowed,
     names_allowed_file,
     names_indicator_file,
@@ -45,7 +46,6 @@ from tocsin.admission.formats.json_records.states import (
 )
 from tocsin.admission.formats.json_records.values import (
     MOST_NAMES,
-    OF_VALUES,
     find_doubt,
     find_role,
     find_values,
@@ -114,8 +114,6 @@ class _Statements:
     """The strictest TLP level, or a word in its place that is none."""
     refusal: str = ""
     """Why all records within are refused; empty if they are not."""
-    is_listed: bool = False
-    """True if a name says that the records are indicators."""
 
     def add(self, members: _Object) -> "_Statements":
         """These and those of an object within, by its `members` without those with records."""
@@ -130,18 +128,15 @@ class _Statements:
             " ".join(filter(None, (self.references, *links)))[:_LONGEST_CELL],
             _find_level(members, self.level),
             self.refusal or find_refusing_member_around(members),
-            self.is_listed,
         )
-
-    def within(self, name: str) -> "_Statements":
-        """These, for what stands under a name."""
-        return replace(self, is_listed=is_listed_within(name, self.is_listed))
 
 
 @dataclass(frozen=True)
 class _Record:
     members: _Object
     around: _Statements
+    is_listed: bool
+    """True if names around it, or most records beside it, say that it is an indicator."""
 
     @cached_property
     def beside(self) -> Mapping[str, str]:
@@ -157,7 +152,7 @@ class _Finder:
     is_listed: bool = False
     """True if the name of the file says that it holds indicators."""
     doubt: str = ""
-    """Why an object in a list is no record of an indicator; empty if there is none."""
+    """Why an object in a list is not read as a record; empty if all lists are read."""
     records: list[_Record] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     """Members with lists of what is allowed, or of victims and the like."""
@@ -165,10 +160,10 @@ class _Finder:
     """Why lines of a file cannot be read."""
     names: set[str] = field(default_factory=set)
     """The names that were looked at."""
-    _lists: set[int] = field(default_factory=set)
-    """The ids of lists of records."""
-    _wrapped: set[int] = field(default_factory=set)
-    """The ids of records that are alone in an object."""
+    _lists: dict[int, bool] = field(default_factory=dict)
+    """The ids of lists of records; True if names around them say that they are indicators."""
+    _wrapped: dict[int, bool] = field(default_factory=dict)
+    """The same of records that are alone in an object."""
     _around: set[int] = field(default_factory=set)
     """The ids of objects and lists that hold such lists."""
 
@@ -180,7 +175,7 @@ class _Finder:
         if isinstance(value, dict) and is_record(value, is_listed=self.is_listed):
             value = [value]
         if self._mark(value, 0, self.is_listed):
-            self._collect(value, _Statements(is_listed=self.is_listed))
+            self._collect(value, _Statements())
         elif isinstance(value, dict) and not self.doubt and find_values(value):
             self.doubt = find_doubt(value, is_listed=self.is_listed)
         self._check_width()
@@ -197,7 +192,7 @@ class _Finder:
             return False
         if isinstance(value, dict):
             self._look_at(value)
-            self._wrapped.update(id(each) for each in _find_wrapped(value, is_listed))
+            self._wrapped.update((id(each), held) for each, held in _find_wrapped(value, is_listed))
             parts = [
                 (each, is_listed_within(name, is_listed))
                 for name, each in value.items()
@@ -206,7 +201,7 @@ class _Finder:
         else:
             objects = [each for each in value if isinstance(each, dict)]
             if self._are_records(objects, is_listed):
-                self._lists.add(id(value))
+                self._lists[id(value)] = is_listed or _are_mostly(objects, is_typed)
                 return True
             parts = [(each, is_listed) for each in objects]
         held = [self._mark(each, depth + 1, listed) for each, listed in parts]  # all of them
@@ -216,23 +211,20 @@ class _Finder:
 
     def _collect(self, value: object, around: _Statements) -> None:
         if isinstance(value, dict) and id(value) in self._wrapped:
-            self.records.append(_Record(value, around))
+            self.records.append(_Record(value, around, self._wrapped[id(value)]))
         elif isinstance(value, list) and id(value) in self._lists:
-            self._collect_list([each for each in value if isinstance(each, dict)], around)
+            is_listed = self._lists[id(value)]
+            objects = (each for each in value if isinstance(each, dict))
+            self.records += [_Record(each, around, is_listed) for each in objects]
         elif id(value) not in self._around:
             return
         elif isinstance(value, dict):
             around = around.add({n: each for n, each in value.items() if not self._holds(each)})
-            for name, each in value.items():
-                self._collect(each, around.within(name))
+            for each in value.values():
+                self._collect(each, around)
         elif isinstance(value, list):
             for each in value:
                 self._collect(each, around)
-
-    def _collect_list(self, objects: Sequence[_Object], around: _Statements) -> None:
-        if _are_mostly(objects, is_typed):
-            around = replace(around, is_listed=True)
-        self.records += [_Record(each, around) for each in objects]
 
     def _holds(self, value: object) -> bool:
         return any(id(value) in each for each in (self._lists, self._around, self._wrapped))
@@ -286,11 +278,15 @@ def _is_of_others(name: str) -> bool:
     return words <= _OWN | _LISTS and bool(words & _OWN)
 
 
-def _find_wrapped(value: _Object, is_listed: bool) -> Iterator[_Object]:
-    """The records that are members of an object: `{"result": {…}}`, as Splunk exports rows."""
+def _find_wrapped(value: _Object, is_listed: bool) -> Iterator[tuple[_Object, bool]]:
+    """The records that are members of an object: `{"result": {…}}`, as Splunk exports rows.
+
+    Each with True if names around it say that it is an indicator.
+    """
     for name, each in value.items():
-        if name in _WRAPPERS and isinstance(each, dict) and is_record(each, is_listed=is_listed):
-            yield each
+        listed = is_listed_within(name, is_listed)
+        if name in _WRAPPERS and isinstance(each, dict) and is_record(each, is_listed=listed):
+            yield each, listed
 
 
 def _list_names(objects: Sequence[_Object]) -> list[str]:
@@ -420,7 +416,7 @@ def _find_reason(record: _Record) -> str:
         return reason
     if is_typed(record.members) or not find_values(record.members):
         return ""
-    return find_doubt(record.members, is_listed=record.around.is_listed)
+    return find_doubt(record.members, is_listed=record.is_listed)
 
 
 def _is_about_report(kind: object) -> bool:
@@ -471,7 +467,7 @@ class _Table:
 
         Members to which the user gave a use are not among them.
         """
-        values = [each for each in self.names if self.roles[each] in OF_VALUES]
+        values = [each for each in self.names if self.roles[each] in VALUE_ROLES]
         filled = [each for each in values if not isinstance(members.get(each), bool | None)]
         kept = self._find_own_values(members, filled)
         own = [members[each] for each in kept]

@@ -18,7 +18,7 @@ from tocsin.admission.extraction.field_names import (
 )
 from tocsin.admission.formats.csv.cells import is_mailbox, is_value, names_type
 from tocsin.admission.formats.csv.columns import Role, name_columns
-from tocsin.admission.formats.json_list import names_indicators
+from tocsin.admission.formats.json_list import VALUE_ROLES, names_indicators, names_values
 from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.word_lists import load_words
@@ -37,12 +37,10 @@ _OF_PUBLIC_LISTS = frozenset(("urlhaus reference", "urlhaus link", "phish id"))
 """Members that only records of well-known lists of attackers have."""
 _OF_EVENTS = frozenset(load_words(_PACKAGE, "event_words"))
 _OF_HOSTS = frozenset(("host", "hosts", "hostname", "hostnames", "fqdn"))
-OF_VALUES = (Role.VALUE, Role.VALUE_OF_KIND)
-"""The roles of members that may hold the value of a record."""
 _EMPTY: tuple[object, ...] = (None, "", [], {}, False, 0)
 _MOST_SHOWN, _LONGEST_NAME = 10, 40
 """Names of members in a message, and characters of one."""
-_NAMES_OF_VALUES = (
+_NAMES_VALUE_ROLES = (
     frozenset(("indicator", "indicators", "ioc", "iocs")),
     frozenset(("value", "values")),
 )
@@ -74,7 +72,7 @@ def is_listed_within(name: str, is_listed: bool) -> bool:
 
     A name such as `urls` says so within a list that does.
     """
-    return names_indicators(name) or (is_listed and find_role(name) in OF_VALUES)
+    return names_indicators(name) or (is_listed and names_values(name))
 
 
 def is_typed(members: _Members) -> bool:
@@ -92,7 +90,7 @@ def _has_cell_of(name: str, value: object, role: Role) -> bool:
 
 
 def find_doubt(members: _Members, *, is_listed: bool) -> str:
-    """Why an object without a type is no record of an indicator; empty if it is one."""
+    """Why an object without a type is not read as a record; empty if it is."""
     values = find_values(members)
     if event := _find_event_member(members, values):
         return (
@@ -117,7 +115,7 @@ def find_values(members: _Members) -> list[str]:
     than `host`; and all others with hashes if it is a hash.  A mailbox may be anybody's, and a
     list may be one of all indicators.
     """
-    held = [name for name in members if find_role(name) in OF_VALUES and not _names_event(name)]
+    held = [name for name in members if find_role(name) in VALUE_ROLES and not _names_event(name)]
     held = [name for name in held if isinstance(members[name], str) and has_value(members[name])]
     held = [name for name in held if not is_mailbox(members[name])]
     chosen = min(held, key=_rank_untyped, default="")
@@ -130,7 +128,7 @@ def _rank_untyped(name: str) -> int:
     if _names_attacker(name):
         return -1
     words = split_heading(name).split()
-    return len(_NAMES_OF_VALUES) + 1 if not _OF_HOSTS.isdisjoint(words) else rank_value(name)
+    return len(_NAMES_VALUE_ROLES) + 1 if not _OF_HOSTS.isdisjoint(words) else rank_value(name)
 
 
 def _explain_members(members: _Members) -> str:
@@ -148,8 +146,8 @@ def has_value(value: object) -> bool:
 def rank_value(name: str) -> int:
     """The place of a name among those of values: `indicator` is more certain than `data`."""
     words = frozenset(split_heading(name).split())
-    ranked = enumerate(_NAMES_OF_VALUES)
-    return next((n for n, some in ranked if words & some), len(_NAMES_OF_VALUES))
+    ranked = enumerate(_NAMES_VALUE_ROLES)
+    return next((n for n, some in ranked if words & some), len(_NAMES_VALUE_ROLES))
 
 
 def is_plain(value: object) -> bool:

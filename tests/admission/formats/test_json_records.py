@@ -417,6 +417,10 @@ class TestRecordsWithoutType:
             ({"result": {"indicator": "evil.top", "campaign": "a"}}, ["evil.top"]),
             ({"indicator": "evil.top", "campaign": "a"}, ["evil.top"]),
             (
+                [{"ioc": {"ip": "203.0.114.8"}}, {"ioc": {"ip": "203.0.114.7"}}],
+                ["203.0.114.8", "203.0.114.7"],
+            ),
+            (
                 {
                     "a1": [
                         {
