@@ -144,6 +144,7 @@ class TestAnswers:
 
 
 class TestLimits:
+    @pytest.mark.slow
     def test_a_request_that_exceeds_its_time_is_ended_and_the_next_is_answered(
         self, start: Start
     ) -> None:
@@ -151,6 +152,7 @@ class TestLimits:
         assert ask(task, "spin") == Exceeded.TIME
         assert ask(task, "next") == "next"
 
+    @pytest.mark.slow
     def test_sleeping_is_not_counted_as_processor_time(self, start: Start) -> None:
         assert ask(start(), "sleep 0.6") == "sleep 0.6"
 
@@ -177,11 +179,13 @@ class TestLimits:
         (outcome,) = start().run([b"forge", b"two", b"three"])
         assert outcome.exceeded is Exceeded.MEMORY
 
+    @pytest.mark.slow
     def test_the_answers_before_a_hostile_request_are_kept(self, start: Start) -> None:
         outcomes = start().run([b"one", b"spin", b"three"])
         assert [each.content for each in outcomes] == [b"one", b""]
         assert outcomes[1].exceeded is Exceeded.TIME
 
+    @pytest.mark.slow
     def test_a_system_that_is_too_busy_decides_nothing(self, start: Start) -> None:
         task = start(Limits(0.3, 300_000_000, 1_000, wall=0.5))
         with pytest.raises(Unavailable, match="try again"):

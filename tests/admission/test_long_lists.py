@@ -51,6 +51,7 @@ class TestMerging:
         assert time.process_time() - began < SECONDS * measure_slowness()
         assert selectors(layers) == EACH[::2]
 
+    @pytest.mark.slow
     def test_one_marked_reference_of_many_is_found_in_linear_time(self) -> None:
         began = time.process_time()
         marks = granular_markings(AMBER, "external_references.[7]")
@@ -77,6 +78,7 @@ class TestCustomProperties:
         assert time.process_time() - began < SECONDS * measure_slowness()
         return validated
 
+    @pytest.mark.slow
     def test_many_names_and_a_selector_of_each_are_read_in_linear_time(self, mode: str) -> None:
         names = [f"q{number}" for number in range(LENGTH // 2)]
         marks = granular_markings(AMBER, *names)

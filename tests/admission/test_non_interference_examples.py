@@ -253,6 +253,7 @@ class TestWithoutRules:
         )
 
 
+@pytest.mark.slow
 def test_a_public_id_does_not_reveal_removed_content(store: Store) -> None:
     """An id derived from a removed subject would confirm guesses."""
     hub = HubInProcess(store)

@@ -65,6 +65,7 @@ class TestAnySubmission:
                     assert not found, (found, layer)
                     assert level >= Tlp.AMBER or AMBER not in text
 
+    @pytest.mark.slow
     @many_examples
     @given(any_submission)
     def test_normalising_twice_changes_nothing(self, sent: Any) -> None:

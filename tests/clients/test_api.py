@@ -14,6 +14,7 @@ from tocsin.clients.api import Client, ClientSettings, ConfigError, PushOptions,
 HELD = b"[email-message:to_refs[*].value = 'jo@northmole.example']"
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_documentation_run_in_order(
     served: HubInProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -32,6 +33,7 @@ def test_the_examples_of_the_documentation_run_in_order(
     assert "this key sees no collection 'nosuch'" in printed
 
 
+@pytest.mark.slow
 def test_push_sends_what_is_ready_and_on_request_what_is_held(served: HubInProcess) -> None:
     bundle = '{"type": "bundle", "objects": [%s, %s]}'
     held = indicator(pattern=HELD.decode())
@@ -46,6 +48,7 @@ def test_push_sends_what_is_ready_and_on_request_what_is_held(served: HubInProce
         assert len(outcome.statuses) == len(again.statuses) == 1
 
 
+@pytest.mark.slow
 def test_poll_with_a_state_gives_each_object_once_over_several_runs(served: HubInProcess) -> None:
     seen: list[str] = []
     for number in range(3):

@@ -108,6 +108,7 @@ class TestCheck:
         assert changed[0].startswith('-  "description": "ask jo.doe@')
         assert changed[1] == '+  "description": "ask [removed: e-mail address]",'
 
+    @pytest.mark.slow
     def test_of_a_text_that_the_hub_never_gets_it_promises_no_review(
         self, tocsin: Callable[..., Any], served: HubInProcess
     ) -> None:
@@ -592,6 +593,7 @@ class TestStatusAndCollections:
         table = "\n".join(tocsin("collections")[1])
         assert COLLECTION in table and "Sightings of ours" in table
 
+    @pytest.mark.slow
     def test_collections_on_a_narrow_terminal_have_all_their_columns(
         self, partner: Medallion
     ) -> None:
@@ -782,12 +784,14 @@ def test_no_note_of_the_start_is_written_where_standard_error_is_a_file() -> Non
     assert (done.returncode, "starting" in done.stderr) == (0, False)
 
 
+@pytest.mark.slow
 def test_the_command_line_is_read_before_admission_is_loaded() -> None:
     code = "import sys, tocsin.clients.cli.main; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "tocsin.admission.pipeline" not in done.stdout.split()
 
 
+@pytest.mark.slow
 def test_the_clients_load_neither_the_web_framework_nor_the_database() -> None:
     program = (
         "import sys, tocsin.clients.cli.main; "

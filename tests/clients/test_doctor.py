@@ -264,6 +264,7 @@ def test_a_certificate_that_belongs_to_no_account_is_to_be_registered(
     assert "ask its operator to register it" in text and "no key was sent" not in text
 
 
+@pytest.mark.slow
 def test_without_rights_the_agreement_may_have_ended(
     tocsin: Run, served: tuple[HubProcess, Path]
 ) -> None:
@@ -323,6 +324,7 @@ def test_an_expired_certificate_is_for_the_operator_to_renew(tocsin: Run, tmp_pa
     assert "the operator of the hub must renew it" in text and "--ca" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [60, 80])
 def test_on_a_terminal_advice_is_in_lines_that_fit(tmp_path: Path, columns: int) -> None:
     url = f"http://127.0.0.1:1/{'long-' * 4}root/"

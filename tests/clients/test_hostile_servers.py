@@ -404,6 +404,7 @@ class TestOtherOrigins:
                 hub.fetch_page(hub.find_collection("feed"), {})
             assert other.requests == []
 
+    @pytest.mark.slow
     def test_a_get_is_redirected_a_few_times_within_its_origin(self) -> None:
         def script(request: ReceivedRequest) -> Answer | None:
             if request.path.startswith("/moved/"):
@@ -604,6 +605,7 @@ class TestDoubtfulCursors:
         assert "2099-03-01" in stderr and "Check the clock" in stderr
 
 
+@pytest.mark.slow
 def test_bounds_are_settings_of_client_toml(tocsin: Callable[..., Any]) -> None:
     Path("client.toml").write_text("max_response_length = 65536\n")
     long = whole(bomb(100_000), GZIP)

@@ -82,6 +82,7 @@ class TestLogin:
         }
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
+    @pytest.mark.slow
     def test_a_whole_key_may_be_given_as_the_account(self, url: str, file: Path) -> None:
         assert login("--url", url, "--account", KEY, "--no-keyring", stdin="")[0] == 0
         assert tomllib.loads(file.read_text())["secret"] == SECRET
@@ -107,6 +108,7 @@ class TestLogin:
         code, stderr = login("--url", url, "--no-keyring", *words, stdin=stdin)
         assert (code, file.exists(), "Traceback" in stderr) == (2, False, False)
 
+    @pytest.mark.slow
     def test_on_a_terminal_it_asks_and_does_not_show_the_secret(self, url: str, file: Path) -> None:
         questions = ("URL of the hub: ", "Account: ", "Secret (not shown): ")
         texts = (f"{url}\n", f"{ACCOUNT}\n", f"{SECRET}\n")
@@ -117,6 +119,7 @@ class TestLogin:
         assert SECRET not in after_prompt
         assert tomllib.loads(file.read_text())["account"] == ACCOUNT
 
+    @pytest.mark.slow
     def test_the_url_of_the_file_is_only_offered(self, url: str, file: Path) -> None:
         file.parent.mkdir(parents=True)
         file.write_text(f'url = "https://old.invalid/"\naccount = "{ACCOUNT}"\n')
@@ -129,6 +132,7 @@ class TestLogin:
         assert code == 0, written
         assert tomllib.loads(file.read_text())["url"] == url
 
+    @pytest.mark.slow
     def test_a_url_of_the_environment_is_not_asked_for(
         self, url: str, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -527,6 +527,7 @@ def test_a_server_on_another_host_replaces_nothing_of_the_first_one(tocsin: Run)
             mirror(tocsin, "--url", two.url.replace("127.0.0.1", "localhost"))
 
 
+@pytest.mark.slow
 def test_a_server_that_is_added_renames_no_file_and_no_rule(
     tocsin: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -598,6 +599,7 @@ def test_a_collection_with_the_same_id_on_another_host_takes_no_place(
     assert listed() == ["a.test", "b.test"]
 
 
+@pytest.mark.slow
 def test_a_server_that_is_no_longer_read_is_named_and_can_be_dropped(
     tocsin: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -635,6 +637,7 @@ def test_what_the_only_server_gave_is_dropped_though_the_next_one_cannot_be_reac
         assert listed() == []
 
 
+@pytest.mark.slow
 def test_the_advice_to_drop_a_filtered_source_works_as_it_is(
     tocsin: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,7 @@ class TestInterruptedAnswers:
         with pytest.raises(Unavailable):
             poll_numbers(answer_objects_with(lambda request: Answer(break_off=True)))
 
+    @pytest.mark.slow
     def test_a_server_that_is_slow_is_not_said_to_be_unreachable(self) -> None:
         impatient = RetrySettings(connect=2, read=0.3, retries=1, pause=0.01)
         with (
@@ -285,6 +286,7 @@ class TestBegin:
             assert "in the future" in stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["foo", "bad.field"])
 def test_a_match_field_that_the_hub_ignores_ends_the_poll_before_an_object_is_written(
     tocsin: Callable[..., Any], served: HubInProcess, field: str
@@ -298,6 +300,7 @@ def test_a_match_field_that_the_hub_ignores_ends_the_poll_before_an_object_is_wr
     assert "evil-portal.top" in Path("out").read_text()
 
 
+@pytest.mark.slow
 def test_an_object_of_two_collections_is_written_once(
     tocsin: Callable[..., Any], served: HubInProcess
 ) -> None:
@@ -342,6 +345,7 @@ def test_a_quiet_collection_does_not_read_again_what_another_one_wrote_to_its_fi
     assert sizes[-2:] == [ends[1], ends[2]]
 
 
+@pytest.mark.slow
 def test_a_marking_definition_that_ended_replaces_what_a_follower_has(
     tocsin: Callable[..., Any], served: HubInProcess
 ) -> None:

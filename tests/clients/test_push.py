@@ -252,6 +252,7 @@ class TestEnvelopes:
         results = push_candidates(hub, *map(candidate, range(9)))
         assert [result.verdict for result in results] == ["admitted"] * 9
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("taken", [0, 1])
     def test_a_limit_that_fell_is_found_once_and_then_kept(self, taken: int) -> None:
         class ShrinkingHub(ScriptedHub):
@@ -269,6 +270,7 @@ class TestEnvelopes:
         refused = len([each for each in hub.requests if each.method == "POST"])
         assert refused - len(hub.envelopes) < 20 and len(hub.envelopes) <= 160 + taken
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("taken", [0, 1])
     def test_a_server_for_which_everything_is_too_long_gets_few_requests(self, taken: int) -> None:
         class RefusingHub(ScriptedHub):
@@ -300,6 +302,7 @@ class TestEnvelopes:
         assert [each.verdict for each in results] == ["refused"] * 50 + ["admitted"] * 50
         assert len([each for each in hub.requests if each.method == "POST"]) < 80
 
+    @pytest.mark.slow
     def test_a_limit_that_is_raised_again_is_noticed(self) -> None:
         class RestoredHub(ScriptedHub):
             refusals = 0
@@ -422,6 +425,7 @@ class TestOvertaking:
         assert self.push(hub) == ["admitted", "admitted"]
         assert hub.asked == ["first", "second", "second"]
 
+    @pytest.mark.slow
     def test_a_part_that_waits_for_what_does_not_come_is_held(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -77,6 +77,7 @@ def rows(lines: list[str]) -> list[dict[str, Any]]:
 
 
 class TestSent:
+    @pytest.mark.slow
     def test_sent_lists_submissions_the_newest_first_with_verdicts_and_files(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -140,6 +141,7 @@ class TestSent:
         assert max(map(len, lines)) <= 80
         assert "1 object; 1 admitted" in lines[1] and name in lines[2]
 
+    @pytest.mark.slow
     def test_sent_marks_withdrawals_from_this_computer(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -152,6 +154,7 @@ class TestSent:
         assert "1 withdrawn" in lines[1] and "admitted" not in lines[1]
         assert tocsin("sent", rows(tocsin("sent", "--json")[1])[0]["id"])[1][0].startswith("withdr")
 
+    @pytest.mark.slow
     def test_withdrawals_are_known_after_the_url_of_the_hub_changed(
         self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -235,6 +238,7 @@ class TestReceipts:
         [receipt] = rows(tocsin("receipts", "--json")[1])
         assert receipt["state"] == "published"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("revoked", "state"), [(False, "published"), (True, "revoked")])
     def test_a_refused_version_leaves_the_state_of_the_one_before(
         self, tocsin: Run, served: HubInProcess, revoked: bool, state: str
@@ -323,6 +327,7 @@ class TestReceipts:
         assert "no object was found that was sent since 2026-01-31T00:00:00Z; give an" in stderr
         assert tocsin("receipts", "--json") == (0, [], "")
 
+    @pytest.mark.slow
     def test_after_the_end_of_an_agreement_they_say_so(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -375,6 +380,7 @@ class TestReceipts:
         assert lines[0].split() == ["value", "verdict", "now", *COUNTS]
         assert lines[1].startswith("https://evil-portal.") and " admitted  published " in lines[1]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("columns", ["80", "0"])
     def test_off_a_terminal_each_object_is_a_line_with_its_whole_value(
         self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch, columns: str
@@ -402,6 +408,7 @@ class TestSighting:
         [history] = [each for each in public["extensions"].values() if "contributors" in each]
         return history.get("sightings", 0), history.get("false_positives", 0)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("options", "expected"),
         [((), (1, 0)), (("--count", "12"), (1, 0)), (("--false-alarm",), (0, 1))],

@@ -52,6 +52,7 @@ class TestAtAHub:
         Path(name).write_text(text)
         assert tocsin("push", name, "--to", "inbox", *options)[0] == 0
 
+    @pytest.mark.slow
     def test_a_value_in_any_spelling_withdraws_what_a_text_reported(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -64,6 +65,7 @@ class TestAtAHub:
         assert json.loads(lines[-1])["counts"] == {"named": 1, "withdrawn": 1, "absent": 0}
         assert in_force(served) == ["[domain-name:value = 'bad-portal.top']"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("name", "content"),
         [
@@ -89,6 +91,7 @@ class TestAtAHub:
         assert outcomes(lines) == [(sent["id"], "withdrawn")]
         assert in_force(served) == ["[domain-name:value = 'evil-portal.top']"]
 
+    @pytest.mark.slow
     def test_nobody_withdraws_what_another_partner_sent(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -97,6 +100,7 @@ class TestAtAHub:
         assert (code, outcomes(lines)[0][1]) == (0, "absent")
         assert in_force(served) == ["[domain-name:value = 'evil-portal.top']"]
 
+    @pytest.mark.slow
     def test_a_second_withdrawal_finds_nothing_and_succeeds(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -121,6 +125,7 @@ class TestAtAHub:
         assert tocsin("withdraw", id, "--to", "inbox", "--yes")[0] == 0
         assert in_force(served) == []
 
+    @pytest.mark.slow
     def test_an_object_with_an_id_of_its_own_needs_no_option_for_a_new_one(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
@@ -129,6 +134,7 @@ class TestAtAHub:
         _, lines, _ = tocsin("push", "a.json", "--to", "inbox")
         assert "new id" in "".join(lines) and "--new-ids" not in "".join(lines)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["evil-portal.top", "report.txt"])
     def test_what_was_sent_under_a_new_id_is_withdrawn_by_its_value(
         self, tocsin: Run, served: HubInProcess, name: str
@@ -282,6 +288,7 @@ class TestAtAHub:
         code, _, stderr = tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
         assert (code, in_force(served)) == (0, before) and "was replaced by bad-portal" in stderr
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("operator", ["OR", "AND"])
     def test_a_pattern_with_further_values_is_named_and_stays(
         self, tocsin: Run, served: HubInProcess, operator: str
@@ -297,6 +304,7 @@ class TestAtAHub:
         assert stderr.endswith(f"to take it back, withdraw {INDICATOR['id']}\n")
         assert "several" not in tocsin("withdraw", "portal.top", "--to", "inbox", "--yes")[2]
 
+    @pytest.mark.slow
     def test_where_nothing_was_published_it_advises_to_give_the_id(
         self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -310,6 +318,7 @@ class TestAtAHub:
             and "if you sent an observable, ask the operator" in stderr
         )
 
+    @pytest.mark.slow
     def test_it_prints_how_to_see_its_verdicts_again(
         self, tocsin: Run, served: HubInProcess
     ) -> None:

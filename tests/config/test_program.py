@@ -34,6 +34,7 @@ def _run(
     return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "name"),
     [

@@ -267,6 +267,7 @@ class TestOneHub:
             settled = hub.wait_until_settled(hub.post(indicators(30)).json()["id"])
             assert settled["success_count"] == 30
 
+    @pytest.mark.slow
     def test_a_key_that_is_revoked_is_refused_by_all(
         self, hub: HubProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -285,6 +286,7 @@ class TestOneHub:
         hub.command("object", "purge", public["id"], "--reason", "a test")
         assert not any(public["pattern"] in page for page in read_pages(hub))
 
+    @pytest.mark.slow
     def test_metrics_and_checks_are_those_of_the_hub(self, hub: HubProcess) -> None:
         operator = f"operator:{hub.command('key', 'issue', 'operator')['key']}"
 

@@ -187,6 +187,7 @@ class TestWhoSpeaks:
         [first, *_] = hub.feed("green")
         assert (first["description"], first.get("revoked")) == ("as it is", None)
 
+    @pytest.mark.slow
     def test_who_wants_to_be_named_is_while_nobody_else_says_it_under_however_many_ids(
         self, hub: HubInProcess
     ) -> None:
@@ -199,6 +200,7 @@ class TestWhoSpeaks:
         hub.push(indicator(labels=["b"]), who="north")
         assert hub.feed("green")[0]["created_by_ref"] == hub.identity
 
+    @pytest.mark.slow
     def test_nobody_is_named_where_his_words_are_taken_back_for_stricter_ones(
         self, hub: HubInProcess
     ) -> None:
@@ -223,6 +225,7 @@ class TestWhoSpeaks:
         hub.push({**public, "revoked": True, "modified": "2026-11-25T00:00:00.000Z"}, who="north")
         assert hub.feed("green") == [public]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("more", [{}, {"created_by_ref": None}])
     def test_nobody_learns_from_an_id_that_something_stricter_is_there(
         self, hub: HubInProcess, more: Any

@@ -58,6 +58,7 @@ class TestSetup:
         assert result.returncode == 1
         assert "Python 3.11 or newer was not found" in result.stderr
 
+    @pytest.mark.slow
     def test_for_a_python_without_venv_the_missing_package_is_named(self, machine: Any) -> None:
         python(machine, "python3", WITHOUT_ENSUREPIP)
         result = setup(machine)
@@ -71,6 +72,7 @@ class TestSetup:
         assert result.returncode == 1
         assert f"PYTHON={old} is not Python 3.11 or newer" in result.stderr
 
+    @pytest.mark.slow
     def test_the_next_python_is_used_if_the_first_is_unusable(self, machine: Any) -> None:
         python(machine, "python3", "exit 1")
         python(machine, "python3.11", f'[ "$2" = venv ] && exit 7; exec {sys.executable} "$@"')

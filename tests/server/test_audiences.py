@@ -137,6 +137,7 @@ class TestFeeds:
 class TestPlaces:
     """An agreement that bounds where data may go."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("audience", "places"),
         [
@@ -172,6 +173,7 @@ class TestPlaces:
         sent = [indicator(object_marking_refs=[each]) for each in (AMBER, GREEN)]
         assert hub.verdicts(hub.push(*sent)) == ["refused", "admitted"]
 
+    @pytest.mark.slow
     def test_it_is_never_merged_with_what_others_may_read(self, hub: HubInProcess) -> None:
         agree(hub, EUROPEAN)
         hub.push(indicator("evil.top", name="First text", confidence=90))
@@ -208,6 +210,7 @@ class TestPlaces:
         assert entry["x_tocsin_verdict"] == "admitted"
         assert "x_tocsin_public_id" not in entry
 
+    @pytest.mark.slow
     def test_who_may_not_read_them_any_more_learns_no_figures_of_them(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -271,6 +274,7 @@ class TestPlaces:
         assert [each["x_tocsin_verdict"] for each in found] == ["held", "held"]
         assert not [each for each in hub.feed("green", "boston") if each["type"] == "sighting"]
 
+    @pytest.mark.slow
     def test_its_sender_does_not_refer_to_it_where_it_may_not_go(self, hub: HubInProcess) -> None:
         sent = indicator()
         report = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=[sent["id"]])
@@ -293,6 +297,7 @@ class TestPlaces:
         assert hub.verdicts(status) == ["refused"]
         assert placed(hub) == {"german", "european"}
 
+    @pytest.mark.slow
     def test_an_excluded_value_is_revoked_there_too(self, hub: HubInProcess) -> None:
         agree(hub, EUROPEAN)
         hub.push(indicator("evil.top"))
@@ -355,6 +360,7 @@ class TestEnds:
         patterns = {each["pattern"] for each in in_force(hub, "european")}
         assert patterns == {f"[domain-name:value = '{n}.top']" for n in ("before", "evil")}
 
+    @pytest.mark.slow
     def test_another_agreement_that_allows_the_same_keeps_it(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -366,6 +372,7 @@ class TestEnds:
         assert placed(hub) == {"german"}
         assert not hub.services.agreements.work()
 
+    @pytest.mark.slow
     def test_a_narrower_change_withdraws_what_it_does_not_allow(self, hub: HubInProcess) -> None:
         agreement = agree(hub, EUROPEAN)
         sent = indicator()
@@ -386,6 +393,7 @@ class TestEnds:
         [entry] = hub.store.journal.search(JournalFilter(action="agreement.change"))
         assert entry.details["raises"] == ["audience"]
 
+    @pytest.mark.slow
     def test_what_another_partner_reported_for_the_same_readers_stays_without_it(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -398,6 +406,7 @@ class TestEnds:
         [left] = self.versions(hub)
         assert left["name"] == "Second text" and "First" not in str(left)
 
+    @pytest.mark.slow
     def test_a_withdrawal_that_was_interrupted_goes_on(
         self, hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -183,6 +183,7 @@ class TestCounts:
         assert find_value(text, "tocsin_reviews_waiting") == 1
         assert find_value(text, "tocsin_references_waiting") == 0
 
+    @pytest.mark.slow
     def test_of_what_waits_for_others_apart_from_what_waits_for_reviewers(
         self, hub: HubInProcess
     ) -> None:

@@ -126,6 +126,7 @@ def test_a_review_that_waits_is_said_once_and_again_after_it_has_ended(
     assert len(received.mails) == 2
 
 
+@pytest.mark.slow
 def test_what_waits_for_its_references_only_needs_nobody(
     store: Store, clock: ManualClock, posts: tuple[list[dict[str, str]], str]
 ) -> None:
@@ -142,6 +143,7 @@ def test_what_waits_for_its_references_only_needs_nobody(
     assert send_notices(hub) == 1 and [each["kind"] for each in received] == ["reviews_wait"]
 
 
+@pytest.mark.slow
 def test_a_silent_poller_is_said_to_the_people_of_its_partner(
     store: Store, clock: ManualClock, mailbox: tuple[Mailbox, int], posts: Any
 ) -> None:
@@ -217,6 +219,7 @@ def test_the_end_of_an_agreement_is_said_once(store: Store, clock: ManualClock, 
     assert not hub.store.notices.list_sent()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gap", "kinds"),
     [(0, []), (5 * DAY, ["agreement_ends", "agreement_ended"])],

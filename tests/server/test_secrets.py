@@ -69,6 +69,7 @@ def test_an_embedded_database_without_its_secrets_gets_no_new_ones(
     assert not (tmp_path / "data" / "secrets.json").exists()
 
 
+@pytest.mark.slow
 def test_a_database_elsewhere_without_its_secrets_gets_no_new_ones(
     engine_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,7 @@ def test_no_reader_fails_at_a_file_of_another_kind(kind: str, content: bytes) ->
     assert outcome.exceeded is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_reader_loads_nothing_of_the_rest_of_admission(kind: str, tmp_path: Path) -> None:
     task = tmp_path / "task.py"

@@ -104,6 +104,7 @@ def test_an_element_that_is_too_long_is_left_out_and_the_rest_is_not() -> None:
     assert split(f"[1,{long},2,{long}]", longest=100) == [b"1", None, b"2", None]
 
 
+@pytest.mark.slow
 def test_a_long_value_without_brackets_inside_is_passed_over() -> None:
     long = ", ".join(['"value"'] * 600_000)
     assert split(f'[[{long}], 2, {{"a": [{long}], "b": []}}, []]', 100) == [None, b"2", None, b"[]"]

@@ -37,6 +37,7 @@ def test_a_beginning_between_two_records_is_not_found() -> None:
     assert runs.find(b"bbaaaaaa") is None
 
 
+@pytest.mark.slow
 def test_records_on_disk_take_hardly_any_memory() -> None:
     sorter = RecordSorter(12, 100)
     tracemalloc.start()

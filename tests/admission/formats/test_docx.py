@@ -136,6 +136,7 @@ class TestSigns:
 
 
 class TestHostile:
+    @pytest.mark.slow
     def test_a_document_that_unpacks_to_much_text_is_refused(self) -> None:
         bomb = docx(paragraph("A" * 20_000_000))
         assert len(bomb) < 30_000

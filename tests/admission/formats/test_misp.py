@@ -279,6 +279,7 @@ class TestReport:
         (found,) = built_objects(event(attribute(), *parts, Orgc={"name": "ACME Corp"}))
         assert [each["url"] for each in found["external_references"]] == links[:1]
 
+    @pytest.mark.slow
     def test_an_event_with_too_many_objects_has_no_report_but_a_finding(self) -> None:
         many = [attribute("domain", f"a{n}.evil.com", n) for n in range(1001)]
         candidates = read(event(*many))

@@ -184,6 +184,7 @@ class TestLevels:
         alone = examine(once.object)[0]
         assert (alone.object, alone.tlp, alone.scope) == (once.object, once.tlp, once.scope)
 
+    @pytest.mark.slow
     def test_a_member_that_an_analyst_releases_keeps_the_level_of_its_container(
         self, hub: HubInProcess
     ) -> None:
@@ -310,6 +311,7 @@ REFUSED_RECORDS: dict[str, tuple[str, str]] = {
 
 
 class TestLabels:
+    @pytest.mark.slow
     @pytest.mark.parametrize("label", ["tlp:red", 'misp:tlp="red"', "TLP:RED"])
     def test_nothing_that_a_label_says_is_red_is_in_any_feed(
         self, hub: HubInProcess, label: str

@@ -127,6 +127,7 @@ class TestFeeds:
         assert amber["labels"] == ["open", "shut"]
         assert amber["granular_markings"] == granular_markings(AMBER, "labels.[1]")
 
+    @pytest.mark.slow
     def test_an_object_released_by_late_references_is_still_split_by_level(
         self, hub: HubInProcess
     ) -> None:
@@ -164,6 +165,7 @@ class TestClients:
 
 
 class TestVersionsAndMerging:
+    @pytest.mark.slow
     def test_a_contribution_with_a_stricter_part_counts_as_source_in_the_less_strict_copy(
         self, store: Store
     ) -> None:

@@ -55,6 +55,7 @@ def check_rules(folder: Path, rules: Path) -> None:
     assert "E: " not in output, output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objects", [OBJECTS, []])
 def test_suricata_loads_the_rules(tmp_path: Path, objects: list[dict[str, object]]) -> None:
     folder = tmp_path / "rules"
@@ -62,6 +63,7 @@ def test_suricata_loads_the_rules(tmp_path: Path, objects: list[dict[str, object
     check_rules(folder, folder / "tocsin-green.rules")
 
 
+@pytest.mark.slow
 def test_suricata_loads_the_rules_whatever_the_length_of_a_url(tmp_path: Path) -> None:
     folder = tmp_path / "rules"
     long_url = listing(f"[url:value = 'http://bad.test/{';' * 3900}']")
@@ -116,6 +118,7 @@ class TestSuricataAlerts:
         run(suricata, *rules, *place, "--set", "outputs.0.fast.enabled=yes")
         return (tmp_path / "fast.log").read_text()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("text", TRAFFIC)
     def test_listed_traffic_raises_an_alert(self, tmp_path: Path, text: str) -> None:
         assert text in self.alerts(tmp_path, TRAFFIC[text])

@@ -129,6 +129,7 @@ class TestBombs:
 
 
 class TestBusySystems:
+    @pytest.mark.slow
     def test_a_system_that_cannot_start_a_compiler_decides_nothing(self) -> None:
         code = (
             "import resource\n"

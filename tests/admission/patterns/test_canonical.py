@@ -309,6 +309,7 @@ fields = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(1000, 100), deadline=None)
 @given(fields, st.sampled_from(["=", "!=", "LIKE", "ISSUBSET", "ISSUPERSET"]), prefixes, any_value)
 def test_canonical_form_is_idempotent_for_any_value(

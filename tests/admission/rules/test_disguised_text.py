@@ -185,6 +185,7 @@ class TestEncodings:
         assert reading.original_span(start, start + 3) == (text.index("a@"), text.index("</b>"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [

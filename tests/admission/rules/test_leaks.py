@@ -133,6 +133,7 @@ def plain(candidate: Any) -> Any:
 
 
 class TestNothingOfIt:
+    @pytest.mark.slow
     @settings(max_examples=examples(150, 30), deadline=None)
     @given(objects())
     def test_no_secret_is_in_the_object_or_in_a_finding(self, made: Any) -> None:
@@ -141,6 +142,7 @@ class TestNothingOfIt:
         assert secret.lower() not in seen
         assert "acme" not in seen and AUTHOR not in seen
 
+    @pytest.mark.slow
     @settings(max_examples=examples(100), deadline=None)
     @given(objects())
     def test_sanitising_the_result_again_changes_nothing(self, made: Any) -> None:

@@ -262,6 +262,7 @@ class TestPrivateAddresses:
         assert judged.verdict is Verdict.REFUSED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [RULE, "user_paths", "private_addresses"])
 @pytest.mark.parametrize(
     "piece",

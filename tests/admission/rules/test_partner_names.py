@@ -177,6 +177,7 @@ class TestHostsAndMailboxes:
             shown = json.dumps(candidate.object, ensure_ascii=False).lower()
             assert not [each for each in secrets if each.lower() in shown], shown
 
+    @pytest.mark.slow
     @many_examples
     @given(planted())
     def test_an_object_about_an_own_host_or_mailbox_is_published_without_it_at_most(

@@ -29,6 +29,7 @@ class TestWhereSighted:
         assert verdicts == ["refused", "admitted", "admitted"]
         assert "Springfield" not in shown and "where_sighted_refs" not in shown
 
+    @pytest.mark.slow
     def test_the_consent_of_the_submitter_does_not_name_others(self, store: Store) -> None:
         hub = HubInProcess(store)
         hub.join(Partner("open", "Open Corporation", consent=Consent.EVERYONE))

@@ -188,6 +188,7 @@ class TestPublished:
         assert found["x-flow"]["name"] == "Escape" and "technique_id" in found["x-flow"]
         assert found["x-flow"]["created_by_ref"] == hub.identity
 
+    @pytest.mark.slow
     def test_a_kept_custom_type_has_versions_and_can_be_revoked(
         self, keeping: HubInProcess
     ) -> None:

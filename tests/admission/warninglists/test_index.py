@@ -322,6 +322,7 @@ class TestShippedLists:
     def test_a_page_on_a_well_known_host_is_not_an_exact_hit(self, shipped: Any) -> None:
         assert not shipped.hits("url", "https://docs.google.com/forms/d/x")[0].exact
 
+    @pytest.mark.slow
     def test_warning_lists_can_be_selected_by_name(self) -> None:
         google_only = load_warning_lists(["google"])
         assert google_only.hits("domain-name", "google.com") and not google_only.hits(

@@ -74,6 +74,7 @@ def test_other_loaded_lists_have_another_name_in_the_cache(folder: Path, tmp_pat
     assert names[0] != names[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("octets", [b"", b"junk", lzma.compress(b"{}"), lzma.compress(b"junk")])
 def test_a_damaged_file_is_reported(octets: bytes, tmp_path: Path) -> None:
     file = tmp_path / "loaded.json.xz"

@@ -413,6 +413,7 @@ class TestTaxii20:
             del memory["feed"]  # as an older version left it
             assert read(source, memory) == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "body", [b'{"objects":[%s1]}' % (b"1," * 1000), b'{"objects":[%s{}]}' % (b"{}," * 100_001)]
     )
@@ -453,6 +454,7 @@ class TestImap:
         private = {"allow_private": True, "password_file": "password"}
         return load(folder, "imap", **(settings | private | more))
 
+    @pytest.mark.slow
     def test_new_messages_are_read_once_and_none_is_changed(
         self, tmp_path: Path, mailbox: Mailbox
     ) -> None:
@@ -482,6 +484,7 @@ class TestImap:
         assert (first.content, second.content) == (b"", b"b")
         assert "longer than max_length" in first.skipped and not second.skipped
 
+    @pytest.mark.slow
     def test_a_message_that_the_server_does_not_give_now_is_read_later(
         self, tmp_path: Path, mailbox: Mailbox
     ) -> None:

@@ -143,6 +143,7 @@ def test_where_data_may_go_is_said_with_countries_and_sectors(hub: Any) -> None:
     assert anywhere == made | {"note": "x", "countries": None, "sectors": None}
 
 
+@pytest.mark.slow
 def test_the_list_has_a_line_for_each(hub: Any) -> None:
     made = hub.command("agreement", "add", "north", "--collection", "clear,green")
     _, out, _ = run_command("agreement", "list", "--data", str(hub.data))
@@ -167,6 +168,7 @@ def test_the_list_has_a_line_for_each(hub: Any) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_journal_has_the_person(hub: Any) -> None:
     words = ("--collection", "green", "--as", "jane")
     made = hub.command("agreement", "add", "north", *words)

@@ -133,6 +133,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, engine_uri: str) -> tuple[Pla
     return place, folder / "x.tar"
 
 
+@pytest.mark.slow
 def test_a_restored_database_has_all_documents_and_indexes(
     kept: tuple[Place, Path], new_place: Any
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_restored_database_has_all_documents_and_indexes(
     assert new.answer("journal", "verify")["valid"] is True
 
 
+@pytest.mark.slow
 def test_the_clock_goes_on_after_now_and_after_the_given_time(
     kept: tuple[Place, Path], new_place: Any
 ) -> None:
@@ -172,6 +174,7 @@ def test_the_clock_goes_on_after_now_and_after_the_given_time(
     }
 
 
+@pytest.mark.slow
 def test_a_backup_is_readable_by_its_owner_only_and_recorded(
     kept: tuple[Place, Path], tmp_path: Path
 ) -> None:
@@ -190,6 +193,7 @@ def test_a_backup_is_readable_by_its_owner_only_and_recorded(
     assert (code, json.loads(out)) == (0, made)
 
 
+@pytest.mark.slow
 def test_no_backup_is_left_of_which_the_journal_does_not_know(
     kept: tuple[Place, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +222,7 @@ def test_nothing_is_written_over_a_file_or_through_a_link(
     assert {each.name for each in tmp_path.iterdir()} == names
 
 
+@pytest.mark.slow
 def test_what_a_killed_backup_left_is_replaced_but_not_one_in_progress(
     kept: tuple[Place, Path], tmp_path: Path
 ) -> None:
@@ -534,6 +539,7 @@ def test_a_journal_that_does_not_continue_the_backup_is_refused(
     assert new.dump() == {} and not new.data.exists()
 
 
+@pytest.mark.slow
 def test_what_was_served_after_the_backup_is_noted_as_unknown(
     kept: tuple[Place, Path], new_place: Any
 ) -> None:

@@ -138,6 +138,7 @@ class TestCommands:
 
         return run
 
+    @pytest.mark.slow
     def test_an_aggregate_and_a_snapshot_of_it_are_made_and_listed(self, run: Any) -> None:
         words = ("collection", "add", "iocs", "--kind", "aggregate", "--source", "clear,scratch")
         more = ("--source", "green", "--type", "indicator,malware", "--max-tlp", "green")
@@ -158,6 +159,7 @@ class TestCommands:
         assert (listed["iocs"], listed["then"]) == (answer, pinned)
         assert "sources" not in listed["clear"]
 
+    @pytest.mark.slow
     def test_a_refusal_has_an_exit_code(self, run: Any, capsys: pytest.CaptureFixture[str]) -> None:
         words = ("collection", "add", "x", "--kind", "aggregate", "--source")
         assert run(*words, "inbox") == (

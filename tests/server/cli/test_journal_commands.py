@@ -40,6 +40,7 @@ class TestListing:
         sequences = [entry["sequence"] for entry in journal(hub)]
         assert sequences == sorted(sequences) and len(sequences) > 3
 
+    @pytest.mark.slow
     def test_limit_gives_the_newest_and_before_the_page_before_them(self, hub: HubProcess) -> None:
         every = [entry["sequence"] for entry in journal(hub)]
         newest = [entry["sequence"] for entry in journal(hub, "--limit", "2")]
@@ -57,6 +58,7 @@ class TestListing:
     def test_every_command_is_found_under_operator(self, hub: HubProcess) -> None:
         assert {"operator:jane"} <= {e["who"] for e in journal(hub, "--who", "operator")}
 
+    @pytest.mark.slow
     def test_an_entry_is_found_by_the_id_that_it_is_about(self, hub: HubProcess) -> None:
         [entry] = journal(hub, "--act", "admit")
         submission = entry["what"]["submission"]
@@ -66,6 +68,7 @@ class TestListing:
     def test_filters_are_joined_by_and(self, hub: HubProcess) -> None:
         assert journal(hub, "--who", "jane", "--act", "admit") == []
 
+    @pytest.mark.slow
     def test_since_leaves_out_what_is_older(self, hub: HubProcess) -> None:
         every = journal(hub)
         assert journal(hub, "--since", every[-1]["at"])[-1] == every[-1]
@@ -82,6 +85,7 @@ class TestListing:
 
 
 class TestVerifying:
+    @pytest.mark.slow
     def test_an_untouched_journal_is_valid_and_its_last_hash_can_be_kept(
         self, hub: HubProcess
     ) -> None:
@@ -189,6 +193,7 @@ class TestPersons:
         assert (entry["act"], entry["who"]) == ("object.revoke", "operator:mary")
 
 
+@pytest.mark.slow
 def test_an_import_is_written_down_with_its_person(hub: HubProcess, tmp_path: Path) -> None:
     write_data_file(tmp_path, collection((day(1), threat(1))), root="trustgroup1")
     hub.command("import", "medallion", str(tmp_path / "data.json"), "--as", "mary")
@@ -199,6 +204,7 @@ def add_entry(store: Store, act: str, who: str, **details: object) -> None:
     store.commit(lambda txn: txn.add_journal_entry(act, who, details))
 
 
+@pytest.mark.slow
 def test_entries_far_apart_are_found_without_reading_those_between(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

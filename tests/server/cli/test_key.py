@@ -103,6 +103,7 @@ def test_the_end_of_a_certificate_that_an_older_hub_registered_is_not_known(hub:
     assert (key["expires"], certificate["expires"]) == ("", "not known")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "advice"),
     [

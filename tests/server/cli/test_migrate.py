@@ -16,6 +16,7 @@ from tocsin.server.store.embedded import Engine
 from tocsin.server.store.schema import SCHEMA_VERSION
 
 
+@pytest.mark.slow
 def test_a_current_database_stays_as_it_is(
     engine_uri: str,
     tmp_path: Path,

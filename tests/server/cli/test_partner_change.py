@@ -46,6 +46,7 @@ def test_a_collection_without_an_alias_is_shown_by_its_id(hub: Any, tmp_path: Pa
     assert list_partner(hub)[1]["read"] == answer["accounts"][0]["read"]
 
 
+@pytest.mark.slow
 def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:
     before, rights = list_partner(hub)
     hub.command("partner", "change", "acme", "--reliability", "B", "--group", "isac")
@@ -60,6 +61,7 @@ def test_an_empty_group_takes_a_partner_out_of_its_group(hub: Any) -> None:
     assert hub.command("partner", "change", "acme", "--group", "")["group"] == ""
 
 
+@pytest.mark.slow
 def test_a_partner_is_shown_tlp_1_from_the_next_request_on(hub: Any) -> None:
     page = "collections/green/objects/?match[type]=marking-definition"
     stored = hub.ask(page).json()["objects"]
@@ -71,6 +73,7 @@ def test_a_partner_is_shown_tlp_1_from_the_next_request_on(hub: Any) -> None:
     assert hub.ask(page).json()["objects"] == stored
 
 
+@pytest.mark.slow
 def test_terms_are_masked_from_the_next_submission_on(hub: Any) -> None:
     hub.command("partner", "change", "acme", "--term", "quux-motors.example", "--write", "inbox")
     name = "indicator--7d3a3c6a-8c0f-4c57-9d2b-0f6f0f6b1a11"
@@ -97,6 +100,7 @@ def test_a_disabled_account_is_let_in_no_more_until_it_is_enabled(hub: Any) -> N
     assert hub.ask("collections/").status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -130,6 +134,7 @@ def test_a_withdrawal_names_objects_or_all(hub: Any, words: Any) -> None:
     assert hub.command("journal", "list", "--act", "partner.withdraw") == entries
 
 
+@pytest.mark.slow
 def test_what_changes_nothing_is_not_in_the_journal(hub: Any) -> None:
     hub.command("partner", "change", "acme", "--sector", "energy")
     entries = hub.command("journal", "list", "--act", "partner.change")
@@ -137,6 +142,7 @@ def test_what_changes_nothing_is_not_in_the_journal(hub: Any) -> None:
     assert hub.command("journal", "list", "--act", "partner.change") == entries
 
 
+@pytest.mark.slow
 def test_all_settings_of_a_partner_are_shown(hub: Any) -> None:
     terms = ("--name", "ACME Corp", "--name", "ACME", "--term", "acme.example,quux-motors.example")
     hub.command("partner", "change", "acme", *terms)

@@ -151,6 +151,7 @@ def test_rights_that_a_partner_got_are_listed(restored: Restored) -> None:
     assert acme.disabled and len(acme.reads) == 1
 
 
+@pytest.mark.slow
 def test_a_removed_partner_is_removed_again(restored: Restored) -> None:
     restored.hub.push(indicator("evil.top"))
     what = {"partner": "acme", "reason": "left"}
@@ -159,6 +160,7 @@ def test_a_removed_partner_is_removed_again(restored: Restored) -> None:
     assert [each["revoked"] for each in restored.hub.feed("green", who="north")] == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("newer", [[], ["indicator--7f7e6d5c-0000-4000-8000-000000000000"]])
 def test_a_withdrawal_is_repeated_and_listed_if_it_was_of_newer_objects_too(
     restored: Restored, newer: list[str]

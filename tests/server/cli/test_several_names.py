@@ -53,6 +53,7 @@ def act(run: Callable[..., tuple[int, str, str]]) -> Callable[..., Any]:
     return act
 
 
+@pytest.mark.slow
 def test_reviews_are_released(hub: HubInProcess, act: Callable[..., Any]) -> None:
     hub.push(*(indicator(f"vpn{n}.acme.example") for n in range(3)))
     ids = [each.id for each in hub.store.reviews.list_waiting()]
@@ -61,6 +62,7 @@ def test_reviews_are_released(hub: HubInProcess, act: Callable[..., Any]) -> Non
     assert [each.id for each in hub.store.reviews.list_waiting()] == ids[2:]
 
 
+@pytest.mark.slow
 def test_reviews_are_rejected_and_forgotten(hub: HubInProcess, act: Callable[..., Any]) -> None:
     hub.push(*(indicator(f"vpn{n}.acme.example") for n in range(3)))
     ids = [each.id for each in hub.store.reviews.list_waiting()]
@@ -70,6 +72,7 @@ def test_reviews_are_rejected_and_forgotten(hub: HubInProcess, act: Callable[...
     assert [each.id for each in hub.store.reviews.list_waiting()] == ids[2:]
 
 
+@pytest.mark.slow
 def test_a_name_is_said_with_a_failure_that_does_not_say_it(
     hub: HubInProcess, run: Callable[..., Any]
 ) -> None:
@@ -95,6 +98,7 @@ def test_failures_are_named_if_another_error_ends_the_command(
     assert capsys.readouterr().err == "tocsin-hub: one is unknown\ntocsin-hub: two is unknown\n"
 
 
+@pytest.mark.slow
 def test_objects_are_revoked(hub: HubInProcess, act: Callable[..., Any]) -> None:
     hub.push(indicator("a.top"), indicator("b.top"))
     ids = [each["id"] for each in hub.feed("green")]
@@ -172,6 +176,7 @@ class TestPurgedValues:
         code, [again], err = purge("one.top")
         assert (code, again["purged"], err) == (0, answer["purged"], "")
 
+    @pytest.mark.slow
     def test_a_value_that_only_waits_for_review_is_found(
         self, hub: HubInProcess, purge: Callable[..., Any]
     ) -> None:
@@ -181,6 +186,7 @@ class TestPurgedValues:
         assert (code, answer["purged"], answer["reviews"]) == (0, [], 1)
         assert purge("one.top")[0] == 1  # nothing of it is left that says that it was purged
 
+    @pytest.mark.slow
     def test_the_error_about_a_value_that_another_object_names_says_where_to_look(
         self, hub: HubInProcess, purge: Callable[..., Any]
     ) -> None:

@@ -41,6 +41,7 @@ def command(
     return lambda *words: run_command("submission", *words, *options)
 
 
+@pytest.mark.slow
 def test_what_was_set_aside_is_listed_and_tried_again(
     hub: HubInProcess, aside: Object, command: Callable[..., Any]
 ) -> None:
@@ -55,6 +56,7 @@ def test_what_was_set_aside_is_listed_and_tried_again(
     assert json.loads(command("list")[1]) == []
 
 
+@pytest.mark.slow
 def test_what_is_dropped_is_refused_with_the_reason(
     hub: HubInProcess, aside: Object, command: Callable[..., Any]
 ) -> None:

@@ -116,6 +116,7 @@ def test_an_unknown_marking_is_named_at_its_field(hub: HubInProcess) -> None:
     assert answer.status_code == 422 and '<a href="#marking">' in answer.text
 
 
+@pytest.mark.slow
 def test_wrong_values_of_a_partner_are_named_at_their_fields(hub: HubInProcess) -> None:
     client = sign_in(hub, "operator@hub.example")
     for field, wrong in (
@@ -153,6 +154,7 @@ def test_a_collection_without_an_alias_is_named_by_its_id_in_the_form(
     assert f'name="reads" value="{id}" checked' in page
 
 
+@pytest.mark.slow
 def test_a_change_of_rights_holds_from_the_next_request_on(hub: HubInProcess) -> None:
     client = sign_in(hub, "operator@hub.example")
     assert hub.ask("collections/amber/objects/").status_code == 200
@@ -212,6 +214,7 @@ def test_removing_a_person_asks_first_without_javascript_and_by_keys(
     assert find() is None
 
 
+@pytest.mark.slow
 def test_an_excluded_value_is_refused_and_the_list_says_why(hub: HubInProcess) -> None:
     client = sign_in(hub, "operator@hub.example")
     hub.push(indicator("cdn.bad-portal.top"))
@@ -255,6 +258,7 @@ def test_the_page_of_a_partner_warns_of_terms_that_mask_parts_of_many_texts(
     assert "Masked wherever" in client.get("/console/admin/partners/acme").text
 
 
+@pytest.mark.slow
 def test_after_an_exclusion_the_page_says_how_many_objects_were_revoked(hub: HubInProcess) -> None:
     client = sign_in(hub, "operator@hub.example")
     hub.push(indicator("cdn.bad-portal.top"))
@@ -288,6 +292,7 @@ def test_a_damaged_entry_of_the_journal_is_shown_as_damaged(hub: HubInProcess) -
     assert "(damaged)" in pages[0].text and '"damaged": true' in pages[1].text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("login", ["viewer", "analyst", "reviewer"])
 @pytest.mark.parametrize("path", PAGES)
 def test_other_people_find_no_administration(hub: HubInProcess, login: str, path: str) -> None:
@@ -375,6 +380,7 @@ def test_what_was_entered_stays_in_the_form_of_a_partner_that_is_refused(
     assert 'name="disabled" value="yes" checked' in answer.text
 
 
+@pytest.mark.slow
 def test_a_form_of_a_partner_does_not_undo_what_was_changed_since_it_was_opened(
     hub: HubInProcess,
 ) -> None:
@@ -398,6 +404,7 @@ def test_the_page_of_a_partner_says_that_it_was_saved(hub: HubInProcess) -> None
     assert ">Saved.</p>" in client.get(answer.location).text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shown", ["", "no JSON", "[1]", '{"terms": 5}', "[" * 20_000])
 def test_a_form_that_does_not_say_what_its_page_showed_is_taken_as_it_is(
     hub: HubInProcess, shown: str

@@ -104,6 +104,7 @@ def test_wrong_terms_are_named_at_their_fields(
     assert "defence of its own network" in answer.text and not hub.store.agreements.list_all()
 
 
+@pytest.mark.slow
 def test_at_its_end_the_people_of_the_partner_see_no_feed(store: Store) -> None:
     clock = ManualClock(wall_clock())
     hub = HubInProcess(store, clock=clock)
@@ -126,6 +127,7 @@ def test_at_its_end_the_people_of_the_partner_see_no_feed(store: Store) -> None:
     assert "/green/" not in page and "<td>green</td>" not in page
 
 
+@pytest.mark.slow
 def test_at_its_end_the_people_of_the_partner_see_no_list_of_submissions(store: Store) -> None:
     clock = ManualClock(wall_clock())
     hub = HubInProcess(store, clock=clock)
@@ -165,6 +167,7 @@ def test_an_auditor_sees_them_and_changes_nothing(hub: HubInProcess) -> None:
     assert hub.store.agreements.list_all() == [found]
 
 
+@pytest.mark.slow
 def test_the_end_of_its_agreement_is_the_reason_that_a_partner_reads(store: Store) -> None:
     clock = ManualClock(wall_clock())
     hub = HubInProcess(store, clock=clock)
@@ -201,6 +204,7 @@ def test_all_purposes_of_an_agreement_are_kept(hub: HubInProcess) -> None:
     assert hub.store.agreements.list_all()[0].purposes == tuple(purposes)
 
 
+@pytest.mark.slow
 def test_a_form_of_an_agreement_does_not_undo_what_was_changed_since_it_was_opened(
     hub: HubInProcess,
 ) -> None:

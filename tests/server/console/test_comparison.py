@@ -82,6 +82,7 @@ def test_a_page_has_room_for_so_much_and_says_how_much_is_left_out() -> None:
     assert (len(second.changes), second.more_changes) == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_text_of_a_megabyte_is_compared_quickly_and_shown_in_part() -> None:
     middle = f" {'x' * 50}" * 20_000
     text = f"jo.doe@bank.example.net{middle} jo.doe@bank.example.net"

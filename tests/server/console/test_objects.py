@@ -56,6 +56,7 @@ def analyst(hub: HubInProcess) -> FlaskClient:
 
 
 class TestWhatIsShown:
+    @pytest.mark.slow
     def test_the_hub_sees_reports_receivers_and_how_the_confidence_came_about(
         self, hub: HubInProcess, operator: FlaskClient
     ) -> None:
@@ -84,6 +85,7 @@ class TestWhatIsShown:
         viewer = sign_in(hub, "viewer@hub.example").get(path(name)).text
         assert "Seen it" not in viewer and "Withdraw" not in viewer and "Revoke" not in viewer
 
+    @pytest.mark.slow
     def test_each_readable_level_is_a_link_with_its_own_versions(
         self, hub: HubInProcess, operator: FlaskClient
     ) -> None:
@@ -125,6 +127,7 @@ class TestWhatIsShown:
         centre = operator.get(node.replace("#relations", "")).text
         assert "evil-portal[.]top" in centre and "data-graph" in centre
 
+    @pytest.mark.slow
     def test_the_journal_about_the_object_is_its_history(
         self, hub: HubInProcess, operator: FlaskClient
     ) -> None:
@@ -137,6 +140,7 @@ class TestWhatIsShown:
         assert f"/console/admin/journal?about={name}" in auditor
         assert "/admin/journal" not in sign_in(hub, "reviewer@hub.example").get(path(name)).text
 
+    @pytest.mark.slow
     def test_an_object_of_any_type_has_a_page(
         self, hub: HubInProcess, operator: FlaskClient
     ) -> None:
@@ -312,6 +316,7 @@ class TestTwoWorlds:
 
 
 class TestStatements:
+    @pytest.mark.slow
     def test_an_analyst_says_that_it_was_seen_and_the_page_says_so(
         self, hub: HubInProcess, analyst: FlaskClient
     ) -> None:
@@ -326,6 +331,7 @@ class TestStatements:
         entries = hub.store.journal.list_entries()
         assert "admit" in {e.action for e in entries if e.actor == "analyst@hub.example"}
 
+    @pytest.mark.slow
     def test_the_same_said_twice_within_an_hour_is_counted_once(
         self, hub: HubInProcess, analyst: FlaskClient
     ) -> None:
@@ -335,6 +341,7 @@ class TestStatements:
         [public] = hub.store.read(lambda known: known.public_objects([name])).values()
         assert len(public.assessments) == 1
 
+    @pytest.mark.slow
     def test_a_false_alarm_counts_at_once_and_the_page_says_so(
         self, hub: HubInProcess, analyst: FlaskClient
     ) -> None:
@@ -358,6 +365,7 @@ class TestStatements:
         assert page.count("<td>false alarm</td>") == 1
         assert "acme" in page and "operator" in page
 
+    @pytest.mark.slow
     def test_nothing_is_said_about_what_is_revoked_or_not_an_indicator(
         self, hub: HubInProcess, analyst: FlaskClient
     ) -> None:
@@ -371,6 +379,7 @@ class TestStatements:
 
 
 class TestWithdrawal:
+    @pytest.mark.slow
     def test_a_partner_withdraws_what_it_reported_and_nothing_of_others(
         self, hub: HubInProcess, analyst: FlaskClient
     ) -> None:
@@ -405,6 +414,7 @@ class TestDecisions:
         assert post(operator, path(name, "/lead"), {"partner": ""}).status_code == 303
         assert "First" in operator.get(path(name)).text
 
+    @pytest.mark.slow
     def test_a_purge_names_those_that_possibly_received_it_apart(self, hub: HubInProcess) -> None:
         operator = sign_in(hub, "operator@hub.example")
         hub.push(indicator("before.top"))
@@ -434,6 +444,7 @@ class TestDecisions:
         assert post(reviewer, path(name, "/revoke"), {"reason": "x"}).status_code == 422
         assert reviewer.get(path(name, "/revoke")).location == path(name)
 
+    @pytest.mark.slow
     def test_a_revoked_marking_definition_is_not_offered_for_revocation_again(
         self, hub: HubInProcess, operator: FlaskClient
     ) -> None:
@@ -461,6 +472,7 @@ class TestDecisions:
         page.wait_for_url("**done=*")
         visitor.check()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("role", "allowed"),
         [
@@ -484,6 +496,7 @@ class TestDecisions:
 
 
 class TestPurge:
+    @pytest.mark.slow
     def test_a_purge_asks_for_the_end_of_the_value_and_a_worker_deletes_the_content(
         self, hub: HubInProcess, operator: FlaskClient
     ) -> None:
@@ -568,6 +581,7 @@ class TestFourEyes:
         post(ben, path(name, "/purge/confirm"), {})
         assert "Nothing waits" in ben.get("/console/admin/requests").text
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("way", ["locked out", "removed", "without the role"])
     def test_a_request_of_who_is_no_operator_any_more_is_not_confirmed(
         self, hub: HubInProcess, way: str

@@ -86,12 +86,14 @@ def sign_in_there(visitor: Visitor) -> None:
     visitor.check()
 
 
+@pytest.mark.slow
 def test_a_known_person_comes_back_signed_in(hub: HubInProcess) -> None:
     add_person(hub, "jane@hub.example", Role.OPERATOR)
     target, client = come_back(hub, "jane")
     assert target == "/console/me" and client.get(target).status_code == 200
 
 
+@pytest.mark.slow
 def test_an_invitation_is_taken_at_the_provider(hub: HubInProcess) -> None:
     roles = frozenset({Role.VIEWER})
     hub.services.people.invite(Invitation("", "rui@acme.example", "", "acme", roles, 0, "t"))
@@ -101,6 +103,7 @@ def test_an_invitation_is_taken_at_the_provider(hub: HubInProcess) -> None:
     assert found is not None and (found.partner, found.password) == ("acme", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("subject", "change", "text"),
     [

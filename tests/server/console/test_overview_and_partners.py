@@ -129,6 +129,7 @@ def test_the_bar_says_which_page_is_open(hub: HubInProcess, path: str) -> None:
     assert current == [f"/console/{path.split('/')[1]}"]
 
 
+@pytest.mark.slow
 def test_what_waits_for_its_references_only_waits_for_nobody(hub: HubInProcess) -> None:
     found = indicator("a.bad-portal.top")
     waits = relationship(found, "based-on", sco("ipv4-addr", value="45.77.1.1"))
@@ -141,6 +142,7 @@ def test_what_waits_for_its_references_only_waits_for_nobody(hub: HubInProcess) 
     assert "<li>1 waits for a reviewer</li><li>1 waits for what it refers to</li>" in page
 
 
+@pytest.mark.slow
 def test_an_object_of_which_a_text_waits_counts_once_among_those_sent(hub: HubInProcess) -> None:
     asked = indicator("a.bad-portal.top", description="Reported by Jane Doe, who saw it")
     assert hub.verdicts(hub.push(asked, indicator("b.bad-portal.top"))) == ["admitted"] * 2
@@ -268,6 +270,7 @@ def test_the_numbers_by_day_fit_a_phone_and_are_scrolled_by_keys(
     visitor.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("person", "path"),
     [("operator", "/partners"), ("operator", "/overview"), ("analyst", "/partner")],
@@ -318,6 +321,7 @@ def test_what_is_not_well_leads_to_the_page_that_says_what_to_do(
         assert f'id="{path.partition("#")[2]}"' in client.get(path).text, text
 
 
+@pytest.mark.slow
 def test_the_overview_says_first_what_is_not_well(store: Store) -> None:
     clock = ManualClock(wall_clock())
     hub = HubInProcess(store, clock=clock)
@@ -370,6 +374,7 @@ def test_the_page_of_a_partner_says_when_its_certificates_expire(hub: HubInProce
         assert ">not known</td>" in older
 
 
+@pytest.mark.slow
 def test_a_partner_sees_its_own_page_and_no_others(hub: HubInProcess) -> None:
     fill(hub)
     client = sign_in(hub, "viewer@hub.example")

@@ -161,6 +161,7 @@ class TestAdding:
         assert post(client, "/console/me/passkeys", form).status_code == 422
         assert person(hub).passkeys == ()
 
+    @pytest.mark.slow
     def test_only_the_session_that_gave_the_password_can_add_it(
         self, hub: HubInProcess, key: Authenticator
     ) -> None:

@@ -59,6 +59,7 @@ def decide(hub: HubInProcess, login: str, act: str) -> Any:
     return post(sign_in(hub, login), f"/console/admin/requests/{found.id}", {"act": act})
 
 
+@pytest.mark.slow
 def test_a_partner_is_added_when_a_second_operator_confirms(hub: HubInProcess) -> None:
     client = sign_in(hub, "otto@hub.example")
     answer = post(client, "/console/admin/partners/new", PARTNER)
@@ -77,6 +78,7 @@ def test_a_partner_is_added_when_a_second_operator_confirms(hub: HubInProcess) -
         assert expected in acts
 
 
+@pytest.mark.slow
 def test_a_request_is_declined_or_withdrawn(hub: HubInProcess) -> None:
     for login in ("otto@hub.example", "rita@hub.example"):
         post(sign_in(hub, "otto@hub.example"), "/console/admin/partners/new", PARTNER)
@@ -212,6 +214,7 @@ def test_without_the_setting_nothing_waits(store: Store) -> None:
 class TestAnOldRequest:
     """A request that is confirmed after its object was changed."""
 
+    @pytest.mark.slow
     def test_does_not_undo_what_was_locked_down_meanwhile(self, hub: HubInProcess) -> None:
         raised = ACME | {"marking": "tlp2", "max_tlp": "amber+strict"}
         post(sign_in(hub, "otto@hub.example"), "/console/admin/partners/acme", raised)

@@ -131,6 +131,7 @@ class TestQueue:
     def test_says_that_nothing_waits(self, reviewer: FlaskClient) -> None:
         assert "Nothing waits." in reviewer.get("/console/review").text
 
+    @pytest.mark.slow
     def test_lists_the_oldest_first_with_its_age(
         self, hub: HubInProcess, clock: ManualClock, reviewer: FlaskClient
     ) -> None:
@@ -179,6 +180,7 @@ class TestQueue:
         page = reviewer.get("/console/review").text
         assert 'aria-label="Select a[.]top"' in page
 
+    @pytest.mark.slow
     def test_has_pages_of_fifty(self, hub: HubInProcess, reviewer: FlaskClient) -> None:
         hub.push(*(indicator(f"a{n}.top", description=PERSON) for n in range(51)))
         first = reviewer.get("/console/review").text
@@ -209,6 +211,7 @@ class TestItem:
         assert 'aria-describedby="full-outcome"' in release
         assert "nothing masked" in part_of(page, 'id="full-outcome"', "</a>")
 
+    @pytest.mark.slow
     def test_says_that_nothing_of_an_object_that_has_ended_can_be_released(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
@@ -266,6 +269,7 @@ class TestItem:
         found = hub.store.journal.search(JournalFilter(actor=REVIEWER))
         assert "object.lead" in {each.action for each in found}
 
+    @pytest.mark.slow
     def test_numbers_that_no_page_has_made_are_refused(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
@@ -342,6 +346,7 @@ class TestItem:
         [review] = ask(hub)
         assert "No rule masks anything else." in opened(reviewer, review)
 
+    @pytest.mark.slow
     def test_an_unknown_marking_is_what_is_asked_about_and_shown(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
@@ -361,6 +366,7 @@ class TestItem:
         shown = part_of(known, "The marking in question", "</section>")
         assert marking["id"] in shown and "Restricted: TLP:AMBER, members only" in shown
 
+    @pytest.mark.slow
     def test_the_reason_says_if_a_marking_is_not_known_or_has_ended(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
@@ -422,6 +428,7 @@ class TestItem:
 
 
 class TestDeciding:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("decision", "published"),
         [("keep_masked", [MASKED]), ("release", [PERSON]), ("reject", [MASKED])],
@@ -443,6 +450,7 @@ class TestDeciding:
         effect = "review.reject" if decision == "reject" else "review.release"
         assert actions(hub, REVIEWER) == ["review.decide", effect]
 
+    @pytest.mark.slow
     def test_the_next_item_opens_with_the_filter(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
@@ -499,6 +507,7 @@ class TestDeciding:
         )
         assert answers(hub, review) == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("decision", "answer"),
         [
@@ -526,6 +535,7 @@ class TestDeciding:
         assert answers(hub, review) == [answer]
         assert "masked text waits for a reviewer" not in analyst.get(page).text
 
+    @pytest.mark.slow
     def test_without_time_to_take_it_back_it_takes_effect_at_once(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
@@ -537,6 +547,7 @@ class TestDeciding:
         work(hub)
         assert descriptions(hub) == [PERSON]
 
+    @pytest.mark.slow
     def test_what_cannot_take_effect_waits_again_with_the_reason(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
@@ -592,6 +603,7 @@ class TestDeciding:
         with pytest.raises(Conflict, match="your own partner"):
             hub.services.intake.decisions.decide(person, chosen, decision)
 
+    @pytest.mark.slow
     def test_answers_of_a_partner_are_counted(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
@@ -604,6 +616,7 @@ class TestDeciding:
 
 
 class TestEditing:
+    @pytest.mark.slow
     def test_masks_the_chosen_words_and_publishes_the_rest(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
@@ -617,6 +630,7 @@ class TestEditing:
         [text] = descriptions(hub)
         assert text == "Reported by Jane Doe, who saw it. Ask [removed: by a reviewer] at once."
 
+    @pytest.mark.slow
     def test_the_words_in_question_can_stay_masked(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
@@ -693,6 +707,7 @@ class TestEditing:
         assert answer.status_code == 422 and "in pattern, which cannot be masked" in answer.text
         assert ">kolibri</textarea>" in answer.text and waiting(hub)[0].is_open
 
+    @pytest.mark.slow
     def test_words_in_another_spelling_are_asked_for(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
@@ -709,6 +724,7 @@ class TestEditing:
 
 
 class TestUndoing:
+    @pytest.mark.slow
     def test_within_the_time_lets_the_item_wait_again(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
@@ -722,6 +738,7 @@ class TestUndoing:
         assert descriptions(hub) == [MASKED] and waiting(hub)[0].is_open
         assert actions(hub, REVIEWER) == ["review.decide", "review.withdraw"]
 
+    @pytest.mark.slow
     def test_what_was_entered_stands_in_the_form_again(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
@@ -756,6 +773,7 @@ class TestUndoing:
         assert all("Withdrawn" in each and "as before" not in each for each in texts)
         assert [present(hub.store.review_acts.find(each)).reason for each in acts] == ["", ""]
 
+    @pytest.mark.slow
     def test_after_the_time_it_is_refused(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
@@ -778,6 +796,7 @@ class TestUndoing:
         clock.now -= 5 * SECOND
         assert post(reviewer, "/console/review/undo", {"act": act}).status_code == 409
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("decision", "value"), [("keep_masked", True), ("release", True), ("reject", False)]
     )
@@ -844,6 +863,7 @@ class TestAReviewerWhoIsGone:
         else:
             hub.services.people.remove(REVIEWER, "operator")
 
+    @pytest.mark.slow
     def test_decides_nothing_more(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock, way: str
     ) -> None:
@@ -854,6 +874,7 @@ class TestAReviewerWhoIsGone:
         assert descriptions(hub) == [MASKED] and waiting(hub)[0].is_open
         assert actions(hub, "operator") == ["review.withdraw"]
 
+    @pytest.mark.slow
     def test_leaves_no_reason(self, hub: HubInProcess, reviewer: FlaskClient, way: str) -> None:
         [review] = ask(hub)
         act_of(decide(reviewer, review, "reject", reason="names John Smith"))
@@ -911,6 +932,7 @@ class TestAReviewerWhoIsGone:
 
 
 class TestTwoPeople:
+    @pytest.mark.slow
     def test_an_open_item_is_claimed_and_shown_so(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
     ) -> None:
@@ -920,6 +942,7 @@ class TestTwoPeople:
         assert f"{REVIEWER} has it open" in page and 'name="decision"' not in page
         assert REVIEWER in other.get("/console/review").text
 
+    @pytest.mark.slow
     def test_a_claimed_item_cannot_be_decided_by_another_one(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
     ) -> None:
@@ -955,6 +978,7 @@ class TestTwoPeople:
         answer = decide(reviewer, one, "reject")
         assert answer.location.startswith(f"/console/review/{three.id}?")
 
+    @pytest.mark.slow
     def test_the_second_decision_is_refused_with_the_first_one(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient, clock: ManualClock
     ) -> None:
@@ -974,6 +998,7 @@ class TestTwoPeople:
         assert decide(other, review, "reject", reason="").status_code == 409
         assert descriptions(hub) == [MASKED]
 
+    @pytest.mark.slow
     def test_a_decided_item_is_out_of_the_queue_at_once(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
     ) -> None:
@@ -1028,6 +1053,7 @@ class TestSeveral:
         left = [len(waiting(hub)) for _ in range(4) if turns.work()]
         assert left[0] == 3 and left[-1] == 0
 
+    @pytest.mark.slow
     def test_what_is_claimed_or_changed_is_skipped_and_named(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
     ) -> None:
@@ -1073,6 +1099,7 @@ class TestSeveral:
         decide(reviewer, again, "reject")
         assert "It waits again." not in reviewer.get("/console/review").text
 
+    @pytest.mark.slow
     def test_a_form_that_is_sent_twice_leads_to_the_decision_that_was_taken(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
     ) -> None:

@@ -127,6 +127,7 @@ def walk_older(operator: FlaskClient, query: str, most: int) -> tuple[set[str], 
     return found, links
 
 
+@pytest.mark.slow
 def test_older_hits_follow_by_a_link_and_none_is_missing(
     hub: HubInProcess, operator: FlaskClient
 ) -> None:
@@ -163,6 +164,7 @@ def test_everybody_who_is_signed_in_may_search(hub: HubInProcess, role: Role) ->
     assert ">Search</a>" in client.get("/console/search").text
 
 
+@pytest.mark.slow
 def test_what_a_person_may_not_read_changes_no_byte_of_the_answers(hub: HubInProcess) -> None:
     hub.join(Partner("small", "Small"), reads=("clear", "green"))
     add_person(hub, "ana@small.example", Role.ANALYST, partner="small")

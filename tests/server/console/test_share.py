@@ -420,6 +420,7 @@ class TestPreview:
         assert "a private, reserved or documentation address" in page
         assert "Submit 2 objects" in page
 
+    @pytest.mark.slow
     def test_the_preview_shows_what_readers_get(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -430,6 +431,7 @@ class TestPreview:
         (published,) = hub.feed("green")
         assert published["description"] in page and published["name"] in page
 
+    @pytest.mark.slow
     def test_a_marking_definition_of_another_partner_is_known_as_far_as_the_person_reads_it(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -472,6 +474,7 @@ class TestPreview:
         (published,) = hub.feed("green")
         assert set(published["labels"]) >= {"one", "two"} and "valid_until" in published
 
+    @pytest.mark.slow
     def test_only_changed_objects_are_shown_on_request_and_fifty_on_a_page(
         self, client: FlaskClient
     ) -> None:
@@ -499,6 +502,7 @@ class TestPreview:
         assert b"Jane Doe" in found.raw and b"jane@" not in found.raw
         assert len(hub.store.reviews.list_waiting()) == 1
 
+    @pytest.mark.slow
     def test_what_waits_because_of_a_report_that_cannot_be_read_is_not_sent_without_it(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -515,6 +519,7 @@ class TestPreview:
         assert [hub.feed(alias) for alias in ("clear", "green", "amber")] == [[], [], []]
         assert len(hub.store.reviews.list_waiting()) == 1
 
+    @pytest.mark.slow
     def test_a_collection_that_keeps_what_is_sent_says_so(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -531,6 +536,7 @@ class TestPreview:
         page = words(client.get(path).text)
         assert "cannot be shared as it is" in page and "Discard draft" in page
 
+    @pytest.mark.slow
     def test_a_partner_that_agreed_is_named_unless_its_person_says_otherwise(
         self, hub: HubInProcess
     ) -> None:
@@ -545,6 +551,7 @@ class TestPreview:
             seen[chosen] = submissions.require(id_).anonymous
         assert seen == {"named": False, "anonymous": True}
 
+    @pytest.mark.slow
     def test_a_partner_that_did_not_agree_is_never_named(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -589,6 +596,7 @@ class TestWords:
         page = words(client.get(paste(client, "indicator,note\na-evil.top,x\nb-evil.top,y\n")).text)
         assert "columns read as:" in page and "--map" not in page
 
+    @pytest.mark.slow
     def test_a_reviewer_of_the_hub_decides_and_the_property_of_the_value_is_not_named(
         self, hub: HubInProcess
     ) -> None:
@@ -625,6 +633,7 @@ class TestLeavingOut:
         shared = sorted(each["name"] for each in hub.feed("amber"))
         assert shared == ["a-evil.top", "c-evil.top", "d-evil.top"]
 
+    @pytest.mark.slow
     def test_a_preview_from_before_cannot_be_submitted_nor_be_chosen_from(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -672,6 +681,7 @@ class TestLeavingOut:
         assert "198[.]51[.]100[.]7 Refused and not sent. record 2: not an indicator" in page
         assert "a part that is not read Refused and not sent. line 2: not JSON" in page
 
+    @pytest.mark.slow
     def test_a_refused_row_cannot_be_chosen_since_others_may_depend_on_it(
         self, client: FlaskClient
     ) -> None:
@@ -681,6 +691,7 @@ class TestLeavingOut:
         leave_out(client, path, 2)
         assert "1 can be shared now, 1 is refused." in words(client.get(path).text)
 
+    @pytest.mark.slow
     def test_when_all_rows_are_left_out_there_is_nothing_to_submit(
         self, client: FlaskClient
     ) -> None:
@@ -705,6 +716,7 @@ class TestLeavingOut:
 
 
 class TestChangingTheText:
+    @pytest.mark.slow
     def test_the_text_and_the_options_of_a_draft_are_offered_again_and_replace_it(
         self, client: FlaskClient
     ) -> None:
@@ -718,6 +730,7 @@ class TestChangingTheText:
         assert client.get(path).status_code == 404
         assert "1 object found" in words(client.get(later).text)
 
+    @pytest.mark.slow
     def test_a_person_with_the_most_drafts_can_change_one(self, client: FlaskClient) -> None:
         paths = [paste(client, f"seen-evil{n}.top") for n in range(MOST)]
         id_ = paths[0].rpartition("/")[2]
@@ -836,6 +849,7 @@ def test_the_preview_opens_at_the_level_of_what_is_shared(client: FlaskClient) -
 
 
 class TestOthers:
+    @pytest.mark.slow
     def test_the_preview_says_nothing_of_what_others_sent(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -852,6 +866,7 @@ class TestOthers:
         hub.push(indicator("a.evil-portal.top", seed="theirs"), who="north")
         assert seen() == alone
 
+    @pytest.mark.slow
     def test_a_draft_of_another_person_does_not_exist(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -877,6 +892,7 @@ class TestOthers:
 
 
 class TestOnce:
+    @pytest.mark.slow
     def test_a_form_that_is_sent_twice_makes_one_draft(self, client: FlaskClient) -> None:
         first = paste(client, "seen-evil1.top")
         assert paste(client, "seen-evil1.top") == first
@@ -924,6 +940,7 @@ class TestOnce:
         assert post(client, path, {"tlp": "green"}).headers["Location"] == first.headers["Location"]
         assert len(hub.store.submissions.list_of_partner("acme", 10)) == 1
 
+    @pytest.mark.slow
     def test_a_double_click_goes_in_once(self, client: FlaskClient, hub: HubInProcess) -> None:
         path = paste(client, "seen-evil.top")
         clients = [sign_in(hub, ANALYST) for _ in range(3)]
@@ -940,6 +957,7 @@ class TestOnce:
         assert len(found) == 3 and len(set(found)) == 1
         assert len(hub.store.submissions.list_of_partner("acme", 10)) == 1
 
+    @pytest.mark.slow
     def test_a_second_click_waits_until_the_first_has_ended(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -986,6 +1004,7 @@ class TestKeeping:
         assert post(client, f"{path}/discard", {}).headers["Location"] == "/console/share"
         assert files(tmp_path) == [] and client.get(path).status_code == 404
 
+    @pytest.mark.slow
     def test_a_draft_ends_after_thirty_minutes(self, store: Store, tmp_path: Path) -> None:
         clock = ManualClock(1_800_000_000 * SECOND)
         hub = open_hub(store, tmp_path, clock)
@@ -1003,6 +1022,7 @@ class TestKeeping:
         hub.services.drafts.sweep()
         assert list((tmp_path / "drafts").rglob("*")) == []
 
+    @pytest.mark.slow
     def test_a_person_has_a_few_drafts_at_most_and_finds_them_again(
         self, client: FlaskClient
     ) -> None:
@@ -1012,6 +1032,7 @@ class TestKeeping:
         assert "one-more.top" in answer.text, "what was typed is kept"
         assert all(path in answer.text for path in paths)
 
+    @pytest.mark.slow
     def test_nothing_of_a_report_is_logged_journaled_or_in_a_url_or_title(
         self, client: FlaskClient, hub: HubInProcess, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -1034,6 +1055,7 @@ class TestKeeping:
         assert not any("zq-" in str(each) for each in hub.store.journal.entries())
         assert [e.actor for e in hub.store.journal.entries() if e.action == "admit"] == [ANALYST]
 
+    @pytest.mark.slow
     def test_nothing_but_the_journal_names_who_shared_once_they_are_removed(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
@@ -1098,6 +1120,7 @@ class TestLimits:
         both = {"text": "a.top", "file": (BytesIO(b"b.top"), "b.txt")}
         assert post(client, "/console/share", both).status_code == 422
 
+    @pytest.mark.slow
     def test_a_quota_that_is_used_up_keeps_the_draft(self, store: Store, tmp_path: Path) -> None:
         client = sign_in(open_hub(store, tmp_path, objects_per_day=1), ANALYST)
         submit(client, paste(client, "one-evil.top"))
@@ -1143,6 +1166,7 @@ class TestSender:
             pass
         assert "300 objects: 300 published." in words(client.get(where).text)
 
+    @pytest.mark.slow
     def test_nothing_of_a_person_who_was_disabled_meanwhile_is_published(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:

@@ -88,6 +88,7 @@ def test_each_role_begins_at_a_page_that_it_may_open(hub: HubInProcess, role: Ro
     assert client.get("/console/", follow_redirects=True).status_code == 200
 
 
+@pytest.mark.slow
 def test_boxes_before_long_labels_keep_their_size(visitor: Visitor) -> None:
     page = visitor.sign_in("viewer@hub.example")
     widths = page.evaluate(
@@ -197,6 +198,7 @@ def test_attempts_must_wait_though_another_process_has_a_clock_that_is_a_little_
     assert attempt(hub, "jane@hub.example") == 429
 
 
+@pytest.mark.slow
 def test_failures_go_on_counting_whichever_of_two_processes_with_different_clocks_they_reach(
     store: Store, clock: ManualClock
 ) -> None:
@@ -264,6 +266,7 @@ def test_a_long_form_of_somebody_who_has_not_signed_in_is_not_read(
     assert answer.status_code == status
 
 
+@pytest.mark.slow
 def test_a_session_that_was_used_by_a_clock_that_was_ahead_ends_when_it_is_set_back(
     store: Store, clock: ManualClock
 ) -> None:
@@ -702,6 +705,7 @@ def lock_out_viewer(hub: HubInProcess) -> None:
 
 
 class TestKnownBrowsers:
+    @pytest.mark.slow
     def test_strangers_cannot_lock_a_person_out_of_a_browser_used_before(
         self, hub: HubInProcess
     ) -> None:
@@ -793,6 +797,7 @@ def test_attempts_of_strangers_do_not_fill_the_database(store: Store, clock: Man
     assert len(list(store._base.attempts.find())) == 3, "those of the last attempt"
 
 
+@pytest.mark.slow
 def test_who_must_wait_reads_for_how_long(store: Store, clock: ManualClock) -> None:
     hub = HubInProcess(store, clock=clock)
     add_person(hub, "jane@hub.example", Role.OPERATOR)
@@ -828,6 +833,7 @@ def test_strangers_do_not_keep_a_person_from_changing_the_password(hub: HubInPro
     assert post(client, "/console/me/password", form).status_code == 303
 
 
+@pytest.mark.slow
 def test_an_app_is_set_up_and_removed_only_with_the_password(hub: HubInProcess) -> None:
     client = sign_in(hub, "viewer@hub.example")
     secret = pyotp.random_base32()
@@ -847,6 +853,7 @@ def has_second_factor(hub: HubInProcess) -> bool:
     return found is not None and found.has_second_factor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("login", "path", "status"),
     [

@@ -28,6 +28,7 @@ def send(hub: HubInProcess, *objects: Object, who: str = "acme") -> str:
     return str(hub.push(*objects, who=who)["id"])
 
 
+@pytest.mark.slow
 def test_each_object_has_a_row_with_what_became_of_it_and_why(hub: HubInProcess) -> None:
     held = {**indicator(), "pattern": "[email-message:to_refs[*].value = 'a@bank.example']"}
     private = {**indicator(), "pattern": "[ipv4-addr:value = '192.168.0.7']"}
@@ -55,6 +56,7 @@ def test_a_report_that_reaches_fewer_readers_than_the_one_before_says_so(
     assert "replaces your earlier report at TLP:GREEN by one at TLP:AMBER" in page
 
 
+@pytest.mark.slow
 def test_rows_of_one_verdict_are_shown_on_request_and_fifty_on_a_page(hub: HubInProcess) -> None:
     private = {**indicator(), "pattern": "[ipv4-addr:value = '192.168.0.7']"}
     id_ = send(hub, *(indicator(f"evil{n}.top") for n in range(60)), private)
@@ -128,6 +130,7 @@ class TestList:
         add_person(hub, "operator@hub.example", Role.OPERATOR)
         return hub
 
+    @pytest.mark.slow
     def test_submissions_are_listed_by_day_the_newest_first(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -225,6 +228,7 @@ class TestWithdrawing:
         assert "withdrawn (it was published)" in words(later.text)
         assert later.text.count("Withdraw our report") == 1
 
+    @pytest.mark.slow
     def test_the_page_is_the_same_if_others_reported_the_object_too(
         self, hub: HubInProcess, blind: FlaskClient
     ) -> None:
@@ -310,6 +314,7 @@ class TestEnds:
         page = words(sign_in(hub, "ann@bank.example").get(f"/console/submissions/{id_}").text)
         assert "revoked by the hub (it was published)" in page
 
+    @pytest.mark.slow
     def test_what_the_partner_withdrew_itself_says_so_even_if_the_hub_revokes_it_later(
         self, hub: HubInProcess
     ) -> None:

@@ -223,6 +223,7 @@ class Impostor:
         return real
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

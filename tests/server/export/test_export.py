@@ -235,6 +235,7 @@ class TestPurge:
         assert files
         assert not [path for path in files if b"secret.bad-portal" in path.read_bytes()]
 
+    @pytest.mark.slow
     def test_when_the_command_reports_its_end_nothing_is_left_that_a_hub_wrote_meanwhile(
         self, hub: HubInProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -295,6 +296,7 @@ class TestViews:
         hub.store.accounts.add_account(Account("viewer", "acme", reads, account.writes))
         hub.store.accounts.add_key("viewer", hashlib.sha256(b"viewer").hexdigest())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("active", [False, True])
     def test_an_object_revoked_in_a_source_leaves_the_files_of_a_view(
         self, hub: HubInProcess, active: bool
@@ -395,6 +397,7 @@ def test_a_new_file_looks_neither_for_the_version_nor_for_the_mark_again_for_eac
     assert looks == ["mark"] * 4  # is it known, also once it has its turn; made; what is outdated
 
 
+@pytest.mark.slow
 def test_a_long_list_is_compressed_if_the_reader_takes_it(hub: HubInProcess) -> None:
     values = [f"h{n}.bad-portal.top" for n in range(200)]
     hub.push(*(listed(each) for each in values), to="scratch")
@@ -410,6 +413,7 @@ def test_a_long_list_is_compressed_if_the_reader_takes_it(hub: HubInProcess) -> 
     assert plain.text.split() == sorted(values)
 
 
+@pytest.mark.slow
 def test_a_serial_number_stays_until_the_zone_changes(hub: HubInProcess) -> None:
     def zone() -> str:
         return str(get(hub, "scratch/rpz/rpz.zone").text)
@@ -494,6 +498,7 @@ def test_what_was_revoked_leaves_the_files_that_nobody_asks_for_too(
     assert left.read_text() == "b.bad-portal.top\n"
 
 
+@pytest.mark.slow
 def test_the_files_of_a_collection_have_a_bounded_size_for_every_request(
     hub: HubInProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -526,6 +531,7 @@ def test_a_large_file_is_sent_from_the_disk(
         assert "Content-Encoding" not in large.headers
 
 
+@pytest.mark.slow
 def test_readers_at_the_same_time_get_whole_files_while_the_feed_grows(
     hub: HubInProcess,
 ) -> None:
@@ -588,6 +594,7 @@ def test_files_of_a_feed_that_an_earlier_copy_has_replaced_are_made_again(
     assert names(hub) == ["a.bad-portal.top", "b.bad-portal.top"]
 
 
+@pytest.mark.slow
 def test_files_that_were_made_first_are_deleted_when_there_are_too_many(
     hub: HubInProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

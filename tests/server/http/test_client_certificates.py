@@ -180,6 +180,7 @@ class TestTransport:
                 assert piece, response[-100:]
                 response += piece
 
+    @pytest.mark.slow
     def test_7_6_a_far_too_long_body_gets_its_413_before_the_connection_closes(
         self, port: Any, trusting: Any
     ) -> None:

@@ -220,6 +220,7 @@ class TestSeveralProcesses:
             for each in working:
                 each.close()
 
+    @pytest.mark.slow
     def test_the_process_with_the_most_closes_what_is_too_much(self) -> None:
         elsewhere = OtherProcesses(AddressCounts(3, 0, 3))
         with serve_application(Gate(), ConnectionLimits(per_address=8), others=elsewhere) as port:
@@ -332,6 +333,7 @@ def resident() -> int:
 
 
 class TestReaders:
+    @pytest.mark.slow
     def test_a_reader_below_the_minimum_rate_is_disconnected(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -383,6 +385,7 @@ class TestTheEnd:
         for each in (working, idle):
             each.close()
 
+    @pytest.mark.slow
     def test_an_idle_connection_is_closed_after_the_timeout(self) -> None:
         with serve_hub(0.5) as port, closing(Peer(port).send(ROOT)) as peer:
             assert present(peer.receive()).status == 200

@@ -287,6 +287,7 @@ class TestSlowPeers:
         for each in silent:
             each.close()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "start",
         [
@@ -309,6 +310,7 @@ class TestSlowPeers:
         }
         assert still_answers(impatient)
 
+    @pytest.mark.slow
     def test_octets_that_came_fast_allow_no_longer_pause(self, impatient: Any) -> None:
         head = f"{POST}Content-Length: 9999\r\n\r\n".encode()
         peer, began = Peer(impatient).send(head), time.monotonic()

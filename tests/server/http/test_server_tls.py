@@ -115,6 +115,7 @@ def test_an_answer_is_never_sent_in_the_clear_after_tls_has_failed(
         assert b"confidential" not in received and b"HTTP/1.1" not in received
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [b"GET /hub/ HTTP/1.1\r\nA: ", LONG], ids=["head", "body"])
 def test_a_client_below_the_minimum_rate_is_disconnected(
     certificate_folder: Any, trusting: Any, start: Any

@@ -94,6 +94,7 @@ def verdicts(hub: HubInProcess, statuses: Sequence[str]) -> list[int]:
     return [hub.ask(f"status/{each}/").json["success_count"] for each in statuses]
 
 
+@pytest.mark.slow
 def test_the_next_one_is_examined_before_its_turn_and_only_once(
     hub: HubInProcess, examiner: CountingExaminer
 ) -> None:
@@ -105,6 +106,7 @@ def test_the_next_one_is_examined_before_its_turn_and_only_once(
     assert verdicts(hub, sent) == [30, 30, 30]
 
 
+@pytest.mark.slow
 def test_what_was_excluded_meanwhile_is_not_published(
     hub: HubInProcess, examiner: CountingExaminer
 ) -> None:
@@ -116,6 +118,7 @@ def test_what_was_excluded_meanwhile_is_not_published(
     assert verdicts(hub, sent) == [30, 29]
 
 
+@pytest.mark.slow
 def test_definitions_of_the_one_before_count(hub: HubInProcess, examiner: CountingExaminer) -> None:
     definition: Object = {
         "type": "marking-definition",
@@ -163,6 +166,7 @@ def test_one_that_another_worker_settled_is_dropped(
     assert verdicts(hub, sent) == [30, 30, 30]
 
 
+@pytest.mark.slow
 def test_one_whose_body_is_gone_keeps_no_other_waiting(
     hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +179,7 @@ def test_one_whose_body_is_gone_keeps_no_other_waiting(
     assert verdicts(hub, [sent[0]]) == [30]
 
 
+@pytest.mark.slow
 def test_what_ends_the_hub_while_it_is_read_ahead_is_blamed_itself(
     hub: HubInProcess, examiner: CountingExaminer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def test_the_largest_objects_fit_into_the_transactions_of_the_database(
     assert hub.verdicts(status) == ["admitted"] * 10
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_too_large_with_what_it_is_merged_into_is_halved(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +80,7 @@ class TestReferencesAcrossBatches:
     def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(admission, "BATCH", 2)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("place", ["before", "after", "in the middle"])
     def test_they_lead_to_the_id_in_force(self, hub: HubInProcess, place: str) -> None:
         hub.push(indicator())
@@ -106,6 +108,7 @@ class TestReferencesAcrossBatches:
         assert sighting["sighting_of_ref"] == now["id"]
         assert count_assessments(hub, now["id"]) == 1
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("place", ["first", "last"])
     def test_carriers_get_the_definition_that_came_anew(
         self, hub: HubInProcess, place: str
@@ -124,6 +127,7 @@ class TestReferencesAcrossBatches:
         for each in hub.feed("green"):
             assert set(each["object_marking_refs"]) == {GREEN, *living}
 
+    @pytest.mark.slow
     def test_they_lead_to_what_stays_if_a_later_batch_changes_nothing(
         self, hub: HubInProcess
     ) -> None:
@@ -140,6 +144,7 @@ class TestReferencesAcrossBatches:
         [note] = [each for each in hub.feed("green") if each["type"] == "note"]
         assert note["object_refs"] == [published["id"]]
 
+    @pytest.mark.slow
     def test_they_wait_for_what_a_later_batch_holds(self, hub: HubInProcess) -> None:
         terms = statement("All rights reserved")
         hub.push(terms)
@@ -149,6 +154,7 @@ class TestReferencesAcrossBatches:
         sent = [note, indicator("b.top"), carrier]
         assert hub.verdicts(hub.push(*sent)) == ["held", "admitted", "held"]
 
+    @pytest.mark.slow
     def test_nothing_refers_to_what_an_earlier_one_did_not_publish(self, hub: HubInProcess) -> None:
         missing = indicator("late.top")
         malware = sdo("malware", name="Loader", is_family=False)
@@ -168,6 +174,7 @@ class TestReferencesAcrossBatches:
             "held",
         ]
 
+    @pytest.mark.slow
     def test_statements_have_the_level_of_what_a_later_batch_publishes(
         self, hub: HubInProcess
     ) -> None:
@@ -198,6 +205,7 @@ class TestReferencesAcrossBatches:
         in_green = any(each["type"] == "note" for each in hub.feed("green"))
         assert in_green is (level == GREEN)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("is_reported", [True, False])
     @pytest.mark.parametrize("kind", ["language-content", "duplicate-of"])
     def test_no_verdict_tells_if_others_report_what_a_later_batch_has(
@@ -234,6 +242,7 @@ class TestOrder:
     def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(admission, "BATCH", 2)
 
+    @pytest.mark.slow
     def test_what_is_referenced_comes_in_no_later_batch(self, hub: HubInProcess) -> None:
         sent = backwards()
         assert hub.verdicts(hub.push(*sent)) == ["admitted"] * len(sent)
@@ -242,6 +251,7 @@ class TestOrder:
         for each in feed:
             assert all(batch[ref] <= batch[each["id"]] for ref in each.get("object_refs", ()))
 
+    @pytest.mark.slow
     def test_every_verdict_is_that_of_its_own_object(self, hub: HubInProcess) -> None:
         status = hub.push(*backwards(), indicator(pattern="[nonsense"))
         listed = sorted((*status["successes"], *status["failures"]), key=by_index)
@@ -288,6 +298,7 @@ class TestOrder:
             found = find(status["id"], start, start + 2)
             assert [each.index for each in found] == list(range(start, min(start + 2, 7)))
 
+    @pytest.mark.slow
     def test_a_review_replaces_the_record_of_its_object(self, hub: HubInProcess) -> None:
         held = indicator("late.top")
         sent = backwards()
@@ -309,6 +320,7 @@ class TestOrder:
         assert all(set(each["object_refs"]) <= feed.keys() for each in groups)
 
 
+@pytest.mark.slow
 def test_many_versions_that_reference_each_other_are_sorted_in_little_memory() -> None:
     note = sdo("note", content="x", object_refs=["x"])
     note["object_refs"] = [note["id"]]

@@ -39,12 +39,14 @@ def names(hub: Any) -> Any:
     return {each["relationship_type"] for each in found if each["type"] == "relationship"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("failing")
 def test_other_waiting_objects_are_admitted(hub: Any) -> None:
     hub.push(OTHER, who="north")
     assert names(hub) == {"related-to"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("failing")
 def test_a_failed_review_is_tried_again(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.push(OTHER, who="north")

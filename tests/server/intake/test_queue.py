@@ -313,6 +313,7 @@ class TestFailures:
         monkeypatch.setattr(InboxAdmission, "step", fail)
         return faults
 
+    @pytest.mark.slow
     def test_a_submission_that_cannot_be_examined_keeps_no_other_waiting(
         self, hub: HubInProcess, failing: list[Exception]
     ) -> None:
@@ -325,6 +326,7 @@ class TestFailures:
         [left] = hub.store.submissions.list_open(60)
         assert (left.attempts, left.is_free) == (0, True)
 
+    @pytest.mark.slow
     def test_it_is_tried_again_after_a_pause(
         self, hub: HubInProcess, failing: list[Exception], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -345,6 +347,7 @@ class TestFailures:
         work(hub, 8)
         assert [each.id for each in hub.store.submissions.list_set_aside()] == [bad["id"]]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("error", [AutoReconnect("down"), OperationFailure("no room", 14031)])
     def test_an_outage_of_the_database_is_no_fault_of_a_submission(
         self, hub: HubInProcess, failing: list[Exception], error: PyMongoError
@@ -475,6 +478,7 @@ class TestLockedOut:
         assert 0 < answer["success_count"] < 1_200
         assert "the right to write to this collection" in answer["failures"][0]["message"]
 
+    @pytest.mark.slow
     def test_the_right_to_write_to_another_collection_does_not_count(
         self, hub: HubInProcess
     ) -> None:
@@ -513,6 +517,7 @@ class TestNarrowedReading:
         reads = frozenset({hub.collection("clear").id})
         hub.store.accounts.update_account(replace(account, reads=reads))
 
+    @pytest.mark.slow
     def test_it_does_not_learn_that_others_sent_what_was_examined_before(
         self, hub: HubInProcess
     ) -> None:
@@ -525,6 +530,7 @@ class TestNarrowedReading:
         work_off(hub.services.intake)
         assert status(hub, posted)["x_tocsin_counts"] == {"admitted": 30}
 
+    @pytest.mark.slow
     def test_statuses_from_before_stay_as_they_were_decided(self, hub: HubInProcess) -> None:
         self.post(hub, "north")
         posted = self.post(hub, "acme")
@@ -657,6 +663,7 @@ class TestSetAside:
         work_off(hub.services.intake)
         assert status(hub, posted)["success_count"] == 30
 
+    @pytest.mark.slow
     def test_an_operator_can_drop_it_and_nothing_of_it_is_kept(self, hub: HubInProcess) -> None:
         posted = post_large(hub)
         for _ in range(MOST_ATTEMPTS):
@@ -698,6 +705,7 @@ class TestInline:
     ) -> None:
         assert post(hub, indicator(description="x" * 300_000))["status"] == "pending"
 
+    @pytest.mark.slow
     def test_a_request_that_died_is_resumed_after_its_lease(self, hub: HubInProcess) -> None:
         run_interrupted(hub, lambda: post(hub, indicator()), 1, within=True)
         work_later(hub)

@@ -70,6 +70,7 @@ class TestRequests:
         assert post(hub, indicator("b.top")).status_code == 429
         assert post(hub, indicator("c.top"), who="north").status_code == 202
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("length", [6_000, 30_000], ids=["short", "long"])
     def test_octets_beyond_the_quota_are_not_kept(self, store: Store, length: int) -> None:
         quota = length * 10 // 3

@@ -65,6 +65,7 @@ class TestAskedBesides:
         assert [each["description"] for each in hub.feed("green")] == [PERSON]
         assert waiting(hub) == []
 
+    @pytest.mark.slow
     def test_it_is_asked_once_what_the_object_refers_to_has_come(self, hub: HubInProcess) -> None:
         malware = sdo("malware", name="evil", is_family=False)
         hub.push(sdo("note", content=PERSON, object_refs=[malware["id"]]))

@@ -57,6 +57,7 @@ def test_a_value_excluded_during_evaluation_is_not_published(hub: Any, other: An
     assert hub.feed("green") == []
 
 
+@pytest.mark.slow
 def test_a_value_excluded_between_batches_is_not_published(
     hub: Any, other: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_value_excluded_between_batches_is_not_published(
     assert sorted(o["pattern"][-9:-2] for o in hub.feed("green")) == ["one.top", "two.top"]
 
 
+@pytest.mark.slow
 def test_a_value_excluded_during_a_release_is_not_published(hub: Any, other: Any) -> None:
     partner = hub.store.accounts.find_partner("open")
     hub.store.accounts.update_partner(replace(partner, mask_everywhere=True))
@@ -77,6 +79,7 @@ def test_a_value_excluded_during_a_release_is_not_published(hub: Any, other: Any
     assert hub.feed("green") == []
 
 
+@pytest.mark.slow
 def test_consent_withdrawn_during_evaluation_removes_the_name(hub: Any, other: Any) -> None:
     hub.push(OPEN, who="open")
     push = partial(hub.push, NAMED, who="open")
@@ -85,6 +88,7 @@ def test_consent_withdrawn_during_evaluation_removes_the_name(hub: Any, other: A
     assert public["created_by_ref"] == hub.identity and "Open" not in str(public)
 
 
+@pytest.mark.slow
 def test_an_account_disabled_before_evaluation_publishes_nothing(
     hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

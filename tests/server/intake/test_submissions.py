@@ -157,6 +157,7 @@ class TestReferences:
         assert hub.verdicts(status) == ["duplicate", "refused", "refused", "admitted"]
         assert [o["type"] for o in hub.feed("amber")] == ["indicator"]
 
+    @pytest.mark.slow
     def test_what_a_reader_may_not_see_answers_as_if_it_were_not_there(
         self, hub: HubInProcess
     ) -> None:
@@ -182,6 +183,7 @@ class TestObservables:
         [public] = hub.feed("green")
         assert public["value"] == "evil.top" and public["id"] != known
 
+    @pytest.mark.slow
     def test_green_knowledge_of_an_sco_says_nothing_of_amber(self, hub: HubInProcess) -> None:
         def sco(mark: Any) -> Any:
             name = "domain-name--5e4bfb8b-c1c9-5fa3-a6a1-9d7d5b5fa2c0"
@@ -228,6 +230,7 @@ class TestReview:
         assert public["description"] == "Reported by Jane Doe, [removed: e-mail address]"
         assert hub.store.reviews.list_waiting() == []
 
+    @pytest.mark.slow
     def test_sending_it_again_asks_nobody_twice_and_masks_nothing_again(
         self, hub: HubInProcess
     ) -> None:
@@ -260,6 +263,7 @@ class TestBadInput:
             hub.push(indicator(modified="bogus"), to=collection)
         assert hub.feed("scratch") == hub.feed("amber") == []
 
+    @pytest.mark.slow
     def test_a_bogus_version_where_stix_defines_none_costs_nothing(self, hub: HubInProcess) -> None:
         marking = {"type": "marking-definition", "spec_version": "2.1", "modified": "bogus"}
         marking |= {"created": "2026-01-01T00:00:00.000Z", "definition_type": "statement"}

@@ -189,6 +189,7 @@ class TestObjects:
 
 
 class TestSkippedObjects:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("poison", "reason"),
         [

@@ -64,6 +64,7 @@ class TestAge:
             == []
         )
 
+    @pytest.mark.slow
     def test_a_later_report_of_the_same_makes_it_young_again(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -162,6 +163,7 @@ class TestExpiry:
         [document] = due(hub, clock, days=1)
         assert len(document.ids) == 30
 
+    @pytest.mark.slow
     def test_what_was_put_off_is_looked_at_once_and_stays(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -204,6 +206,7 @@ class TestExpiry:
         assert hub.feed("green")[0]["revoked"] is True
         assert schedule.find_one() is None
 
+    @pytest.mark.slow
     def test_reported_with_a_later_end_it_comes_back_under_a_new_id(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -229,6 +232,7 @@ class TestExpiry:
         other = {**sent, "id": indicator()["id"]}
         assert hub.verdicts(hub.push(other, who="low")) == ["admitted"]
 
+    @pytest.mark.slow
     def test_a_later_end_in_time_keeps_it_alive(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -246,6 +250,7 @@ class TestExpiry:
         hub.sweep()
         assert "revoked" not in hub.feed("green")[0]
 
+    @pytest.mark.slow
     def test_what_expires_while_stamps_are_ahead_of_the_clock_is_revoked(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
@@ -330,6 +335,7 @@ class TestCommands:
 
 
 class TestAnalysts:
+    @pytest.mark.slow
     def test_an_analyst_revokes_for_all(self, hub: HubInProcess) -> None:
         hub.push(indicator(), who="acme")
         hub.push(indicator(), who="north")
@@ -354,6 +360,7 @@ class TestAnalysts:
         with pytest.raises(Malformed):
             hub.services.lifecycle.revoke(name, "operator", "why")
 
+    @pytest.mark.slow
     def test_a_sighting_that_is_revoked_is_taken_back(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:

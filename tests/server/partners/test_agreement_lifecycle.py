@@ -311,6 +311,7 @@ class TestSubmissions:
         agree(hub, max_tlp=Tlp.AMBER)
         assert hub.verdicts(hub.push(taken | {"name": "x"}, to="scratch")) == ["admitted"]
 
+    @pytest.mark.slow
     def test_a_new_agreement_counts_although_the_end_of_the_last_is_in_memory(
         self, store: Store, clock: ManualClock, tmp_path: Path
     ) -> None:
@@ -409,6 +410,7 @@ class TestSubmissions:
         received = hub.ask("collections/inbox/objects/", "acme", "POST", data=body)
         assert received.json["failure_count"] == 1
 
+    @pytest.mark.slow
     def test_what_was_held_is_not_released_without_an_agreement(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:

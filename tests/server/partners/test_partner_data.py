@@ -82,6 +82,7 @@ def disable(hub: HubInProcess, slug: str) -> None:
 
 
 class TestWithdrawing:
+    @pytest.mark.slow
     def test_an_observable_is_withdrawn_by_its_value(
         self, hub: HubInProcess, data: PartnerData
     ) -> None:
@@ -272,6 +273,7 @@ class TestReviewsOfWhatIsWithdrawn:
 
 
 class TestRemoving:
+    @pytest.mark.slow
     @pytest.mark.parametrize("collection", ["inbox", "scratch"])
     def test_what_a_request_in_flight_sends_is_not_published(
         self,
@@ -313,6 +315,7 @@ class TestRemoving:
         assert base.submissions.count_documents({}) == 0 == base.verdicts.count_documents({})
         assert hub.feed("green", "north") == [] == hub.feed("scratch", "north")
 
+    @pytest.mark.slow
     def test_a_submission_is_deleted_whole_while_a_worker_refuses_it(
         self, hub: HubInProcess, data: PartnerData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -333,6 +336,7 @@ class TestRemoving:
         base = hub.store._base
         assert base.submissions.count_documents({}) == 0 == base.verdicts.count_documents({})
 
+    @pytest.mark.slow
     def test_nothing_of_it_is_left_but_its_short_name_in_the_journal(
         self, hub: HubInProcess, data: PartnerData
     ) -> None:
@@ -345,6 +349,7 @@ class TestRemoving:
             if name != "journal":
                 assert "acme" not in str(list(base[name].find())).lower(), name
 
+    @pytest.mark.slow
     def test_what_it_shared_with_others_is_computed_without_it(
         self, hub: HubInProcess, data: PartnerData
     ) -> None:
@@ -406,6 +411,7 @@ class TestRemoving:
         assert client.get("/console/partner").status_code == 303
         assert hub.store.people.list_people("acme") == []
 
+    @pytest.mark.slow
     def test_an_invitation_of_a_partner_that_does_not_exist_is_not_accepted(
         self, hub: HubInProcess
     ) -> None:
@@ -456,6 +462,7 @@ class TestRemoving:
 
 
 class TestExporting:
+    @pytest.mark.slow
     def test_all_that_is_held_of_it_and_nothing_of_others(
         self, hub: HubInProcess, data: PartnerData, runtime: Runtime, tmp_path: Path
     ) -> None:

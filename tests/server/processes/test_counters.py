@@ -135,6 +135,7 @@ class TestPollers:
 
 
 class TestProcesses:
+    @pytest.mark.slow
     def test_that_were_killed_have_counted_nothing_in_vain(self, shared: SharedFolder) -> None:
         first, second = Process(shared.path), Process(shared.path)
         first.count(3)
@@ -159,6 +160,7 @@ class TestProcesses:
         text = text_of(Counters(shared))
         assert find_value(text, "tocsin_objects_served_total", collection="green") == 6
 
+    @pytest.mark.slow
     def test_have_room_in_their_files_before_they_count(self, shared: SharedFolder) -> None:
         process = Process(shared.path)
         process.count(1)

@@ -250,6 +250,7 @@ class TestHub:
         assert served.threads_that_query() <= {"http-0", "http-1"} and served.commands.names
         assert "new.evil-portal.top" in served.latest.body.decode()
 
+    @pytest.mark.slow
     def test_a_request_is_counted_once(self, served: Served) -> None:
         left = []
         for _ in range(40):  # a filter asks the database after the request was counted

@@ -158,6 +158,7 @@ class TestProcesses:
         second, third = another(folder), another(folder)
         assert [each.number for each in (folder, second, third)] == [0, 1, 2]
 
+    @pytest.mark.slow
     def test_take_over_the_number_of_one_that_was_killed(self, folder: SharedFolder) -> None:
         code = (
             "import os, sys, pathlib, tocsin.server.processes.shared_folder as m\n"
@@ -175,6 +176,7 @@ class TestProcesses:
 
 
 class TestCommitLocks:
+    @pytest.mark.slow
     def test_let_one_process_after_the_other(self, folder: SharedFolder) -> None:
         path = folder.path / "entered"
         path.write_text("")

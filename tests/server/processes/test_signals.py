@@ -35,6 +35,7 @@ signals.await_stop(stop)
 """
 
 
+@pytest.mark.slow
 def test_a_signal_that_another_thread_receives_ends_the_hub() -> None:
     command = [sys.executable, "-c", _SIGNAL_IN_ANOTHER_THREAD]
     assert subprocess.run(command, check=False, timeout=30).returncode == 0

@@ -52,6 +52,7 @@ def messages(status: dict[str, Any]) -> str:
 
 
 class TestWhileItWaits:
+    @pytest.mark.slow
     def test_one_question_is_asked_however_often_it_is_sent(self, hub: HubInProcess) -> None:
         sent = held()
         first = hub.push(sent)
@@ -330,6 +331,7 @@ class TestWhatIsNotTheSame:
         assert [living[ref]["pattern"] for ref in now["object_refs"]] == [changed["pattern"]]
         assert now["description"] == PERSON and waiting(hub) == []
 
+    @pytest.mark.slow
     def test_masks_that_came_later_are_asked_about(self, hub: HubInProcess) -> None:
         sent = held(description="seen at vpn.inner.example")
         hub.push(sent)
@@ -338,6 +340,7 @@ class TestWhatIsNotTheSame:
         hub.store.accounts.update_partner(replace(partner, terms=("inner.example",)))
         assert push(hub, sent | {"modified": LATER}) == ["held"]
 
+    @pytest.mark.slow
     def test_so_is_another_level_that_is_assumed(self, hub: HubInProcess) -> None:
         sent = held()
         del sent["object_marking_refs"]

@@ -35,6 +35,7 @@ def is_in_green(hub: HubInProcess) -> bool:
     return any(not each.get("revoked") for each in found)
 
 
+@pytest.mark.slow
 def test_a_stricter_version_of_the_same_report_is_said_to_reach_fewer_readers(
     hub: HubInProcess,
 ) -> None:
@@ -88,6 +89,7 @@ def test_nothing_is_said_of_a_report_that_had_ended(store: Store) -> None:
     assert not any("earlier report" in each for each in messages(status))
 
 
+@pytest.mark.slow
 def test_an_older_version_that_is_sent_twice_does_not_come_back(hub: HubInProcess) -> None:
     hub.join(Partner("watch", "Watch Limited"), ("clear", "green"))
     terms = STATEMENT | {"object_marking_refs": [GREEN]}

@@ -17,6 +17,7 @@ def sighting(about: dict[str, Any]) -> dict[str, Any]:
     return sdo("sighting", sighting_of_ref=about["id"], object_marking_refs=[GREEN])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [note, sighting])
 def test_it_is_published_at_the_level_of_its_subject_now(
     hub: HubInProcess, clock: ManualClock, make: Any

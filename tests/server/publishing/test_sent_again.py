@@ -36,6 +36,7 @@ def correct(first: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {**first, "modified": LATER, "pattern": "[domain-name:value = 'two.top']", **more}
 
 
+@pytest.mark.slow
 def test_it_leads_to_what_its_partner_says_now(hub: HubInProcess, clock: ManualClock) -> None:
     first, *others = bundle()
     assert hub.verdicts(hub.push(first, *others)) == ["admitted"] * 6

@@ -35,6 +35,7 @@ def work_off(hub: HubInProcess) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_id", [False, True])
 @pytest.mark.parametrize("who", ["acme", "north"])
 def test_it_waits_until_the_observable_is_published_at_its_level(
@@ -61,6 +62,7 @@ def test_beside_the_observable_it_is_raised_to_its_level(hub: HubInProcess) -> N
     assert (notes(hub, "green"), notes(hub, "amber")) == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_stricter_copy_of_the_same_version_stands_whatever_arrives(hub: HubInProcess) -> None:
     strict = domain(AMBER)
     hub.push(strict)

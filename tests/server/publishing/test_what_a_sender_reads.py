@@ -70,6 +70,7 @@ def test_what_it_waits_for_arrives_from_itself_alone(hub: HubInProcess) -> None:
     assert [each["type"] for each in hub.feed("clear")] == ["indicator", "sighting"]
 
 
+@pytest.mark.slow
 def test_who_reads_an_aggregate_of_whole_feeds_reads_those(hub: HubInProcess) -> None:
     join_reader(hub, "clear", "green")
     hub.push(indicator())

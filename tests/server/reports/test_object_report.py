@@ -107,6 +107,7 @@ class TestWhoReported:
         found = report(hub, name, "north")
         assert (found.contributions, found.assessments, found.private) == ((), (), None)
 
+    @pytest.mark.slow
     def test_sightings_are_counted_for_all_and_named_for_the_hub(
         self, timed: tuple[HubInProcess, ManualClock]
     ) -> None:

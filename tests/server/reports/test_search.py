@@ -127,6 +127,7 @@ class TestSpellings:
             value_terms(on("[domain-name:value = 'newtopdom']")), understand_text(text).filters
         )
 
+    @pytest.mark.slow
     def test_any_text_is_answered(self, find: Any) -> None:
         for text in ("\x00", "'\"><img>", "[.]", "://", "a" * 100_000, "1.2.3.4/99", "--", "@"):
             assert find(text) == []
@@ -173,6 +174,7 @@ class TestNaming:
 
 
 class TestNetworksAndDomains:
+    @pytest.mark.slow
     def test_an_address_finds_the_networks_that_contain_it(
         self, hub: HubInProcess, find: Any
     ) -> None:
@@ -180,6 +182,7 @@ class TestNetworksAndDomains:
         hub.push(address("91.198.23.0/24"))
         assert find("91.198.22.70") == ["[ipv4-addr:value = '91.198.22.0/24']"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("network", ["91.198.22.64/26", "91.198.22.0/24", "91.198.16.0/20"])
     def test_a_network_finds_the_addresses_inside(
         self, hub: HubInProcess, find: Any, network: str
@@ -191,6 +194,7 @@ class TestNetworksAndDomains:
         assert "[ipv4-addr:value = '91.198.22.70']" in found
         assert len(found) == 2
 
+    @pytest.mark.slow
     def test_a_small_network_finds_no_neighbour_outside_it(
         self, hub: HubInProcess, find: Any
     ) -> None:
@@ -198,11 +202,13 @@ class TestNetworksAndDomains:
         hub.push(address("91.198.22.200"))
         assert find("91.198.22.64/26") == ["[ipv4-addr:value = '91.198.22.70']"]
 
+    @pytest.mark.slow
     def test_an_address_of_ipv6_is_found_in_its_network(self, hub: HubInProcess, find: Any) -> None:
         hub.push(on("[ipv6-addr:value = '2a0b:1234:5678::/48']"))
         assert len(find("2A0B:1234:5678:0::9")) == 1
         assert len(find("2a0b:1234::/32")) == 1
 
+    @pytest.mark.slow
     def test_a_registered_domain_finds_hosts_urls_and_mailboxes_below(
         self, hub: HubInProcess, find: Any
     ) -> None:
@@ -222,6 +228,7 @@ class TestWordsAndIds:
         name = hub.push(indicator())["successes"][0]["x_tocsin_public_id"]
         assert len(find(name.upper())) == 1
 
+    @pytest.mark.slow
     def test_a_partner_finds_an_object_by_its_own_id(self, hub: HubInProcess, find: Any) -> None:
         sent = indicator()
         hub.push(sent)
@@ -229,6 +236,7 @@ class TestWordsAndIds:
         assert find(sent["id"], "north") == []
         assert len(find(sent["id"], partner="acme")) == 1
 
+    @pytest.mark.slow
     def test_labels_names_and_catalogue_ids_are_found_in_any_case(
         self, hub: HubInProcess, find: Any
     ) -> None:
@@ -255,6 +263,7 @@ class TestRights:
         assert find("evil-portal.top", "small") == []
         assert len(find("evil-portal.top", "acme")) == 1
 
+    @pytest.mark.slow
     def test_results_do_not_depend_on_what_is_hidden(self, hub: HubInProcess) -> None:
         hub.join(Partner("small", "Small"), reads=("green",))
         hub.push(indicator())
@@ -299,6 +308,7 @@ class TestHits:
         assert len(find("evil-portal.top")) == 1
         assert not ask(hub, "evil-portal.top").hits[0].in_force
 
+    @pytest.mark.slow
     def test_a_revoked_marking_definition_is_not_in_force(self, hub: HubInProcess) -> None:
         status = hub.push(STATEMENT | {"object_marking_refs": [GREEN]})
         name = status["successes"][0]["x_tocsin_public_id"]
@@ -306,6 +316,7 @@ class TestHits:
         hub.services.lifecycle.revoke(name, "operator", "a mistake")
         assert not ask(hub, name).hits[0].in_force
 
+    @pytest.mark.slow
     def test_only_the_current_version_is_found(self, hub: HubInProcess, find: Any) -> None:
         sent = sdo("malware", name="Emotet", is_family=True)
         hub.push(sent)
@@ -327,6 +338,7 @@ class TestHits:
         rest = ask(hub, "evil-portal.top", until=first.hits[-1].stamp - 1)
         assert [len(rest.hits), rest.more] == [2, False]
 
+    @pytest.mark.slow
     def test_time_and_type_and_feed_restrict_the_hits(self, hub: HubInProcess, find: Any) -> None:
         hub.push(indicator("one.evil-portal.top"))
         [first] = ask(hub, "evil-portal.top").hits
@@ -360,6 +372,7 @@ class TestIndex:
         index(hub)
         assert b"victim-name" not in index_documents(hub)
 
+    @pytest.mark.slow
     def test_what_is_removed_while_it_is_being_indexed_is_not_indexed(
         self, hub: HubInProcess
     ) -> None:
@@ -371,6 +384,7 @@ class TestIndex:
             values._try(part, documents)
         assert b"victim-name" not in index_documents(hub)
 
+    @pytest.mark.slow
     def test_entries_beyond_the_unindexed_ones_that_are_compared_are_counted(
         self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -52,6 +52,7 @@ def senders(hub: HubInProcess) -> dict[str, Sender]:
     return {each.account: each for each in hub.services.statistics.senders(OPERATOR)}
 
 
+@pytest.mark.slow
 def test_a_rhythm_is_known_after_five_runs(hub: HubInProcess, clock: ManualClock) -> None:
     submit(hub, clock, 4)
     assert senders(hub)["acme"].usual is None
@@ -60,6 +61,7 @@ def test_a_rhythm_is_known_after_five_runs(hub: HubInProcess, clock: ManualClock
     assert (acme.usual, acme.last, acme.silent, acme.partner) == (HOUR, clock.now, False, "acme")
 
 
+@pytest.mark.slow
 def test_an_account_is_silent_after_three_times_its_usual_pause(
     hub: HubInProcess, clock: ManualClock
 ) -> None:

@@ -124,6 +124,7 @@ class TestCounts:
         assert len(found.starts) == len(found.published) == 30
         assert (sum(found.published), found.published[-1]) == (1, 1)
 
+    @pytest.mark.slow
     def test_what_an_earlier_version_settled_is_added_once(self, hub: HubInProcess) -> None:
         hub.push(indicator())
         settle_as_before(hub)
@@ -132,6 +133,7 @@ class TestCounts:
         assert (found.published, found.submissions) == ((2,), (2,))
         assert today(hub) == found
 
+    @pytest.mark.slow
     def test_a_decision_on_what_an_earlier_version_held_is_counted(self, hub: HubInProcess) -> None:
         hub.push(
             indicator(
@@ -151,6 +153,7 @@ class TestCounts:
         assert (after.held, after.refused, after.published) == ((1,), (1,), (1,))
         assert today(hub) == after
 
+    @pytest.mark.slow
     def test_a_new_database_is_not_searched_for_what_an_earlier_version_settled(
         self, engine_uri: str
     ) -> None:
@@ -204,6 +207,7 @@ class TestWhoMayRead:
             with pytest.raises(NotAllowed):
                 refused()
 
+    @pytest.mark.slow
     def test_the_series_of_a_partner_does_not_depend_on_others(self, hub: HubInProcess) -> None:
         hub.push(indicator())
         before = today(hub, "acme")
@@ -212,6 +216,7 @@ class TestWhoMayRead:
 
 
 class TestConcentration:
+    @pytest.mark.slow
     def test_the_share_of_each_partner_in_what_was_published_is_shown(
         self, hub: HubInProcess
     ) -> None:
@@ -226,6 +231,7 @@ class TestConcentration:
 
 
 class TestValueReturned:
+    @pytest.mark.slow
     def test_objects_that_others_reported_or_sighted_and_what_was_received_count(
         self, timed: tuple[HubInProcess, ManualClock]
     ) -> None:
@@ -251,6 +257,7 @@ class TestValueReturned:
         assert (found.objects, found.seen_by_others, found.received) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_removed_partner_leaves_no_series(hub: HubInProcess, store: Store) -> None:
     hub.push(indicator())
     count(hub)
@@ -259,6 +266,7 @@ def test_a_removed_partner_leaves_no_series(hub: HubInProcess, store: Store) -> 
     assert not any(name.startswith("acme|") for name in names)
 
 
+@pytest.mark.slow
 def test_a_removed_partner_has_no_share_of_what_all_published(
     hub: HubInProcess, store: Store
 ) -> None:

@@ -133,6 +133,7 @@ class TestReviews:
 
 
 class TestPublicObjects:
+    @pytest.mark.slow
     def test_are_kept_with_their_contributions(self, store: Store) -> None:
         kept = {p.id: p for p in (public(i, "acme", "other") for i in range(250))}
         store.commit(lambda txn: txn.put_public_objects(kept.values()))

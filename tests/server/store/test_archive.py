@@ -104,6 +104,7 @@ def test_an_archive_that_is_cut_off_anywhere_is_refused() -> None:
         read(ARCHIVE[:-1])
 
 
+@pytest.mark.slow
 def test_a_changed_bit_is_noticed_wherever_it_is() -> None:
     choice = random.Random(7)
     for place in [

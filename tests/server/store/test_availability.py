@@ -79,6 +79,7 @@ class TestAnError:
     def test_of_a_full_disk_is_an_outage(self, store: Store) -> None:
         assert store.availability.is_outage(OperationFailure("no room", 14031))
 
+    @pytest.mark.slow
     def test_inside_the_database_is_one_if_it_fails_at_everything(
         self, store: Store, away: Availability, monkeypatch: pytest.MonkeyPatch
     ) -> None:

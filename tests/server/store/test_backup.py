@@ -63,6 +63,7 @@ def test_what_is_written_while_it_is_made_is_not_in_it(hub: HubInProcess) -> Non
     assert count > 10 and dump(hub.store) != before
 
 
+@pytest.mark.slow
 def test_a_public_object_that_nothing_names_is_in_it(hub: HubInProcess) -> None:
     hub.push(indicator("one.top"))
     public = hub.store._base.public_objects.find_one({})
@@ -103,6 +104,7 @@ def test_the_look_ups_that_leave_no_cursor_lead_beyond_the_last_index(hub: HubIn
     assert "uncounted_1" in str(plan)
 
 
+@pytest.mark.slow
 def test_on_a_mongodb_whole_collections_are_read_in_a_snapshot_session(
     hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,7 @@ class TestConnecting:
         store.prepare()
         assert store.accounts.list_partners() == [Partner("acme", "ACME")]
 
+    @pytest.mark.slow
     def test_several_hubs_may_prepare_one_database_at_once(self, engine_uri: str) -> None:
         name = f"test_{uuid.uuid4().hex}"
         with ThreadPoolExecutor() as pool:
@@ -355,6 +356,7 @@ class TestSubmissions:
         assert store.submissions.find(submission().id, raw=False) == submission(raw=b"")
         assert store.submissions.find("another") is None
 
+    @pytest.mark.slow
     def test_may_be_longer_than_a_document(self, store: Store) -> None:
         long = submission(raw=bytes(range(256)) * 70_000)
         store.submissions.receive(long)

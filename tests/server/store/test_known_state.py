@@ -81,6 +81,7 @@ def test_a_commit_that_was_given_up_leaves_nothing_behind(far: Store) -> None:
     assert is_whole(far, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["conflicts", "is lost", "is not confirmed"])
 def test_a_commit_with_a_fault_leaves_what_is_true(
     far: Store, proxy: WireProxy, fault: str

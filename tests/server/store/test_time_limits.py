@@ -41,6 +41,7 @@ def test_a_read_works_again_after_one_that_took_too_long(feed: Feed) -> None:
     assert len(feed.page()) == 1
 
 
+@pytest.mark.slow
 def test_each_read_of_a_poll_sends_its_time_limit_to_the_database(engine_uri: str) -> None:
     limits = Limits()
     with MongoClient[dict[str, Any]](engine_uri, event_listeners=[limits]) as client:

@@ -146,6 +146,7 @@ class TestBodies:
         assert (answer.status_code, answer.json["http_status"]) == (413, "413")
         assert taxii.intake.received == []
 
+    @pytest.mark.slow
     def test_a_gzip_bomb_takes_no_more_memory_than_the_limit(self) -> None:
         bomb = gzip.compress(b" " * 50_000_000)
         tracemalloc.start()

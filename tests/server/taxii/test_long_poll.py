@@ -230,6 +230,7 @@ def test_prefer_is_parsed_as_in_rfc_7240(headers: Any, seconds: int) -> None:
     assert long_poll.parse_prefer_wait(headers) == seconds
 
 
+@pytest.mark.slow
 def test_an_older_head_is_not_a_change(stopping: Any) -> None:
     polls = LongPolls(stopping=stopping)
     heads = itertools.chain([FeedHead(1, 1, 1)], itertools.repeat(FeedHead(2, 2, 2)))

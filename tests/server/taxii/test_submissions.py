@@ -18,6 +18,7 @@ def listed(hub: HubInProcess, who: str = "acme", **query: object) -> dict[str, A
     return dict(answer.json)
 
 
+@pytest.mark.slow
 def test_a_partner_sees_its_own_submissions_the_newest_first(
     hub: HubInProcess, clock: ManualClock
 ) -> None:

@@ -102,6 +102,7 @@ class TestReading:
         stamps = [each["date_added"] for each in pages[0]]
         assert stamps == sorted(set(stamps))
 
+    @pytest.mark.slow
     def test_a_reader_by_date_receives_each_once(self, hub: Any) -> None:
         got, query = [], {"limit": 7}
         while found := ids(answer := page(hub, "both", **query)):
@@ -117,6 +118,7 @@ class TestReading:
         assert len(ask(hub, f"both/objects/{one}/versions/").json["versions"]) == 1
         assert ask(hub, f"both/objects/{none}/").status_code == 404
 
+    @pytest.mark.slow
     def test_optional_filters_work_as_elsewhere_and_a_page_is_bound_to_them(self, hub: Any) -> None:
         marks = (AMBER, GREEN, AMBER)
         tools = [sdo("tool", name="Of both", object_marking_refs=[mark]) for mark in marks]
@@ -137,6 +139,7 @@ class TestReading:
         assert ask(hub, "both/objects/?limit=7", If_None_Match=tag).status_code == 304
         assert ask(hub, "both/objects/?limit=7", "HEAD").headers["ETag"] == tag
 
+    @pytest.mark.slow
     def test_news_in_any_source_end_a_wait_and_change_the_tag(self, hub: Any) -> None:
         before = page(hub, "news", limit=1000)
         path = f"news/objects/?added_after={before.headers[LAST]}"

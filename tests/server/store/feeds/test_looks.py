@@ -64,6 +64,7 @@ def test_nothing_is_asked_while_nothing_was_committed(open_two: Callable[..., Tw
     assert two.commands.names == []
 
 
+@pytest.mark.slow
 def test_a_commit_of_another_process_is_seen_at_once(open_two: Callable[..., Two]) -> None:
     two = open_two()
     for number in range(1, 20):

@@ -53,6 +53,7 @@ def standing(common_store: Any) -> Any:
     common_store.clock = before
 
 
+@pytest.mark.slow
 def test_stamps_are_unique_and_in_the_order_of_commit(
     new: Callable[[], Feed], standing: ManualClock
 ) -> None:
@@ -68,6 +69,7 @@ def test_stamps_are_unique_and_in_the_order_of_commit(
         assert stamps == sorted(set(stamps))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [0, 1, 200, 777])
 def test_the_stamps_of_a_feed_do_not_depend_on_what_goes_into_others(
     new: Callable[[], Feed], standing: ManualClock, others: int
