@@ -68,6 +68,7 @@ _OWN = re.compile(
 """`our web proxy `, `Unsere öffentliche Adresse ist `."""
 _USERS = _load("user_names")
 _PLAIN_MACHINES = frozenset(("host", "hosts", "hostname", "host name", "fqdn", "rechner", "hote"))
+_OF_EVENTS = _load("event_words")
 _JOINING = _load("joining_words")
 """Small words between those for victims and for machines: `IP de la víctima`."""
 _UNSPACED_AFFECTED = tuple(each for each in _AFFECTED if each > "\u1100")
@@ -160,6 +161,20 @@ def is_user(heading: str) -> bool:
     return split_heading(heading) in _USERS
 
 
+@lru_cache(maxsize=4096)  # the members of JSON events repeat a few
+def names_event(name: str) -> bool:
+    """True if a field is one of events, or of lists of people or machines.
+
+    The values beside it may be anybody's.
+
+    >>> names_event("User name"), names_event("src_ip"), names_event("malware")
+    (True, True, False)
+    """
+    if is_user(name) or names_recipients(name) or names_victims(name):
+        return True
+    return not _OF_EVENTS.isdisjoint(split_heading(name).split())
+
+
 def is_machine(heading: str) -> bool:
     """True if a heading is that of machines, and says nothing about whose they are."""
     return split_heading(heading) in _PLAIN_MACHINES
@@ -204,6 +219,17 @@ def names_senders(name: str) -> bool:
         del words[0]
     heading = " ".join(words)
     return heading in _SENDERS or _consists_of(heading, _SENDERS)
+
+
+@lru_cache(maxsize=1024)
+def names_mailboxes(name: str) -> bool:
+    """True if a field is that of mailboxes, and does not say whose.
+
+    >>> names_mailboxes("E-Mail address"), names_mailboxes("Sender email")
+    (True, False)
+    """
+    heading = split_heading(name)
+    return _OF_MAILBOXES.search(heading) is not None and _BESIDE.issuperset(heading.split())
 
 
 @lru_cache(maxsize=1024)

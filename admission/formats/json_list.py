@@ -5,12 +5,10 @@ indicators; those of all other arrays do not.  An entry that the same file also
 allows is refused.  Long arrays of a large file are read from it in parts, several times.
 """
 
-import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, pairwise
-from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from tocsin.admission.errors import Malformed, Unprocessable
@@ -35,29 +33,25 @@ from tocsin.admission.extraction.tlp_words import find_strictest_in_pieces, find
 from tocsin.admission.extraction.verified_file import VerifiedFile
 from tocsin.admission.formats import Format, ReadOptions, formats
 from tocsin.admission.formats.csv.columns import Role, name_columns
+from tocsin.admission.formats.list_names import (
+    names_allowed,
+    names_allowed_file,
+    names_indicator_file,
+    split_name,
+)
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.observables.ioc_types import RecognisedIoc
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.stix.ijson import MAX_DEPTH, parse_json
-from tocsin.admission.word_lists import load_alternation, load_words
+from tocsin.admission.word_lists import load_words
 
 _ENDINGS = (".json",)
 _PACKAGE = "tocsin.admission.formats"
 _DENY_WORDS = frozenset(load_words(_PACKAGE, "deny_words"))
-_ALLOW_WORDS = frozenset(load_words(_PACKAGE, "allow_words"))
-_ALLOW_FILE_WORDS = frozenset(("white", "benign", "warninglist", "harmless", "good", "false"))
-_ALLOW_FILE_WORDS |= {"fp", "fps"}
-_INDICATOR_WORDS = frozenset(("ioc", "iocs", "indicator", "indicators", "c2", "c2s", "cnc"))
-_INDICATOR_WORDS |= {"blocklist", "blacklist", "denylist", "ipblocklist"}
-"""Words in the names of lists and files of indicators.  A list called `malware` may be one of
-infected machines, or of what a sample contacted."""
 VALUE_ROLES = (Role.VALUE, Role.VALUE_OF_KIND)
 """The roles of members that may hold indicators."""
-_ALLOW_STEMS = re.compile(load_alternation(_PACKAGE, "allow_stems"))
-"""Words that allow, whatever their ending."""
 _TLP_NAMES = frozenset(("tlp", "marking", "markings"))
-_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 _NOTHING = "no indicator: give a host, address, URL, e-mail address or hash"
 _ALLOWED = "the same file allows it: remove it from one of the two lists"
 _DEEPEST = 3
@@ -106,7 +100,7 @@ class _Lists:
 
     def sort(self, name: str, value: object, depth: int = 0) -> None:
         """Sort a member of the file by its name, with the names of the objects around it."""
-        words = _split_name(name)
+        words = split_name(name)
         if isinstance(value, dict):
             for key, each in value.items() if depth < _DEEPEST else ():
                 self.sort(f"{name}.{key}" if name else key, each, depth + 1)
@@ -143,26 +137,6 @@ def _may_accept(name: str, content: bytes) -> bool:
     if decode_text(content[:256]).lstrip("\ufeff \t\n")[:1] not in ("{", "["):
         return False
     return not names_allowed_file(name)
-
-
-def names_allowed(name: str) -> bool:
-    """True if the name of a list says that what it holds is allowed or protected."""
-    return _allows(_split_name(name), _ALLOW_WORDS)
-
-
-def names_allowed_file(name: str) -> bool:
-    """True if the name of a file says so."""
-    return _allows(_split_name(PurePath(name).stem), _ALLOW_FILE_WORDS)
-
-
-def names_indicators(name: str) -> bool:
-    """True if the name of a list says that it holds indicators."""
-    return not _INDICATOR_WORDS.isdisjoint(_split_name(name))
-
-
-def names_indicator_file(name: str) -> bool:
-    """True if the name of a file says so."""
-    return names_indicators(PurePath(name).stem)
 
 
 def names_values(name: str) -> bool:
@@ -229,18 +203,6 @@ def _sort_lists(name: str, content: bytes) -> _Lists:
     lists = _Lists(are_indicators=names_indicator_file(name))
     lists.sort("", parse_json(decode_text(content).removeprefix("\ufeff").encode()))
     return lists
-
-
-def _split_name(name: str) -> frozenset[str]:
-    """The words of a name in snake, kebab or camel case, in lower case.
-
-    In a name with those around it, `data.blocklist`, every word counts.
-    """
-    return frozenset(word.lower() for word in _WORD.findall(name[:1000]))
-
-
-def _allows(words: frozenset[str], allow: frozenset[str]) -> bool:
-    return bool(words & allow) or any(map(_ALLOW_STEMS.match, words))
 
 
 def _recognise(entry: object) -> RecognisedIoc | None:

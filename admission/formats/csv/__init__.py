@@ -69,7 +69,9 @@ from tocsin.admission.formats.csv.columns import (
     map_columns,
     name_columns,
     parse_headings,
+    parse_names,
 )
+from tocsin.admission.formats.csv.events import with_doubt
 from tocsin.admission.formats.csv.rows import (
     DELIMITERS,
     NO_DELIMITER,
@@ -79,7 +81,6 @@ from tocsin.admission.formats.csv.rows import (
     parse_rows,
 )
 from tocsin.admission.formats.csv.states import (
-    Subject,
     find_refusing_state,
     names_indicator,
     names_state,
@@ -94,6 +95,9 @@ _ENDINGS = (".csv", ".tsv")
 _COMMENTS = ("#", "//")
 _NUMBERS = "#"
 """The heading of a column of numbers."""
+_FEWEST_COLUMNS, _FIRST_ROWS = 2, 5
+_MOST_WORDS = 3
+"""Words of a heading by which a text is recognised as a table."""
 _SAMPLE = 200
 """Rows by which the columns are guessed."""
 _LONGEST_START = 65_536
@@ -112,11 +116,14 @@ _LONGEST_EXCERPT = 60
 """Characters of a cell that is refused."""
 _MARKDOWN_ROW = re.compile(r"\s*\|.*\|\s*$")
 _JSON_MEMBER = re.compile(r"\{\s*\"[^\"]{1,100}\"\s*:")
+_FIELD_NAME = re.compile(r"[A-Za-z_@][\w@.-]*")
+_FEWEST_FIELDS = 4
 _TRIM = '\ufeff \t"'
 MAP_OPTION = " (--map COLUMN=KIND changes one)"
 """The hint to users of a command line; other programs leave it out."""
 READ_AS = f"columns read as{MAP_OPTION}:"
 _OF_VICTIMS = "describes people or victims, which are never shared"
+_OF_ALLOWED = "not an indicator, since the name of the file is that of a list of allowed values"
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
 ABOUT_REPORT = frozenset(("description", "comment", "note", "title", "reference"))
 ABOUT_REPORT |= {"source", "report"}
@@ -142,7 +149,31 @@ def _accepts(name: str, content: bytes) -> bool:
     if _MARKDOWN_ROW.match(first) or _JSON_MEMBER.search(first):
         return False  # a table in Markdown or events in JSON, which are read as text
     above = [line for line in start if line.startswith("#")]
-    return any(_names_columns(line, first, each) for line in (first, *above) for each in DELIMITERS)
+    rows = list(islice(filter(has_cells, start), _FIRST_ROWS))
+    return any(
+        any(_names_columns(line, first, each) for line in (first, *above))
+        or _begin_table(rows, each)
+        for each in DELIMITERS
+    )
+
+
+def _begin_table(lines: Sequence[str], delimiter: str) -> bool:
+    """True for lines with a row of short headings, of values or of events, above another row.
+
+    Commas are in sentences too.
+    """
+    rows = [line.split(delimiter) for line in lines]
+    widths = [len(row) for row in rows]
+    if len(rows) < _FEWEST_COLUMNS or widths[0] < _FEWEST_COLUMNS or widths[0] not in widths[1:]:
+        return False
+    if any(len(each.split()) > _MOST_WORDS for each in rows[0]):
+        return False
+    is_regular = len(rows) > _FEWEST_COLUMNS < widths[0] and len(set(widths)) == 1
+    columns = _name_columns(rows[0], rows[1:2])
+    if columns is None and is_regular and not any(map(is_value, rows[0])):
+        columns = Columns((), headed=False, headings=tuple(rows[0]))
+        is_regular = False
+    return columns is not None and (is_regular or with_doubt(columns, "") != columns)
 
 
 def _names_columns(line: str, first: str, delimiter: str) -> bool:
@@ -176,6 +207,7 @@ def _read_rows(lines: Sequence[str], name: str, options: ReadOptions) -> Iterato
     sample = list(islice(rows, _SAMPLE))
     start, columns = _find_columns(sample, options.columns)
     columns = columns.with_values_in(_find_tags_that_are_values(columns, sample[start:]))
+    columns = with_doubt(columns, name)
     stated = find_strictest_tlp(_find_lines_about_table(lines, sample, start))
     filled = (row for row in chain(sample[start:], rows) if not row.blank)
     yield from read_below(columns, filled, options, stated)
@@ -202,7 +234,6 @@ def read_below(
         notes,
         _count_in_unlisted(columns, sample),
         _find_states(columns),
-        has_indicators=any(map(names_indicator, columns.headings)),
     )
     candidates = (each for row in chain(sample, rest) for each in table.read_row(row))
     described = f"{READ_AS} {columns.describe(table.states)}"
@@ -292,7 +323,8 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
     headings: tuple[str, ...] = ()
     width = next((len(row.cells) for row in sample if not row.blank), 0)
     for number, row in enumerate(sample):
-        columns = parse_headings(row.cells) if any(row.cells) else None
+        below = [each.cells for each in sample[number + 1 : number + 2]]
+        columns = _name_columns(row.cells, below)
         is_comment = row.comment and row.cells[0].strip() != _NUMBERS
         if is_comment:  # feeds name their columns in the last line of one
             if columns is not None and len(row.cells) == width and _has_several_roles(columns):
@@ -309,6 +341,28 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
         if titles == _MOST_TITLES:
             break
     return start, guess_columns([row.cells for row in sample[start:] if not row.blank], headings)
+
+
+def _name_columns(cells: Sequence[str], below: Sequence[Sequence[str]]) -> Columns | None:
+    """The columns that a row names, above the row `below`; None if it has no headings."""
+    if _are_fields(cells, below):
+        return parse_names(cells) or name_columns(cells)
+    return parse_headings(cells) if any(cells) else None
+
+
+def _are_fields(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """True for names such as `source.geolocation.cc`, which could be hosts, above other cells.
+
+    In the row below, half of the columns have something else: a date, a number, an address.
+    """
+    named = [bool(_FIELD_NAME.fullmatch(each.strip())) for each in cells]
+    if len(cells) < _FEWEST_FIELDS or not all(named) or sum("." in each for each in cells) < 2:
+        return False
+    return any(sum(map(_differs, cells, row)) * 2 >= len(cells) for row in below)
+
+
+def _differs(name: str, cell: str) -> bool:
+    return not _FIELD_NAME.fullmatch(cell.strip())
 
 
 def _is_private(label: str, cell: str) -> bool:
@@ -339,8 +393,6 @@ class _Table:
     """Indicators in columns that are ignored because their headings are unknown, by number."""
     states: tuple[int, ...]
     """The columns, from 0, that may say that a value is not to be shared."""
-    has_indicators: bool
-    """True if a heading says that the rows are indicators."""
     unrelated: list[ExternalId] = field(default_factory=list)
     """CVE and ATT&CK ids in rows without an indicator."""
 
@@ -446,18 +498,18 @@ class _Table:
             return "a list of people or victims is never shared"
         if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
             return "not an indicator, since to_ids is not set"
+        if self.columns.allowed:
+            return _OF_ALLOWED
+        if self.columns.doubt and not self._is_typed(row):
+            return f"{self.columns.doubt}{MAP_OPTION}"
         return _OF_VICTIMS if self._is_of_people(row) else ""
 
     def _explain_state(self, row: Row) -> str:
-        """Why a cell says that the value is not to be shared; empty if none does.
-
-        Rows of indicators are no events of a log, whose connections are `allowed`.
-        """
+        """Why a cell says that the value is not to be shared; empty if none does."""
         named = (
             (self.columns.headings[n], row.cells[n]) for n in self.states if n < len(row.cells)
         )
-        of_indicators = self.has_indicators or self._has_type(row)
-        return find_refusing_state(named, Subject.INDICATOR if of_indicators else Subject.EVENT)
+        return find_refusing_state(named)
 
     def _has_type(self, row: Row) -> bool:
         """True if a row names a type of indicators: `mal_domain`, `Indicator`."""
@@ -466,6 +518,10 @@ class _Table:
         return any(names_type(word) for each in words for word in each) or any(
             map(names_indicator, kinds)
         )
+
+    def _is_typed(self, row: Row) -> bool:
+        """True if a row names a type of indicators, and has a value beside it."""
+        return bool(self.columns.with_role(Role.VALUE)) and self._has_type(row)
 
     def _is_of_people(self, row: Row) -> bool:
         """True if the type of a row, or another cell, says that its value is a person's."""

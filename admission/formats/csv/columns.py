@@ -15,9 +15,7 @@ from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction.field_names import (
     holds_people,
     is_of_people,
-    is_user,
     names_people,
-    names_recipients,
     names_senders,
     names_victims,
     normalise_heading,
@@ -118,29 +116,14 @@ _FIELD = re.compile(
 """Fields of events whose last word is also a top-level domain."""
 _PARTS_OF_NAMES = frozenset(load_words(_PACKAGE, "headings_parts_of_names"))
 _LOGGING_HOST = frozenset(("host", "hostname", "host name"))
-_OF_RECIPIENTS = frozenset(("to ip", "toip", "click ip"))
-"""Headings of addresses of recipients in a list of messages."""
 _LINKS = frozenset(("link", "links"))
 """Headings of indicators in a list of messages that is without other indicators."""
 _ADDRESS = r" (?:ip(?: address(?:es)?)?|ips|ipv4|ipv6|addr|address(?:es)?)"
 _SOURCE = re.compile(rf"(?:source|src|orig){_ADDRESS}")
-_DESTINATION = re.compile(rf"(?:destination|dest|dst|resp){_ADDRESS}")
-"""Headings of the ends of connections; in a list of messages, of its servers."""
-_IDENTITY = re.compile(r"\bidentit(?:y|ies)\b")
-"""In logs of Cisco Umbrella: whose query it was.  Their `External IP` is the customer's."""
-_OWNER = re.compile(r"\bnaics\b")
-"""The industry of the owner of a machine, in each report of Shadowserver."""
-_OF_ATTACKER = re.compile(r"(?:cc|c2) (?:ip|dns|url)|md5|sha ?\d")
-"""Columns of such a report that are not about the owner."""
-_SOURCE_HOST = re.compile(
-    r"(?:source|src|orig) (?:host|hostname|host name|dns|domain|fqdn|mac|nat ip)"
-)
-"""Other headings of the end that may be the victim's."""
+"""Headings of the servers of senders in a list of messages."""
 _INDICATOR_WORDS = frozenset(("indicator", "indicators", "ioc", "iocs"))
 _ROLES_OF_PEOPLE = frozenset(("role", "rolle", "rol", "ruolo", "rola", "роль"))
 """Headings of columns that say `Sender` or `Victim`."""
-_OF_LOGS = re.compile(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.IGNORECASE)
-"""Fields that only logs have."""
 _LOGGING = ("agent.", "host.", "observer.")
 """Beginnings of fields of events about the machine that wrote them."""
 
@@ -168,6 +151,10 @@ class Columns:
     withheld: frozenset[int] = frozenset()
     """The numbers of columns of mailboxes, logging hosts or victims below headings that are all
     unknown."""
+    doubt: str = ""
+    """Why rows that name no type are refused; empty if they are not."""
+    allowed: bool = False
+    """True if the name of the file says that its values are allowed."""
 
     def describe(self, states: Collection[int] = ()) -> str:
         """The kind of each column, for people: `1 "ip" = value, 2 "seen by" = ignored`.
@@ -261,13 +248,9 @@ def parse_names(cells: Sequence[str]) -> Columns | None:
 
     own = map(_host_that_wrote(cells), cells)
     roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
-    roles = _roles_in_list_of_connections(cells, roles)
-    if any(map(_OWNER.search, map(normalise_heading, cells))):
-        return _columns_of_report_to_network(cells, roles)
-    recipients = any(map(names_people, cells)) or (
-        any(map(names_senders, cells)) and any(map(holds_people, cells))
-    )
-    if recipients:
+    of_senders, of_people = any(map(names_senders, cells)), any(map(names_people, cells))
+    recipients = of_people or (of_senders and any(map(holds_people, cells)))
+    if of_senders or of_people:
         roles = _roles_in_list_of_messages(cells, roles)
     elif not {*_INDICATOR_ROLES, Role.CERTIFICATE} & set(roles):
         return None
@@ -281,16 +264,10 @@ def _is_indicator(cell: str) -> bool:
 
 
 def _host_that_wrote(headings: Sequence[str]) -> Callable[[str], bool]:
-    """A test for the columns with the machine that wrote the events, if it is a table of such.
-
-    Beside users it is theirs.  Beside a field that all logs have, a plain `Host` may be the one
-    that an event is about.
-    """
+    """A test for the columns with the machine that wrote the events, if it is a table of such."""
     directed = any(map(_DIRECTION.search, map(normalise_heading, headings)))
-    if directed or any(map(is_field, headings)) or any(map(is_user, headings)):
+    if directed or any(map(is_field, headings)):
         return lambda each: normalise_heading(each) in _LOGGING_HOST or _is_field_of_logging(each)
-    if any(map(_OF_LOGS.match, headings)):
-        return _is_field_of_logging
     return lambda _: False
 
 
@@ -303,48 +280,10 @@ def is_field(heading: str) -> bool:
     return _FIELD.fullmatch(heading.strip()) is not None
 
 
-def _roles_in_list_of_connections(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
-    """Without the destinations beside the sources of messages: they are the recipients' servers.
-
-    These sources are indicators only as `_roles_in_list_of_messages` says.
-    Of other connections a source may be the victim's as well as the attacker's, so it stays out.
-    """
-    headings = list(map(split_heading, cells))
-    if "external ip" in headings and any(_IDENTITY.search(each) for each in headings):
-        roles = [
-            Role.OTHER if h == "external ip" else r for h, r in zip(headings, roles, strict=True)
-        ]
-    if not any(map(_SOURCE.fullmatch, headings)):
-        return list(roles)
-    if any(map(names_senders, cells)):
-        left_out = [_DESTINATION.fullmatch(each) or _SOURCE.fullmatch(each) for each in headings]
-    elif any(map(_DESTINATION.fullmatch, headings)):
-        left_out = [_SOURCE.fullmatch(each) or _SOURCE_HOST.fullmatch(each) for each in headings]
-    else:
-        return list(roles)
-    paired = zip(left_out, roles, strict=True)
-    return [Role.OTHER if found else role for found, role in paired]
-
-
-def _columns_of_report_to_network(cells: Sequence[str], roles: Sequence[Role]) -> Columns:
-    """The columns of a report to a network about its machines: only the attacker's are read.
-
-    These are `cc_ip`, `cc_dns` and the like.  The other machines are infected or vulnerable, or a
-    sinkhole.
-    """
-    headings = map(split_heading, cells)
-    kept = [
-        role if role not in _INDICATOR_ROLES or _OF_ATTACKER.match(each) else Role.OTHER
-        for each, role in zip(headings, roles, strict=True)
-    ]
-    return Columns(tuple(kept), True, _INDICATOR_ROLES.isdisjoint(kept), headings=tuple(cells))
-
-
 def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
-    """Without the recipient's server, and with the senders if nothing else is an indicator.
+    """With the senders, and links and sources beside them, if nothing else is an indicator.
 
-    Beside senders, links and sources are those of the messages; beside recipients, links are.
-    `Data` is a date, as in Italian.
+    `Data` is a date beside senders, as in Italian.
     """
     others = [role for cell, role in zip(cells, roles, strict=True) if not _is_of_message(cell)]
     headings = list(map(normalise_heading, cells))
@@ -352,16 +291,11 @@ def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> l
     dated = of_senders and Role.TYPE not in roles and "data" in headings
     if dated:
         others.remove(Role.VALUE)
-    senders = _INDICATOR_ROLES.isdisjoint(others)
-    linked = of_senders or any(map(_is_of_recipients, cells))
+    senders = of_senders and _INDICATOR_ROLES.isdisjoint(others)
     found = []
     for cell, heading, role in zip(cells, headings, roles, strict=True):
-        if heading in _OF_RECIPIENTS:
-            role = Role.OTHER
-        elif senders and (
-            names_senders(cell)
-            or (linked and heading in _LINKS)
-            or (of_senders and _SOURCE.fullmatch(split_heading(cell)))
+        if senders and (
+            names_senders(cell) or heading in _LINKS or _SOURCE.fullmatch(split_heading(cell))
         ):
             role = Role.VALUE_OF_KIND
         elif dated and heading == "data":
@@ -370,14 +304,9 @@ def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> l
     return found
 
 
-def _is_of_recipients(heading: str) -> bool:
-    """True for recipients of messages; links beside `Victim` are those of articles."""
-    return names_recipients(heading) and not names_victims(heading)
-
-
 def _is_of_message(heading: str) -> bool:
     """True for a column about senders, `Sender IPv4` too, or of recipients."""
-    if holds_people(heading) or normalise_heading(heading) in _OF_RECIPIENTS:
+    if holds_people(heading):
         return True
     return any(map(names_senders, split_heading(heading).split()))
 

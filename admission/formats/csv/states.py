@@ -33,6 +33,11 @@ _NEEDED_FALSE = _ALLOWED | _ENDED | {"removed", "internal", "own", "owned", "vic
 _OF_ACTIVITY = frozenset(("active", "enabled", "aktiv", "actif", "activo", "activa", "attivo"))
 _NEEDED_TRUE = _OF_ACTIVITY | {"indicator", "malicious"}
 """Headings of columns that must not be false."""
+_COUNTS = frozenset(("detections", "detection", "positives", "vtdetection", "vtdetections"))
+_COUNTS |= {"abuseconfidencescore", "detectionratio"}
+"""Headings of the number of those who call a value malicious; it must not be 0."""
+_NO_ENGINE = re.compile(r"0\s*[/|]\s*\d{1,3}")
+"""None of so many engines: `0/72`."""
 _COUNTED = frozenset(("harmless", "benign", "legit", "legitimate", "trusted"))
 """Those in which a number may count who says so."""
 _TRUE = frozenset(("true", "yes", "y", "t", "on", "x", "✓", "ja", "wahr", "oui", "vrai"))
@@ -69,7 +74,6 @@ class Subject(Enum):
 
     INDICATOR = auto()
     CASE = auto()  # an object around records of indicators
-    EVENT = auto()  # perhaps one in a log, of which `allowed` or `clean` says another thing
 
 
 class _Column(Enum):
@@ -98,7 +102,6 @@ _WORDS: Mapping[Subject, Mapping[_Column, frozenset[str]]] = {
         _Column.OWN: _ALLOWED | _ENDED,
         _Column.ACTION: _ALLOWED,
     },
-    Subject.EVENT: {_Column.TAGS: _HARMLESS - _WEAK},
 }
 """The states that count, where they are not _HARMLESS."""
 _BESIDE_MALICIOUS = frozenset((_Column.OWN, _Column.TAGS, _Column.NOTE))
@@ -113,7 +116,7 @@ def names_indicator(heading: str) -> bool:
 def names_state(heading: str) -> bool:
     """True if a column may say that a value is not to be shared."""
     plain = _name_flag(heading)
-    if plain in _NEEDED_FALSE or plain in _NEEDED_TRUE:
+    if plain in _NEEDED_FALSE or plain in _NEEDED_TRUE or plain in _COUNTS:
         return True
     return _find_column(heading) is not _Column.NONE
 
@@ -138,7 +141,9 @@ def find_refusing_state(
 
 def _may_be_state(text: str) -> bool:
     """True for a short text; a longer one with a digit is an id or date, or a sentence."""
-    return len(text) <= LONGEST_STATE and (len(text) <= _LONGEST_FLAG or not _DIGIT.search(text))
+    if len(text) <= _LONGEST_FLAG or _NO_ENGINE.fullmatch(text.strip()):
+        return True
+    return len(text) <= LONGEST_STATE and not _DIGIT.search(text)
 
 
 class _Judgement(NamedTuple):
@@ -163,12 +168,12 @@ def _judge(name: str, text: str, subject: Subject) -> _Judgement:
 
 def _is_refusing_flag(name: str, text: str, subject: Subject) -> bool:
     plain = _name_flag(name)
-    if subject is Subject.EVENT:
-        return _is_true(plain, text) and plain in _HARMLESS
     if subject is Subject.CASE and text in _ONE | _ZERO:
         return False  # it may count records
     if plain in _OF_ACTIVITY and _join_words(text) in _ENDED:
         return True
+    if plain in _COUNTS:
+        return text in _ZERO or _NO_ENGINE.fullmatch(text) is not None
     if plain in _NEEDED_TRUE:
         return text in _FALSE or text in _ZERO
     return plain in _NEEDED_FALSE and _is_true(plain, text)

@@ -34,12 +34,7 @@ from tocsin.admission.formats.csv.columns import (
     parse_names,
 )
 from tocsin.admission.formats.csv.rows import Row
-from tocsin.admission.formats.json_list import (
-    VALUE_ROLES,
-    names_allowed,
-    names_allowed_file,
-    names_indicator_file,
-)
+from tocsin.admission.formats.json_list import VALUE_ROLES
 from tocsin.admission.formats.json_records.states import (
     find_refusing_member,
     find_refusing_member_around,
@@ -55,6 +50,11 @@ from tocsin.admission.formats.json_records.values import (
     is_record,
     is_typed,
     rank_value,
+)
+from tocsin.admission.formats.list_names import (
+    names_allowed,
+    names_allowed_file,
+    names_indicator_file,
 )
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.stix.ijson import parse_json

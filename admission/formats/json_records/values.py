@@ -10,24 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from tocsin.admission.extraction.field_names import (
-    is_user,
-    names_recipients,
-    names_victims,
-    split_heading,
-)
+from tocsin.admission.extraction.field_names import names_event, split_heading
 from tocsin.admission.formats.csv.cells import is_mailbox, is_value, names_type
 from tocsin.admission.formats.csv.columns import Role, name_columns
-from tocsin.admission.formats.json_list import VALUE_ROLES, names_indicators, names_values
+from tocsin.admission.formats.json_list import VALUE_ROLES, names_values
+from tocsin.admission.formats.list_names import names_indicators
 from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
-from tocsin.admission.word_lists import load_words
 
 MOST_NAMES = 2000
 """Different names of members of records and around them, without numbers."""
 _SAMPLE = 20
 """Elements of a list in a record that are looked at."""
-_PACKAGE = "tocsin.admission.formats"
 _OF_OTHER_FORMATS = frozenset(("spec_version", "pattern_type", "distribution", "to_ids"))
 """Members of objects of STIX and MISP, which say more than a table can."""
 _OF_ATTACKERS = frozenset(("ioc", "iocs", "indicator", "c2", "cnc", "attacker", "malicious"))
@@ -35,7 +29,6 @@ _OF_ATTACKERS |= {"phishing", "malware"}
 """Words in the names of members with an attacker's value: `c2_ip`, `phishing_url`."""
 _OF_PUBLIC_LISTS = frozenset(("urlhaus reference", "urlhaus link", "phish id"))
 """Members that only records of well-known lists of attackers have."""
-_OF_EVENTS = frozenset(load_words(_PACKAGE, "event_words"))
 _OF_HOSTS = frozenset(("host", "hosts", "hostname", "hostnames", "fqdn"))
 _EMPTY: tuple[object, ...] = (None, "", [], {}, False, 0)
 _MOST_SHOWN, _LONGEST_NAME = 10, 40
@@ -115,7 +108,7 @@ def find_values(members: _Members) -> list[str]:
     than `host`; and all others with hashes if it is a hash.  A mailbox may be anybody's, and a
     list may be one of all indicators.
     """
-    held = [name for name in members if find_role(name) in VALUE_ROLES and not _names_event(name)]
+    held = [name for name in members if find_role(name) in VALUE_ROLES and not names_event(name)]
     held = [name for name in held if isinstance(members[name], str) and has_value(members[name])]
     held = [name for name in held if not is_mailbox(members[name])]
     chosen = min(held, key=_rank_untyped, default="")
@@ -171,15 +164,8 @@ def _find_event_member(members: _Members, values: Sequence[str]) -> str:
     """The name of a member that only events have, also of an object in it; empty if none is."""
     own = [(name, value) for name, value in members.items() if name not in values]
     within = [pair for _, each in own if isinstance(each, dict) for pair in each.items()]
-    named = (name for name, value in [*own, *within] if value not in _EMPTY and _names_event(name))
+    named = (name for name, value in [*own, *within] if value not in _EMPTY and names_event(name))
     return next(named, "")
-
-
-@lru_cache(maxsize=2 * MOST_NAMES)
-def _names_event(name: str) -> bool:
-    if is_user(name) or names_recipients(name) or names_victims(name):
-        return True
-    return not _OF_EVENTS.isdisjoint(split_heading(name).split())
 
 
 @lru_cache(maxsize=2 * MOST_NAMES)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 from typing import BinaryIO
 
+from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction.external_ids import (
     find_lines_with_external_ids,
     may_have_external_ids,
@@ -54,6 +55,7 @@ from tocsin.admission.extraction.tlp_words import (
     may_state_tlp,
 )
 from tocsin.admission.formats import Format, ReadOptions
+from tocsin.admission.formats.list_names import names_allowed_file
 from tocsin.admission.formats.text.host_lists import (
     find_policy_zone,
     is_bare_value,
@@ -72,6 +74,9 @@ from tocsin.admission.model import Candidate, Finding
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, recognise_ioc
 from tocsin.admission.observables.placeholders import EXPLANATION
 
+_OF_ALLOWED = (
+    "the name of the file is that of a list of allowed values: rename it if they are an attacker's"
+)
 _ENDINGS = (".txt", ".text", ".md", ".adoc", ".lst", ".list", ".hosts")
 _MARKUP = (".md", ".adoc", ".asciidoc")
 """In these, a line that begins with `#` is a heading, not a comment, and links have words."""
@@ -95,8 +100,18 @@ def _accepts(name: str, content: bytes) -> bool:
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     text = decode_text(content)
-    reader = _TextReader(text.split("\n"), name.lower())
-    yield from _read_candidates(reader, [(0, text)], options)
+    return _read_candidates(_open(text.split("\n"), name), [(0, text)], options)
+
+
+def _open(lines: Sequence[str], name: str) -> _TextReader:
+    """A reader of the lines of a file.
+
+    Raises Unprocessable if they are a list whose name says that it is one of allowed values.
+    """
+    reader = _TextReader(lines, name.lower())
+    if reader.is_list and names_allowed_file(name):
+        raise Unprocessable(_OF_ALLOWED)
+    return reader
 
 
 def _read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[Candidate] | None:
@@ -104,7 +119,7 @@ def _read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[C
     lines = FileLines.open(stream)
     if lines is None:
         return None
-    return _read_candidates(_TextReader(lines, name.lower()), lines.blocks(), options)
+    return _read_candidates(_open(lines, name), lines.blocks(), options)
 
 
 def _read_candidates(
@@ -210,7 +225,9 @@ class _TextReader:
         self._asciidoc = name.endswith(_ASCIIDOC)
         zone = None if self._markup else find_policy_zone(lines)
         self._parse = zone.parse if zone else parse_entry
-        self._listing = zone is not None or (not self._markup and _is_list(lines))
+        self.is_list = not self._markup and _is_list(lines)
+        """True if most lines are one value."""
+        self._listing = zone is not None or self.is_list
         self._roles: Sequence[LineRole | None] = ()
         self._people = find_people_in_list(lines if self._listing else ())
         self._find = self._find_in_entry if self._listing else self._prose_finder()

@@ -74,7 +74,7 @@ class TestHeadings:
             assert patterns(f"{heading},Reporter\nevil.com,someone.org\n") == [domain("evil.com")]
 
     def test_columns_about_victims_and_reporters_hold_no_indicators(self) -> None:
-        text = "domain,registrar,victim domain,reporter\nevil.com,good.com,acme.org,joe@cert.org\n"
+        text = "domain,registrar,imitated domain,reporter\nevil.com,good.com,acme.org,a@cert.org\n"
         assert patterns(text) == [domain("evil.com")]
 
     @pytest.mark.parametrize(
@@ -398,8 +398,10 @@ class TestBrokenRows:
         assert candidate.verdict is Verdict.REFUSED
         assert "people" in messages(candidate) and "jane" not in messages(candidate)
 
-    def test_mailboxes_without_names_beside_them_are_indicators(self) -> None:
-        assert len(patterns("email,note\njoe@bad.com,sends invoices\n")) == 1
+    def test_mailboxes_are_indicators_if_the_heading_says_whose_they_are(self) -> None:
+        assert len(patterns("sender email,note\njoe@bad.com,sends invoices\n")) == 1
+        (refused,) = read("email,note\njoe@bad.com,sends invoices\n")
+        assert "its column 'email' does not say whose mailboxes they are" in messages(refused)
 
     def test_comments_and_blank_rows_are_skipped(self) -> None:
         assert patterns("value,note\n# evil.org\n\n,,\n// evil.net\nevil.com,x\n") == [

@@ -576,7 +576,6 @@ class TestTablesInTexts:
         ("table", "name"),
         [
             ("| From | To |\n|---|---|\n| joe@bad.com | jane@lab.org |\n", "a.md"),
-            ("\n | From | To\n\n | joe@bad.com | jane@lab.org\n", "a.txt"),
             ("A table:\n\nSubject, To, From\nPay, jane@lab.org, joe@bad.com\n", "a.txt"),
             ("| Recipient | jane@lab.org |\n| Sender | joe@bad.com |\n", "a.md"),
             ("Sender       Recipient     Subject\njoe@bad.com  jane@lab.org  Pay\n", "a.txt"),

@@ -180,7 +180,7 @@ class TestVictims:
     def test_a_table_below_another_has_its_own_headings(self) -> None:
         sheet = rows(
             *(["TLP:AMBER"], [], ["IP", "Domain"], ["45.9.1.1", "evil.com"], []),
-            *(["Sender", "Recipient"], ["joe@bad.com", "jane@lab.org"]),
+            *(["Sender", "Subject"], ["joe@bad.com", "Pay"]),
         )
         found = read_file("a.xlsx", xlsx({"S": sheet}))
         assert values(found) == ["45.9.1.1", "evil.com", "joe@bad.com"]
@@ -190,7 +190,7 @@ class TestVictims:
     def test_a_value_above_the_first_table_belongs_to_no_other(self) -> None:
         sheet = rows(
             *(["https://evil.com/report"], ["Domain", "Note"], ["evil.com", "x"], []),
-            *(["Sender", "Recipient"], ["joe@bad.com", "jane@lab.org"]),
+            *(["Sender", "Subject"], ["joe@bad.com", "Pay"]),
         )
         found = values(read_file("a.xlsx", xlsx({"S": sheet})))
         assert found == ["https://evil.com/report", "evil.com", "joe@bad.com"]
@@ -208,7 +208,9 @@ class TestVictims:
         assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == senders
 
     def test_groups_of_columns_are_no_headings(self) -> None:
-        sheet = rows(["Mail", "", "Web"], ["From", "To", "URL"], ["", "jane@lab.org", "bad.com/a"])
+        sheet = rows(
+            ["Mail", "", "Web"], ["Sender mail", "Subject", "URL"], ["", "Pay", "bad.com/a"]
+        )
         assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["http://bad.com/a"]
 
 

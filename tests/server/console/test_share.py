@@ -681,6 +681,13 @@ class TestLeavingOut:
         assert "198[.]51[.]100[.]7 Refused and not sent. record 2: not an indicator" in page
         assert "a part that is not read Refused and not sent. line 2: not JSON" in page
 
+    def test_a_refused_table_names_its_column_and_no_option_of_a_command(
+        self, client: FlaskClient
+    ) -> None:
+        page = words(client.get(paste(client, "ip,DeviceName\n198.51.100.7,PC-7\n")).text)
+        assert "for its column 'DeviceName' it may be an event" in page
+        assert "--map" not in page and "PC-7" not in page
+
     @pytest.mark.slow
     def test_a_refused_row_cannot_be_chosen_since_others_may_depend_on_it(
         self, client: FlaskClient

@@ -1,0 +1,59 @@
+"""Names of lists and files that say what the values in them are: allowed, or indicators."""
+
+import re
+from pathlib import PurePath
+
+from tocsin.admission.word_lists import load_alternation, load_words
+
+_PACKAGE = "tocsin.admission.formats"
+_ALLOW_WORDS = frozenset(load_words(_PACKAGE, "allow_words"))
+_ALLOW_FILE_WORDS = frozenset(("benign", "warninglist", "harmless"))
+_WEAK_FILE_WORDS = frozenset(("white", "good", "false", "fp", "fps", "bypass", "ausnahme"))
+_WEAK_FILE_WORDS |= {"ausnahmen", "freigaben", "excepciones"}
+"""Words that say so unless the name speaks of indicators: `whitesnake-iocs`."""
+_FALSE_POSITIVES = re.compile(r"(?i)false[\W_]*positive")
+_ALLOW_STEMS = re.compile(load_alternation(_PACKAGE, "allow_stems"))
+"""Words that allow, whatever their ending."""
+_INDICATOR_WORDS = frozenset(("ioc", "iocs", "indicator", "indicators", "c2", "c2s", "cnc"))
+_INDICATOR_WORDS |= {"blocklist", "blacklist", "denylist", "ipblocklist"}
+"""Words in the names of lists and files of indicators.  A list called `malware` may be one of
+infected machines, or of what a sample contacted."""
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
+_LONGEST = 1000
+"""Characters of a name that are read."""
+
+
+def split_name(name: str) -> frozenset[str]:
+    """The words of a name in snake, kebab or camel case, in lower case.
+
+    In a name with those around it, `data.blocklist`, every word counts.
+    """
+    return frozenset(word.lower() for word in _WORD.findall(name[:_LONGEST]))
+
+
+def names_allowed(name: str) -> bool:
+    """True if the name of a list says that what it holds is allowed or protected."""
+    return _allows(split_name(name), _ALLOW_WORDS)
+
+
+def names_allowed_file(name: str) -> bool:
+    """True if the name of a file says so."""
+    stem = PurePath(name).stem[:_LONGEST]
+    words = split_name(stem)
+    if _allows(words, _ALLOW_FILE_WORDS) or _FALSE_POSITIVES.search(stem):
+        return True
+    return bool(words & _WEAK_FILE_WORDS) and not names_indicators(stem)
+
+
+def names_indicators(name: str) -> bool:
+    """True if the name of a list says that it holds indicators."""
+    return not _INDICATOR_WORDS.isdisjoint(split_name(name))
+
+
+def names_indicator_file(name: str) -> bool:
+    """True if the name of a file says so."""
+    return names_indicators(PurePath(name).stem)
+
+
+def _allows(words: frozenset[str], allow: frozenset[str]) -> bool:
+    return bool(words & allow) or any(map(_ALLOW_STEMS.match, words))
