@@ -37,7 +37,13 @@ def names_allowed(name: str) -> bool:
 
 
 def names_allowed_file(name: str) -> bool:
-    """True if the name of a file says so."""
+    """True if the name of a file says so.
+
+    >>> names_allowed_file("allowlist.txt"), names_allowed_file("IOC_false_positives.csv")
+    (True, True)
+    >>> names_allowed_file("whitesnake-iocs.csv"), names_allowed_file("trustwave.txt")
+    (False, False)
+    """
     stem = PurePath(name).stem[:_LONGEST]
     words = split_name(stem)
     if _allows(words, _ALLOW_FILE_WORDS) or _FALSE_POSITIVES.search(stem):

@@ -495,6 +495,32 @@ class TestTablesOfEvents:
         assert values(f"{headings}\n{value},x\n") == []
         assert values(f"{headings},Malware family\n{value},x,y\n") == [value]
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "ip,DeviceName\n198.51.100.7,PC-7\n",
+            "IP\tBenutzer\n198.51.100.7\tjane\n203.0.113.9\tjim\n",
+            "time,proto,src,dst\n1,tcp,198.51.100.7,203.0.113.9\n2,tcp,198.51.100.7,203.0.113.9\n",
+            "id,actor.name,client.ip_address,client.geo.country\n1,jane,198.51.100.7,DE\n",
+        ],
+    )
+    def test_are_refused_in_a_text_too(self, text: str) -> None:
+        found = list(formats.read("pasted.txt", text.encode(), formats.ReadOptions(now=NOW)))
+        assert found and all(each.verdict is Verdict.REFUSED for each in found)
+        assert "it may be an event" in str(found[0].findings)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Please block the domain, our users saw it\nhttp://evil.com/a\n",
+            "Dear all, our users saw this domain, please block it\nIt is evil.com, old, too\n",
+            "Victims, users and hosts, see below:\n\nevil.com\n",
+        ],
+    )
+    def test_sentences_with_commas_are_none(self, text: str) -> None:
+        (found,) = formats.read("pasted.txt", text.encode(), formats.ReadOptions(now=NOW))
+        assert "evil.com" in str(found.object)
+
     def test_columns_that_call_their_values_an_attackers_are_read(self) -> None:
         text = "User,C2 IP,Domain\njane,198.51.100.7,acme.org\n"
         assert values(text) == ["198.51.100.7"]

@@ -7,6 +7,7 @@ import pytest
 from support.slowness import measure_slowness
 
 from tocsin.admission import formats
+from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction.indicators import note_wildcard
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Action, Tlp, Verdict
@@ -561,6 +562,25 @@ class TestLists:
     @pytest.mark.parametrize("line", ["198.51.100.7 - 5", "198.51.100.7 - -", "198.51.100.7 * 5"])
     def test_a_dash_after_a_value_is_not_a_bullet(self, line: str) -> None:
         assert values(f"{line}\n{line}\n") == ["198.51.100.7"]
+
+
+class TestNames:
+    """Names of lists of values that are allowed."""
+
+    @pytest.mark.parametrize(
+        "name", ["whitelist.txt", "exclusions.lst", "false positives.txt"]
+    )
+    def test_a_list_named_so_is_refused(self, name: str) -> None:
+        with pytest.raises(Unprocessable, match="that of a list of allowed values"):
+            read("evil.com\nevil.org\n", name=name)
+
+    @pytest.mark.parametrize("name", ["white-snake-iocs.txt", "trustwave.txt", "blocklist.txt"])
+    def test_another_list_is_read(self, name: str) -> None:
+        assert values("evil.com\nevil.org\n", name=name) == ["evil.com", "evil.org"]
+
+    def test_a_report_named_so_is_read(self) -> None:
+        text = "The whitelist of the dropper has a gap: it contacts http://evil.com/a.\n"
+        assert values(text, name="whitelist.txt") == ["http://evil.com/a"]
 
 
 class TestEncoding:
