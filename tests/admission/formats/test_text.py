@@ -567,9 +567,7 @@ class TestLists:
 class TestNames:
     """Names of lists of values that are allowed."""
 
-    @pytest.mark.parametrize(
-        "name", ["whitelist.txt", "exclusions.lst", "false positives.txt"]
-    )
+    @pytest.mark.parametrize("name", ["whitelist.txt", "exclusions.lst", "false positives.txt"])
     def test_a_list_named_so_is_refused(self, name: str) -> None:
         with pytest.raises(Unprocessable, match="that of a list of allowed values"):
             read("evil.com\nevil.org\n", name=name)
