@@ -1,12 +1,14 @@
 """Excel workbooks (XLSX): each visible sheet is read as a table, as if it were CSV.
 
-Sheets, and rows below titles, of which the name says that they are about victims are not read.
+Sheets, and rows below titles, of which the name says that they are about victims are not read,
+nor are sheets of allowed values.
 """
 
 import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from tocsin.admission.documents import Sheet, Workbook, as_seen
 from tocsin.admission.documents.bounded import (
@@ -21,6 +23,7 @@ from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats import csv as tables
 from tocsin.admission.formats.csv.cells import is_value
+from tocsin.admission.formats.list_names import names_allowed_file
 from tocsin.admission.model import Candidate
 from tocsin.admission.observables.ioc_types import may_be_ioc
 
@@ -40,20 +43,28 @@ def _accepts(name: str, content: bytes) -> bool:
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     book = read_document("xlsx", content, Workbook)
     notes = list(book.notes)
-    shared = [
-        _leave_out_victims(each, notes) for each in book.sheets if not _is_of_victims(each.name)
-    ]
+    reasons = [_explain_unread(each.name, options) for each in book.sheets]
+    paired = list(zip(book.sheets, reasons, strict=True))
+    shared = [_leave_out_victims(each, notes) for each, reason in paired if not reason]
     parts = (
-        (f"sheet {each.name!a}", _read_sheet(each, options))
+        (f"sheet {each.name!a}", _read_sheet(each, name, options))
         for sheet in shared
         for each in ([sheet] if options.columns else _split(sheet))
     )
     notes += [
-        f"the sheet {each.name!a} is not read, for it is about victims: rename it to send it"
-        for each in book.sheets
-        if _is_of_victims(each.name)
+        f"the sheet {each.name!a} is not read, for it {reason}: rename it to send it"
+        for each, reason in paired
+        if reason
     ]
     return with_notes(join_parts(parts), notes)
+
+
+def _explain_unread(title: str, options: ReadOptions) -> str:
+    """Why a sheet of this name is not read; empty if it is."""
+    if _is_of_victims(title):
+        return "is about victims"
+    is_allowed = names_allowed_file(f"{title}.tsv") and not options.columns
+    return "is named as a list of allowed values" if is_allowed else ""
 
 
 def _is_of_victims(title: str) -> bool:
@@ -152,8 +163,8 @@ def _begins_table(sheet: Sheet, place: int) -> bool:
     return any(tables.names_columns(cells) for _, cells in sheet.rows[place : place + 2])
 
 
-def _read_sheet(sheet: Sheet, options: ReadOptions) -> Iterator[Candidate]:
-    """The candidates of a sheet; their messages name it and its rows."""
+def _read_sheet(sheet: Sheet, book: str, options: ReadOptions) -> Iterator[Candidate]:
+    """The candidates of a sheet in the file `book`; their messages name it and its rows."""
     numbers = [number for number, _ in sheet.rows]
     name = f"sheet {sheet.name!a}"
 
@@ -166,7 +177,8 @@ def _read_sheet(sheet: Sheet, options: ReadOptions) -> Iterator[Candidate]:
         return _LINE.sub(name_row, message, count=1)
 
     try:
-        for candidate in tables.FORMAT.read("sheet.tsv", _format_table(sheet).encode(), options):
+        content = _format_table(sheet).encode()
+        for candidate in tables.FORMAT.read(f"{PurePath(book).stem}.tsv", content, options):
             yield rewrite_messages(candidate, name_place)
     except Unprocessable as error:  # it lacks a column that the user maps
         yield refused_candidate(0, f"{name}: {error}")

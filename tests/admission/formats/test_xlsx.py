@@ -131,6 +131,19 @@ class TestVictims:
             f"the sheet {name!a} is not read, for it is about victims: rename it to send it"
         )
 
+    @pytest.mark.parametrize("name", ["Whitelist", "3. Exclusions"])
+    def test_a_sheet_of_allowed_values_is_named_and_not_read(self, name: str) -> None:
+        sheets = {"IOCs": rows(["evil.com"]), name: rows(["Domain"], ["lab.org"])}
+        found = read_file("a.xlsx", xlsx(sheets))
+        assert values(found) == ["evil.com"]
+        assert (
+            f"the sheet {name!a} is not read, for it is named as a list" in messages(found)[-1]
+        )
+
+    def test_a_workbook_of_allowed_values_is_refused(self) -> None:
+        found = read_file("allowlist.xlsx", xlsx({"S": rows(["Domain"], ["lab.org"])}))
+        assert values(found) == [] and "list of allowed values" in str(messages(found))
+
     def test_rows_below_a_title_of_them_are_named_and_not_read(self) -> None:
         sheet = rows(
             *(["Attackers"], ["IP", "Domain"], ["45.9.1.1", "evil.com"], []),
