@@ -14,7 +14,7 @@ from tocsin.admission.descriptions import (
     describe_object,
     find_changes,
 )
-from tocsin.admission.formats.csv import MAP_OPTION
+from tocsin.admission.formats.csv import without_options
 from tocsin.admission.model import Action, Candidate, StixObject, Tlp, Verdict
 from tocsin.server.console.differences import MOST_PROPERTIES, list_properties
 from tocsin.server.console.drafts import SENT, Item, Standing
@@ -315,4 +315,4 @@ def _list_reasons(candidate: Candidate, standing: Standing) -> tuple[str, ...]:
         each.message if each.path in _ABOUT_THE_VALUE else f"{each.path}: {each.message}"
         for each in chosen
     )
-    return tuple(dict.fromkeys(text.replace(MAP_OPTION, "") for text in texts))
+    return tuple(dict.fromkeys(without_options(text) for text in texts))

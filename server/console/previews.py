@@ -20,7 +20,7 @@ from tocsin.admission.descriptions import CHANGING_ACTIONS, find_changes
 from tocsin.admission.errors import ShareError, TooLarge, Unavailable, Unprocessable
 from tocsin.admission.extraction.indicators import replace_derived_id
 from tocsin.admission.formats import formats
-from tocsin.admission.formats.csv import MAP_OPTION
+from tocsin.admission.formats.csv import without_options
 from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings
 from tocsin.admission.model import (
@@ -436,7 +436,7 @@ def encode_object(subject: StixObject | None) -> bytes:
 def _count_notes(examined: Sequence[Candidate]) -> tuple[tuple[str, int], ...]:
     """The commonest notes on objects that can be shared, with their number."""
     notes = Counter(
-        note.replace(MAP_OPTION, "")
+        without_options(note)
         for each in examined
         for note in {f.message for f in each.findings if f.action is Action.NOTED}
         if each.verdict is not Verdict.REFUSED

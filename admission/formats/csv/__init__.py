@@ -22,6 +22,7 @@ from tocsin.admission.extraction.external_ids import (
 )
 from tocsin.admission.extraction.field_names import (
     holds_people,
+    names_event,
     names_recipients,
     names_victims,
     normalise_heading,
@@ -121,9 +122,11 @@ _FEWEST_FIELDS = 4
 _TRIM = '\ufeff \t"'
 MAP_OPTION = " (--map COLUMN=KIND changes one)"
 """The hint to users of a command line; other programs leave it out."""
+_OF_COMMANDS = re.compile(r" \(--map [^()]{1,400}\)")
 READ_AS = f"columns read as{MAP_OPTION}:"
 _OF_VICTIMS = "describes people or victims, which are never shared"
 _OF_ALLOWED = "not an indicator, since the name of the file is that of a list of allowed values"
+_EXPIRED = "not an indicator any more, since its date of expiry has passed"
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
 ABOUT_REPORT = frozenset(("description", "comment", "note", "title", "reference"))
 ABOUT_REPORT |= {"source", "report"}
@@ -136,6 +139,11 @@ _HASH_TYPES: dict[str, IocType] = {
     **dict.fromkeys(("sha256", "filehashsha256"), IocType.SHA256),
     **dict.fromkeys(("sha512", "filehashsha512"), IocType.SHA512),
 }
+
+
+def without_options(message: str) -> str:
+    """A message for those who have no command line: without options of commands."""
+    return _OF_COMMANDS.sub("", message)
 
 
 def _accepts(name: str, content: bytes) -> bool:
@@ -353,12 +361,17 @@ def _name_columns(cells: Sequence[str], below: Sequence[Sequence[str]]) -> Colum
 def _are_fields(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """True for names such as `source.geolocation.cc`, which could be hosts, above other cells.
 
-    In the row below, half of the columns have something else: a date, a number, an address.
+    Two other cells are known headings, or in the row below a third of the columns have something
+    else: a date, a number, an address.
     """
     named = [bool(_FIELD_NAME.fullmatch(each.strip())) for each in cells]
-    if len(cells) < _FEWEST_FIELDS or not all(named) or sum("." in each for each in cells) < 2:
+    dotted = sum("." in each for each in cells)
+    if len(cells) < _FEWEST_FIELDS or not all(named) or not dotted:
         return False
-    return any(sum(map(_differs, cells, row)) * 2 >= len(cells) for row in below)
+    roles = name_columns([each for each in cells if "." not in each]).roles
+    if sum(role is not Role.OTHER for role in roles) > 1:
+        return True
+    return dotted > 1 and any(sum(map(_differs, cells, row)) * 3 >= len(cells) for row in below)
 
 
 def _differs(name: str, cell: str) -> bool:
@@ -453,6 +466,9 @@ class _Table:
         if isinstance(details, str):
             yield self._refuse(row, details)
             return
+        if self._has_expired(details):
+            yield self._refuse(row, _EXPIRED, self._excerpt(row))
+            return
         if ids:
             links = tuple(url for url in details.references if not take_external_ids(url)[1])
             details = replace(details, external_ids=ids[:MOST_IDS], references=links)
@@ -463,6 +479,11 @@ class _Table:
             odd = (*_note_odd_value(value, declared, row), *note_wildcard(value, starred))
             findings = (*notes, *odd)
             yield self.builder.build(value, details, ("line", row.line), findings)
+
+    def _has_expired(self, details: IndicatorDetails) -> bool:
+        """True for an end in the past without a beginning, which would then be now."""
+        end = details.valid_until
+        return end is not None and details.first_seen is None and end < self.builder.options.now
 
     def _note_odd_row(self, row: Row) -> Iterator[Finding]:
         if self._is_overfull(row):
@@ -501,7 +522,7 @@ class _Table:
         if self.columns.allowed:
             return _OF_ALLOWED
         if self.columns.doubt and not self._is_typed(row):
-            return f"{self.columns.doubt}{MAP_OPTION}"
+            return self.columns.doubt
         return _OF_VICTIMS if self._is_of_people(row) else ""
 
     def _explain_state(self, row: Row) -> str:
@@ -520,7 +541,14 @@ class _Table:
         )
 
     def _is_typed(self, row: Row) -> bool:
-        """True if a row names a type of indicators, and has a value beside it."""
+        """True if a row names a type of indicators, and has a value beside it.
+
+        Not if they are types of one's own, `Asset type`.
+        """
+        kinds = self.columns.with_role(Role.TYPE)
+        named = (self.columns.headings[n] for n in kinds if n < len(self.columns.headings))
+        if any(map(names_event, named)):
+            return False
         return bool(self.columns.with_role(Role.VALUE)) and self._has_type(row)
 
     def _is_of_people(self, row: Row) -> bool:

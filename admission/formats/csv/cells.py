@@ -46,6 +46,8 @@ _TYPE_NAMES = frozenset(
 _ALGORITHMS = {IocType.MD5: "MD5", IocType.SHA1: "SHA-1", IocType.SHA256: "SHA-256"}
 _TRIM = " \t\n\u00a0\ufeff\u200b\"'`<>,;|"
 _SEPARATORS = re.compile(r"[\s,;、，；|]+")
+_SCOPE = re.compile(r"(?i)(?:ip|range):(?=[\da-f])")
+"""The beginning of the cells of CrowdSec: `Ip:198.51.100.7`."""
 _MISP_SEPARATOR = re.compile(r"(?<=\S)\|(?=\S)")
 """Between the parts of a MISP value, `filename|sha256`; file names may hold spaces."""
 _LABEL_SEPARATORS = re.compile(r"[,;|#\n]+")
@@ -164,7 +166,7 @@ def find_url(cell: str) -> Iterator[RecognisedIoc]:
 
 def find_values(cell: str, declared: str) -> Iterator[RecognisedIoc]:
     """The indicators in a cell of a column that holds indicators, of a declared type."""
-    whole = refang(join_spaced(cell.strip(_TRIM)))
+    whole = refang(join_spaced(_SCOPE.sub("", cell.strip(_TRIM))))
     found = recognise_declared(whole, host=declared in _HOST_TYPES)
     if found is not None:
         yield found

@@ -15,6 +15,7 @@ from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction.field_names import (
     holds_people,
     is_of_people,
+    names_mailboxes,
     names_people,
     names_senders,
     names_victims,
@@ -193,9 +194,13 @@ class Columns:
 
     @cached_property
     def without_mailboxes(self) -> frozenset[int]:
-        """The numbers of columns whose mailboxes are recipients': `destination_address`."""
+        """The numbers of columns whose mailboxes may be recipients': `email`."""
         numbered = enumerate(self.headings)
-        return frozenset(n for n, each in numbered if n not in self.mapped and holds_people(each))
+        return frozenset(
+            n
+            for n, each in numbered
+            if n not in self.mapped and (holds_people(each) or names_mailboxes(each))
+        )
 
     def with_values_in(self, numbers: Set[int]) -> Columns:
         """The same, but that columns with these numbers hold indicators."""
@@ -243,6 +248,7 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
 def parse_names(cells: Sequence[str]) -> Columns | None:
     """The same for cells that are headings for sure, and may look like hosts: `feed.name`."""
     roles = [_role_of_heading(cell) for cell in cells]
+    roles = _roles_in_known_tables(cells, roles)
     if Role.TYPE not in roles and Role.VALUE in roles and _has_later_value(cells, roles):
         roles[roles.index(Role.VALUE)] = Role.TYPE  # `Indicator,Data,Note`: the first is the type
 
@@ -280,12 +286,23 @@ def is_field(heading: str) -> bool:
     return _FIELD.fullmatch(heading.strip()) is not None
 
 
+def _roles_in_known_tables(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
+    """Without the provider's domain in exports of AbuseIPDB, and with SSLBL's certificates."""
+    headings = list(map(split_heading, cells))
+    known = {
+        "domain": Role.OTHER if "usage type" in headings else None,
+        "sha1": Role.CERTIFICATE if "listingreason" in headings else None,
+    }
+    return [known.get(each) or role for each, role in zip(headings, roles, strict=True)]
+
+
 def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
     """With the senders, and links and sources beside them, if nothing else is an indicator.
 
     `Data` is a date beside senders, as in Italian.
     """
-    others = [role for cell, role in zip(cells, roles, strict=True) if not _is_of_message(cell)]
+    paired = zip(cells, roles, strict=True)
+    others = [role for cell, role in paired if not (_is_of_message(cell) or _is_source(cell))]
     headings = list(map(normalise_heading, cells))
     of_senders = any(map(names_senders, cells))
     dated = of_senders and Role.TYPE not in roles and "data" in headings
@@ -294,14 +311,17 @@ def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> l
     senders = of_senders and _INDICATOR_ROLES.isdisjoint(others)
     found = []
     for cell, heading, role in zip(cells, headings, roles, strict=True):
-        if senders and (
-            names_senders(cell) or heading in _LINKS or _SOURCE.fullmatch(split_heading(cell))
-        ):
+        if senders and (names_senders(cell) or heading in _LINKS or _is_source(cell)):
             role = Role.VALUE_OF_KIND
         elif dated and heading == "data":
             role = Role.FIRST_SEEN
         found.append(role)
     return found
+
+
+def _is_source(heading: str) -> bool:
+    """True for the address of one end of connections, in a list of messages of a server."""
+    return _SOURCE.fullmatch(split_heading(heading)) is not None
 
 
 def _is_of_message(heading: str) -> bool:
@@ -367,7 +387,7 @@ def guess_columns(rows: Sequence[Sequence[str]], headings: Sequence[str] = ()) -
         return Columns((), headed=False)
     roles = [_role_of_cells(cells) for cells in by_column]
     roles[kinds], roles[value] = Role.TYPE, Role.VALUE
-    return Columns(tuple(roles), headed=False)
+    return Columns(tuple(roles), headed=False, headings=tuple(headings))
 
 
 def map_columns(columns: Columns, width: int, mapping: Mapping[str, str]) -> Columns:
@@ -443,6 +463,8 @@ def _role_of_heading(heading: str) -> Role:
     """The role of a heading as it is written, or split at its capitals, or of its Latin words."""
     plain, split = normalise_heading(heading), split_heading(heading)
     role = _role_of(plain)
+    if _is_source(heading):
+        return Role.VALUE_OF_KIND
     if role is Role.VALUE_OF_KIND and _is_private(split):
         return Role.OTHER  # `toRecipients.emailAddress.address`
     if role is not Role.OTHER or plain.isascii():

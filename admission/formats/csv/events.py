@@ -14,6 +14,7 @@ from tocsin.admission.extraction.field_names import (
     names_mailboxes,
     names_recipients,
     names_senders,
+    normalise_heading,
     split_heading,
 )
 from tocsin.admission.formats.csv.columns import Columns, Role
@@ -23,22 +24,33 @@ from tocsin.admission.word_lists import load_words
 _PACKAGE = "tocsin.admission.formats.csv"
 _OF_ATTACKERS = frozenset(load_words(_PACKAGE, "words_of_attackers"))
 """Words in the headings of an attacker's values: `C2 domain`."""
-_OF_INVENTORIES = frozenset(load_words(_PACKAGE, "inventory_words"))
+_VALUE_WORDS = _OF_ATTACKERS | frozenset(load_words(_PACKAGE, "words_in_value_headings"))
+_VALUE_WORDS |= {"server", "servers", "value", "values", "infrastructure", "panel", "dns"}
+_DOUBTFUL = frozenset(map(normalise_heading, load_words(_PACKAGE, "doubtful_words")))
+_OF_OTHERS = frozenset(("impersonated", "imitated", "legitimate", "spoofed", "brand", "reported"))
+_OF_OTHERS |= {"alert", "reporter", "gemeldet", "signale", "segnalato", "reportado"}
+"""Words of whom an attacker imitates, and of who reports: the rows may be indicators.  So may
+those with the id of an alert."""
 _OF_THREATS = frozenset(load_words(_PACKAGE, "words_of_threats"))
 _ADDRESS = r" (?:ip(?: address(?:es)?)?|ips|ipv4|ipv6|addr|address(?:es)?|host|hostname|h)"
-_SOURCE = re.compile(rf"(?:id )?(?:source|src|orig|s|c)(?:{_ADDRESS})?|(?:src|source)(?:ip|addr)")
+_SOURCE = re.compile(rf"(?:id )?(?:source|src|orig|s|c){_ADDRESS}|src|sa|(?:src|source)(?:ip|addr)")
 _DESTINATION = re.compile(
-    rf"(?:id )?(?:destination|dest|dst|resp)(?:{_ADDRESS})?|(?:destination|de?st)(?:ip|addr)"
+    rf"(?:id )?(?:destination|dest|dst|resp){_ADDRESS}|de?st|destination|da|"
+    r"(?:destination|de?st)(?:ip|addr)"
 )
 """Headings of the ends of connections."""
 _DESTINATIONS = frozenset(("dst", "dest", "destination", "dport"))
 _TARGETS = frozenset(("target", "targets", "targeted", "ziel", "cible", "objetivo", "alvo"))
+_AFFECTED = frozenset(("affected", "afectado", "afectada", "betroffene", "affecte", "colpito"))
+_AFFECTED |= {"betroffener", "betroffenes", "affectee", "infected", "infizierte"}
 _HOSTS = frozenset(("ip", "ips", "host", "hosts", "hostname", "server", "servers", "system"))
 """Beside a word for targets, not of what an attacker imitates."""
 _OF_LOGS = re.compile(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.IGNORECASE)
 """Fields that only logs have."""
 _LONGEST = 40
 """Characters of a heading in a message."""
+_MOST_NAMED = 4
+"""Headings in a message."""
 
 
 def with_doubt(columns: Columns, file_name: str) -> Columns:
@@ -50,57 +62,61 @@ def with_doubt(columns: Columns, file_name: str) -> Columns:
     mapped = columns.mapped.intersection(columns.with_indicators)
     if names_allowed_file(file_name) and not mapped:
         return replace(columns, allowed=True)
-    heading = _find_event_heading(columns)
-    if not heading and not names_indicator_file(file_name):
-        heading = _find_inventory_heading(columns)
-    if not heading:
+    headings = _find_event_headings(columns)
+    if not names_indicator_file(file_name):
+        headings += _find_doubtful_headings(columns)
+    if not headings:
         return columns
     kept = mapped or frozenset(
         n for n in columns.with_indicators if _is_attackers(columns.headings[n])
     )
-    return _keep(columns, kept) if kept else replace(columns, doubt=_explain(heading))
+    return _keep(columns, kept) if kept else replace(columns, doubt=_explain(headings))
 
 
-def _explain(heading: str) -> str:
-    named = ascii(heading.strip()[:_LONGEST])
-    if names_mailboxes(heading):
+def _explain(headings: Sequence[str]) -> str:
+    named = [ascii(each.strip()[:_LONGEST]) for each in headings[:_MOST_NAMED]]
+    if len(named) == 1 and names_mailboxes(headings[0]):
         return (
-            f"its column {named} does not say whose mailboxes they are: call it 'sender email' if "
-            "they are an attacker's, else leave it out"
+            f"its column {named[0]} does not say whose mailboxes they are: call it 'sender email' "
+            "if they are an attacker's, else leave it out"
         )
+    columns = "column" if len(named) == 1 else "columns"
+    options = " ".join(f"--map '{each[1:-1]}=ignored'" for each in named)
     return (
-        f"for its column {named} it may be an event, or about people or machines of yours: "
-        "if it is not, leave that column out"
+        f"for its {columns} {', '.join(named)} it may be about people or machines of yours, or an "
+        f"event: if all are an attacker's, leave out {'that' if len(named) == 1 else 'those'} "
+        f"{columns} ({options})"
     )
 
 
-def _find_event_heading(columns: Columns) -> str:
-    """The heading of a column that only such tables have; empty if none does.
+def _find_event_headings(columns: Columns) -> list[str]:
+    """The headings of columns that only such tables have.
 
-    That of a column of values counts only if it is of mailboxes, which may be anybody's, or the
-    address of an end of connections with two.
+    That of a column of values counts only if it is the address of an end of connections with two.
     """
     headings = [each for n, each in enumerate(columns.headings) if n not in columns.mapped]
-    if end := _find_other_end(headings):
-        return end
-    if any(map(names_senders, headings)) and any(map(holds_people, headings)):
-        return next(filter(holds_people, headings))
-    return next(filter(_is_of_event, _other_headings(columns)), "")
+    found = list(_find_other_ends(headings))
+    if any(map(names_senders, headings)):
+        found += filter(_holds_recipients, headings)
+    return list(dict.fromkeys([*found, *filter(_is_of_event, _other_headings(columns))]))
 
 
-def _find_other_end(headings: Sequence[str]) -> str:
-    """The heading of the destinations of connections whose sources have one too, or empty."""
-    if any(_SOURCE.fullmatch(split_heading(each)) for each in headings):
-        return next((e for e in headings if _DESTINATION.fullmatch(split_heading(e))), "")
-    return ""
+def _find_other_ends(headings: Sequence[str]) -> Iterator[str]:
+    """The headings of the destinations of connections whose sources have one too."""
+    plain = list(map(split_heading, headings))
+    if any(map(_SOURCE.fullmatch, plain)) or {"source", "destination"} <= set(plain):
+        yield from (each for each in headings if _DESTINATION.fullmatch(split_heading(each)))
 
 
-def _find_inventory_heading(columns: Columns) -> str:
-    """The heading of a column that inventories have; empty if none does, or one names a threat."""
+def _find_doubtful_headings(columns: Columns) -> list[str]:
+    """The headings of columns that such tables may have; none if a heading names a threat.
+
+    A column of mailboxes that does not say whose they are is one, even if it is read.
+    """
     headings = list(map(split_heading, columns.headings))
     if any(not _OF_THREATS.isdisjoint(each.split()) for each in headings):
-        return ""
-    return next(filter(_is_of_inventory, _other_headings(columns)), "")
+        return []
+    return list(filter(_is_doubtful, _other_headings(columns)))
 
 
 def _other_headings(columns: Columns) -> Iterator[str]:
@@ -113,19 +129,32 @@ def _other_headings(columns: Columns) -> Iterator[str]:
 def _is_of_event(heading: str) -> bool:
     """True unless it is of the only end of connections that is named, an attacker's or not."""
     words = frozenset(split_heading(heading).split())
-    if _OF_LOGS.match(heading) or names_mailboxes(heading) or (words & _TARGETS and words & _HOSTS):
+    if words & _OF_OTHERS:
+        return False
+    if words & _TARGETS and words & _HOSTS or words & _AFFECTED and words & _VALUE_WORDS:
+        return True
+    if _OF_LOGS.match(heading):
         return True
     if words & _DESTINATIONS:
         return names_recipients(heading)
-    return names_event(heading)
+    return names_event(heading) and not _is_doubtful(heading)
 
 
-def _is_of_inventory(heading: str) -> bool:
-    return not _OF_INVENTORIES.isdisjoint(split_heading(heading).split())
+def _holds_recipients(heading: str) -> bool:
+    return holds_people(heading) and _OF_OTHERS.isdisjoint(split_heading(heading).split())
+
+
+def _is_doubtful(heading: str) -> bool:
+    words = frozenset(split_heading(heading).split())
+    if names_mailboxes(heading) or ("email" in words and not names_recipients(heading)):
+        return True
+    return not words & _OF_OTHERS and bool(words & _DOUBTFUL)
 
 
 def _is_attackers(heading: str) -> bool:
-    return not _OF_ATTACKERS.isdisjoint(split_heading(heading).split())
+    """True for `C2 IP`, but not for `C2 framework`."""
+    words = frozenset(split_heading(heading).split())
+    return bool(words & _OF_ATTACKERS) and words <= _VALUE_WORDS
 
 
 def _keep(columns: Columns, kept: frozenset[int]) -> Columns:

@@ -54,7 +54,7 @@ class TestHeadings:
         value = "jane@acme.org" if "mail" in heading.lower() else "198.51.100.8"
         (refused,) = read_candidates(f"{heading},RemoteUrl\n{value},evil.com\n")
         assert refused.verdict is Verdict.REFUSED and refused.excerpt == ""
-        assert f"for its column '{heading}' it may be an event" in str(refused.findings)
+        assert f"for its column '{heading}' it may be about people" in str(refused.findings)
 
     @pytest.mark.parametrize(
         "heading",
@@ -126,7 +126,14 @@ class TestHeadings:
     def test_a_list_of_connections_is_refused(self, source: str, destination: str) -> None:
         text = f"Time,{source},{destination}\n2026-01-31,198.51.100.7,203.0.113.9\n"
         (refused,) = read_candidates(text)
-        assert f"for its column '{destination}'" in refused.findings[0].message
+        assert f"'{destination}'" in refused.findings[0].message
+
+    def test_a_source_of_a_report_is_no_end_of_connections(self) -> None:
+        assert values("Destination IP,Source\n198.51.100.7,our sensors\n") == ["198.51.100.7"]
+
+    def test_an_export_of_wireshark_is_refused(self) -> None:
+        text = "No.,Time,Source,Destination,Protocol\n1,0.1,198.51.100.7,203.0.113.9,TCP\n"
+        assert values(text) == []
 
     def test_a_destination_without_a_source_is_an_indicator(self) -> None:
         assert values("Destination IP,Destination Port,Family\n198.51.100.7,443,x\n") == [
@@ -148,7 +155,7 @@ class TestHeadings:
     def test_machines_in_a_report_to_their_network_are_no_indicators(self, table: str) -> None:
         (refused,) = read_candidates(table)
         assert refused.verdict is Verdict.REFUSED
-        assert "it may be an event, or about people or machines" in refused.findings[0].message
+        assert "it may be about people or machines" in refused.findings[0].message
 
     def test_of_a_report_to_a_network_the_attackers_machines_are_indicators(self) -> None:
         text = "timestamp,ip,hostname,url,cc_ip,cc_dns,naics\n"
@@ -507,7 +514,7 @@ class TestTablesOfEvents:
     def test_are_refused_in_a_text_too(self, text: str) -> None:
         found = list(formats.read("pasted.txt", text.encode(), formats.ReadOptions(now=NOW)))
         assert found and all(each.verdict is Verdict.REFUSED for each in found)
-        assert "it may be an event" in str(found[0].findings)
+        assert "it may be about people" in str(found[0].findings)
 
     @pytest.mark.parametrize(
         "text",
@@ -521,6 +528,27 @@ class TestTablesOfEvents:
         (found,) = formats.read("pasted.txt", text.encode(), formats.ReadOptions(now=NOW))
         assert "evil.com" in str(found.object)
 
+    def test_all_their_columns_are_named_at_once(self) -> None:
+        message = read_candidates("ip,User,Device\n198.51.100.7,jane,PC-7\n")[0].findings[0].message
+        assert "for its columns 'User', 'Device' it may be about people" in message
+        assert message.endswith("(--map 'User=ignored' --map 'Device=ignored')")
+
+    @pytest.mark.parametrize(
+        "headings",
+        [
+            *("ip,reason,alert_id", "domain,Reported by", "url,Impersonated brand"),
+            *("Source IP,Exploited CVE", "IP,JARM,Server", "sha256,Compile time,Version"),
+        ],
+    )
+    def test_other_columns_beside_indicators_refuse_none(self, headings: str) -> None:
+        name = headings.split(",")[0]
+        value = {"domain": "evil.com", "url": "http://evil.com/a", "sha256": SHA256}.get(name)
+        cells = [value or "198.51.100.7"] + ["x"] * headings.count(",")
+        assert values(f"{headings}\n{','.join(cells)}\n") == [cells[0]]
+
+    def test_a_row_that_names_a_type_of_ones_own_is_refused(self) -> None:
+        assert values("identifier,asset_type,bounty\nshop.acme.org,domain,x\n") == []
+
     def test_columns_that_call_their_values_an_attackers_are_read(self) -> None:
         text = "User,C2 IP,Domain\njane,198.51.100.7,acme.org\n"
         assert values(text) == ["198.51.100.7"]
@@ -528,7 +556,7 @@ class TestTablesOfEvents:
 
     def test_a_column_that_the_user_maps_to_ignored_does_not_make_them(self) -> None:
         text = b"User,RemoteIP\njane,198.51.100.7\n"
-        assert "(--map COLUMN=KIND changes one)" in str(read_candidates(text.decode())[0].findings)
+        assert "(--map 'User=ignored')" in str(read_candidates(text.decode())[0].findings)
         options = formats.ReadOptions(now=NOW, columns={"User": "ignored"})
         (candidate,) = formats.read("export.csv", text, options)
         assert "198.51.100.7" in str(candidate.object)
@@ -571,6 +599,37 @@ class TestLogs:
 
     def test_the_host_column_of_a_list_is_an_indicator(self) -> None:
         assert values("host,ip\nevil.com,198.51.100.7\n") == ["evil.com", "198.51.100.7"]
+
+
+class TestKnownTables:
+    """Exports of well-known sources with columns that mean another thing there."""
+
+    def test_the_fingerprints_of_sslbl_are_those_of_certificates(self) -> None:
+        text = f"# Listingdate,SHA1,Listingreason\n2026-01-31 10:00:00,{'a' * 40},Dridex C&C\n"
+        (found,) = read_candidates(text)
+        assert found.object["pattern"].startswith("[x509-certificate:hashes.'SHA-1'")
+
+    def test_the_domain_of_the_provider_in_abuseipdb_is_not_an_indicator(self) -> None:
+        text = "IP,ISP,Usage Type,Domain\n198.51.100.7,ACME,Data Center,acme.org\n"
+        assert values(text) == ["198.51.100.7"]
+
+    def test_the_addresses_of_crowdsec_have_a_scope(self) -> None:
+        text = "id,source,ip,reason,alert_id\n7,crowdsec,Ip:198.51.100.7,ssh-bf,9\n"
+        assert values(text) == ["198.51.100.7"]
+
+    def test_the_detail_pages_of_phishtank_are_references(self) -> None:
+        text = "phish_id,url,phish_detail_url\n7,http://evil.com/a,http://phishtank.com/7\n"
+        (found,) = read_candidates(text)
+        assert found.object["external_references"][0]["url"] == "http://phishtank.com/7"
+
+
+class TestExpiry:
+    def test_a_row_that_has_expired_says_so(self) -> None:
+        (refused,) = read_candidates("domain,expires\nevil.com,2026-01-31\n")
+        assert "its date of expiry has passed" in refused.findings[0].message
+
+    def test_one_that_was_valid_before_is_read(self) -> None:
+        assert values("domain,valid_from,expires\nevil.com,2025-01-31,2026-01-31\n") == ["evil.com"]
 
 
 class TestCells:

@@ -136,9 +136,7 @@ class TestVictims:
         sheets = {"IOCs": rows(["evil.com"]), name: rows(["Domain"], ["lab.org"])}
         found = read_file("a.xlsx", xlsx(sheets))
         assert values(found) == ["evil.com"]
-        assert (
-            f"the sheet {name!a} is not read, for it is named as a list" in messages(found)[-1]
-        )
+        assert f"the sheet {name!a} is not read, for it is named as a list" in messages(found)[-1]
 
     def test_a_workbook_of_allowed_values_is_refused(self) -> None:
         found = read_file("allowlist.xlsx", xlsx({"S": rows(["Domain"], ["lab.org"])}))
