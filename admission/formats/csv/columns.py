@@ -287,10 +287,14 @@ def is_field(heading: str) -> bool:
 
 
 def _roles_in_known_tables(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
-    """Without the provider's domain in exports of AbuseIPDB, and with SSLBL's certificates."""
+    """The roles with those in exports of AbuseIPDB, SSLBL and ThreatConnect.
+
+    There a domain is the provider's, a hash is a certificate's, and a summary is the value.
+    """
     headings = list(map(split_heading, cells))
     known = {
         "domain": Role.OTHER if "usage type" in headings else None,
+        "summary": Role.VALUE if {"type", "rating"} <= set(headings) else None,
         "sha1": Role.CERTIFICATE if "listingreason" in headings else None,
     }
     return [known.get(each) or role for each, role in zip(headings, roles, strict=True)]
@@ -337,13 +341,16 @@ def _is_list_of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:
         return True
     paired = zip(headings, roles, strict=True)
     holding = [heading for heading, role in paired if role in _INDICATOR_ROLES]
-    if any(map(_MAILBOX.search, holding)) and any(
-        each.replace(" ", "") in _PARTS_OF_NAMES for each in headings
-    ):
+    if any(map(_MAILBOX.search, holding)) and any(map(is_part_of_name, cells)):
         return True
     if not all(_MAILBOX.search(each) for each in holding):
         return False
     return any(_PERSONAL_WORDS.intersection(each.split()) for each in headings)
+
+
+def is_part_of_name(heading: str) -> bool:
+    """True for `First name`, which people have."""
+    return normalise_heading(heading).replace(" ", "") in _PARTS_OF_NAMES
 
 
 def _is_list_of_credentials(headings: Sequence[str]) -> bool:

@@ -17,7 +17,7 @@ from tocsin.admission.extraction.field_names import (
     normalise_heading,
     split_heading,
 )
-from tocsin.admission.formats.csv.columns import Columns, Role
+from tocsin.admission.formats.csv.columns import Columns, Role, is_part_of_name
 from tocsin.admission.formats.list_names import names_allowed_file, names_indicator_file
 from tocsin.admission.word_lists import load_words
 
@@ -133,7 +133,7 @@ def _is_of_event(heading: str) -> bool:
         return False
     if words & _TARGETS and words & _HOSTS or words & _AFFECTED and words & _VALUE_WORDS:
         return True
-    if _OF_LOGS.match(heading):
+    if _OF_LOGS.match(heading) or is_part_of_name(heading):
         return True
     if words & _DESTINATIONS:
         return names_recipients(heading)

@@ -487,7 +487,16 @@ class TestTablesOfEvents:
                 "target_ip,port",
                 "ip,target host",
             ),
-            *("domain,TTL", "Public IP,Username", "ip,Utilisateur", "ip,Пользователь", "ip,用户"),
+            *(
+                "domain,TTL",
+                "ip;Cognome",
+                "ip,Requester",
+                "ip,Имя,Инвентарный номер",
+                "Public IP,Username",
+                "ip,Utilisateur",
+                "ip,Пользователь",
+                "ip,用户",
+            ),
         ],
     )
     def test_are_refused(self, headings: str) -> None:
@@ -612,6 +621,10 @@ class TestKnownTables:
     def test_the_domain_of_the_provider_in_abuseipdb_is_not_an_indicator(self) -> None:
         text = "IP,ISP,Usage Type,Domain\n198.51.100.7,ACME,Data Center,acme.org\n"
         assert values(text) == ["198.51.100.7"]
+
+    def test_the_summary_of_threatconnect_is_the_value(self) -> None:
+        text = "type,summary,rating,ownerName\nHost,evil.com,4,Community\n"
+        assert values(text) == ["evil.com"]
 
     def test_the_addresses_of_crowdsec_have_a_scope(self) -> None:
         text = "id,source,ip,reason,alert_id\n7,crowdsec,Ip:198.51.100.7,ssh-bf,9\n"
