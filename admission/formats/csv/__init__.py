@@ -168,20 +168,23 @@ def _accepts(name: str, content: bytes) -> bool:
 def _begin_table(lines: Sequence[str], delimiter: str) -> bool:
     """True for lines with a row of short headings, of values or of events, above another row.
 
-    Commas are in sentences too.
+    Commas are in sentences too: without headings of events, or with unknown ones, all lines must
+    be rows of several columns.
     """
-    rows = [line.split(delimiter) for line in lines]
-    widths = [len(row) for row in rows]
-    if len(rows) < _FEWEST_COLUMNS or widths[0] < _FEWEST_COLUMNS or widths[0] not in widths[1:]:
+    headings, *others = ([line.split(delimiter) for line in lines]) or [[]]
+    widths = [len(row) for row in others]
+    if len(headings) < _FEWEST_COLUMNS or len(headings) not in widths:
         return False
-    if any(len(each.split()) > _MOST_WORDS for each in rows[0]):
+    if any(len(each.split()) > _MOST_WORDS for each in headings):
         return False
-    is_regular = len(rows) > _FEWEST_COLUMNS < widths[0] and len(set(widths)) == 1
-    columns = _name_columns(rows[0], rows[1:2])
-    if columns is None and is_regular and not any(map(is_value, rows[0])):
-        columns = Columns((), headed=False, headings=tuple(rows[0]))
-        is_regular = False
-    return columns is not None and (is_regular or with_doubt(columns, "") != columns)
+    is_regular = min(len(headings), len(lines)) > _FEWEST_COLUMNS and len({*widths}) == 1
+    known = _read_headings(headings, others[:1])
+    if known is not None:
+        return is_regular or with_doubt(known, "") != known
+    if not is_regular or any(map(is_value, headings)):
+        return False
+    unknown = Columns((), headed=False, headings=tuple(headings))
+    return with_doubt(unknown, "") != unknown
 
 
 def _names_columns(line: str, first: str, delimiter: str) -> bool:
@@ -332,7 +335,7 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
     width = next((len(row.cells) for row in sample if not row.blank), 0)
     for number, row in enumerate(sample):
         below = [each.cells for each in sample[number + 1 : number + 2]]
-        columns = _name_columns(row.cells, below)
+        columns = _read_headings(row.cells, below)
         is_comment = row.comment and row.cells[0].strip() != _NUMBERS
         if is_comment:  # feeds name their columns in the last line of one
             if columns is not None and len(row.cells) == width and _has_several_roles(columns):
@@ -351,7 +354,7 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
     return start, guess_columns([row.cells for row in sample[start:] if not row.blank], headings)
 
 
-def _name_columns(cells: Sequence[str], below: Sequence[Sequence[str]]) -> Columns | None:
+def _read_headings(cells: Sequence[str], below: Sequence[Sequence[str]]) -> Columns | None:
     """The columns that a row names, above the row `below`; None if it has no headings."""
     if _are_fields(cells, below):
         return parse_names(cells) or name_columns(cells)
@@ -532,24 +535,20 @@ class _Table:
         )
         return find_refusing_state(named)
 
-    def _has_type(self, row: Row) -> bool:
-        """True if a row names a type of indicators: `mal_domain`, `Indicator`."""
+    def _is_typed(self, row: Row) -> bool:
+        """True if a row names a type of indicators, `mal_domain`, and has a value beside it.
+
+        Not if they are types of one's own, `Asset type`.
+        """
+        numbers = self.columns.with_role(Role.TYPE)
+        named = (self.columns.headings[n] for n in numbers if n < len(self.columns.headings))
+        if not self.columns.with_role(Role.VALUE) or any(map(names_event, named)):
+            return False
         kinds = self._cells(row, Role.TYPE)
         words = (split_heading(kind).split() for kind in kinds)
         return any(names_type(word) for each in words for word in each) or any(
             map(names_indicator, kinds)
         )
-
-    def _is_typed(self, row: Row) -> bool:
-        """True if a row names a type of indicators, and has a value beside it.
-
-        Not if they are types of one's own, `Asset type`.
-        """
-        kinds = self.columns.with_role(Role.TYPE)
-        named = (self.columns.headings[n] for n in kinds if n < len(self.columns.headings))
-        if any(map(names_event, named)):
-            return False
-        return bool(self.columns.with_role(Role.VALUE)) and self._has_type(row)
 
     def _is_of_people(self, row: Row) -> bool:
         """True if the type of a row, or another cell, says that its value is a person's."""

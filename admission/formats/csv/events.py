@@ -49,6 +49,7 @@ _OF_LOGS = re.compile(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.
 """Fields that only logs have."""
 _LONGEST = 40
 """Characters of a heading in a message."""
+_PLAIN = re.compile(r"[\w.@-](?:[\w.@ -]{0,38}[\w.@-])?", re.ASCII)
 _MOST_NAMED = 4
 """Headings in a message."""
 
@@ -70,23 +71,30 @@ def with_doubt(columns: Columns, file_name: str) -> Columns:
     kept = mapped or frozenset(
         n for n in columns.with_indicators if _is_attackers(columns.headings[n])
     )
-    return _keep(columns, kept) if kept else replace(columns, doubt=_explain(headings))
+    return _keep(columns, kept) if kept else replace(columns, doubt=_explain(headings, columns))
 
 
-def _explain(headings: Sequence[str]) -> str:
-    named = [ascii(each.strip()[:_LONGEST]) for each in headings[:_MOST_NAMED]]
-    if len(named) == 1 and names_mailboxes(headings[0]):
+def _explain(headings: Sequence[str], columns: Columns) -> str:
+    shown = headings[:_MOST_NAMED]
+    named = ", ".join(ascii(each.strip()[:_LONGEST]) for each in shown)
+    if len(shown) == 1 and names_mailboxes(shown[0]):
         return (
-            f"its column {named[0]} does not say whose mailboxes they are: call it 'sender email' "
+            f"its column {named} does not say whose mailboxes they are: call it 'sender email' "
             "if they are an attacker's, else leave it out"
         )
-    columns = "column" if len(named) == 1 else "columns"
-    options = " ".join(f"--map '{each[1:-1]}=ignored'" for each in named)
+    these, those = ("column", "that column") if len(shown) == 1 else ("columns", "those columns")
+    options = " ".join(f"--map {_quote(each, columns)}" for each in shown)
     return (
-        f"for its {columns} {', '.join(named)} it may be about people or machines of yours, or an "
-        f"event: if all are an attacker's, leave out {'that' if len(named) == 1 else 'those'} "
-        f"{columns} ({options})"
+        f"for its {these} {named} it may be about people or machines of yours, or an event: "
+        f"if all are an attacker's, leave out {those} ({options})"
     )
+
+
+def _quote(heading: str, columns: Columns) -> str:
+    """The argument of an option that ignores a column, by its number if its heading is no word."""
+    if _PLAIN.fullmatch(heading):
+        return f"'{heading}=ignored'"
+    return f"{columns.headings.index(heading) + 1}=ignored"
 
 
 def _find_event_headings(columns: Columns) -> list[str]:

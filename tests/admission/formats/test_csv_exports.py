@@ -541,6 +541,8 @@ class TestTablesOfEvents:
         message = read_candidates("ip,User,Device\n198.51.100.7,jane,PC-7\n")[0].findings[0].message
         assert "for its columns 'User', 'Device' it may be about people" in message
         assert message.endswith("(--map 'User=ignored' --map 'Device=ignored')")
+        message = read_candidates("ip,Benutzer:,用户\n198.51.100.7,x,y\n")[0].findings[0].message
+        assert message.endswith("(--map 2=ignored --map 3=ignored)")
 
     @pytest.mark.parametrize(
         "headings",
