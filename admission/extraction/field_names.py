@@ -69,6 +69,8 @@ _OWN = re.compile(
 _USERS = _load("user_names")
 _PLAIN_MACHINES = frozenset(("host", "hosts", "hostname", "host name", "fqdn", "rechner", "hote"))
 _OF_EVENTS = _load("event_words")
+ATTACKER_WORDS = _load("attacker_words")
+"""Words that say that a value is an attacker's."""
 _JOINING = _load("joining_words")
 """Small words between those for victims and for machines: `IP de la víctima`."""
 _UNSPACED_AFFECTED = tuple(each for each in _AFFECTED if each > "\u1100")
@@ -173,6 +175,15 @@ def names_event(name: str) -> bool:
     if is_user(name) or names_recipients(name) or names_victims(name):
         return True
     return not _OF_EVENTS.isdisjoint(split_heading(name).split())
+
+
+def names_attacker(name: str) -> bool:
+    """True if a field is that of an attacker's values.
+
+    >>> names_attacker("C2 IP"), names_attacker("phishing_url"), names_attacker("remote_ip")
+    (True, True, False)
+    """
+    return not ATTACKER_WORDS.isdisjoint(split_heading(name).split())
 
 
 def is_machine(heading: str) -> bool:

@@ -19,6 +19,9 @@ _INDICATOR_WORDS |= {"blocklist", "blacklist", "denylist", "ipblocklist"}
 """Words in the names of lists and files of indicators.  A list called `malware` may be one of
 infected machines, or of what a sample contacted."""
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
+OF_ALLOWED = (
+    "the name of the file is that of a list of allowed values: rename it if they are an attacker's"
+)
 _LONGEST = 1000
 """Characters of a name that are read."""
 

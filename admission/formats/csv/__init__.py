@@ -86,6 +86,7 @@ from tocsin.admission.formats.csv.states import (
     names_indicator,
     names_state,
 )
+from tocsin.admission.formats.list_names import OF_ALLOWED
 from tocsin.admission.formats.misp.attribute_types import is_private_type
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, may_be_ioc
@@ -123,9 +124,9 @@ _TRIM = '\ufeff \t"'
 MAP_OPTION = " (--map COLUMN=KIND changes one)"
 """The hint to users of a command line; other programs leave it out."""
 _OF_COMMANDS = re.compile(r" \(--map [^()]{1,400}\)")
+"""The hints in messages that name an option."""
 READ_AS = f"columns read as{MAP_OPTION}:"
 _OF_VICTIMS = "describes people or victims, which are never shared"
-_OF_ALLOWED = "not an indicator, since the name of the file is that of a list of allowed values"
 _EXPIRED = "not an indicator any more, since its date of expiry has passed"
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
 ABOUT_REPORT = frozenset(("description", "comment", "note", "title", "reference"))
@@ -355,7 +356,7 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
 
 
 def _read_headings(cells: Sequence[str], below: Sequence[Sequence[str]]) -> Columns | None:
-    """The columns that a row names, above the row `below`; None if it has no headings."""
+    """The columns that a row names, above the rows `below`; None if it has no headings."""
     if _are_fields(cells, below):
         return parse_names(cells) or name_columns(cells)
     return parse_headings(cells) if any(cells) else None
@@ -417,7 +418,7 @@ class _Table:
         for number in self.ignored:
             self.ignored[number] += number < len(row.cells) and is_value(row.cells[number])
         declared = self._declared_type(row)
-        if declared in ABOUT_REPORT:
+        if declared in ABOUT_REPORT or self._holds_headings(row):
             return
         if refused := self._refuse_at_once(row):
             yield refused
@@ -432,6 +433,11 @@ class _Table:
             yield self._refuse(row, _explain_no_value(row, declared, ids), self._excerpt(row))
         else:
             self.unrelated.extend(ids)
+
+    def _holds_headings(self, row: Row) -> bool:
+        """True for the row of headings of a table of events, if none of them is known."""
+        is_unknown = bool(self.columns.doubt) and not self.columns.headed
+        return is_unknown and row.cells == self.columns.headings
 
     def _refuse_at_once(self, row: Row) -> Candidate | None:
         """The refusal of a row that says that it must not be shared; None if it does not."""
@@ -523,7 +529,7 @@ class _Table:
         if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
             return "not an indicator, since to_ids is not set"
         if self.columns.allowed:
-            return _OF_ALLOWED
+            return OF_ALLOWED
         if self.columns.doubt and not self._is_typed(row):
             return self.columns.doubt
         return _OF_VICTIMS if self._is_of_people(row) else ""

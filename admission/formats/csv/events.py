@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tocsin.admission.extraction.field_names import (
+    ATTACKER_WORDS,
     holds_people,
     names_event,
     names_mailboxes,
@@ -22,23 +23,24 @@ from tocsin.admission.formats.list_names import names_allowed_file, names_indica
 from tocsin.admission.word_lists import load_words
 
 _PACKAGE = "tocsin.admission.formats.csv"
-_OF_ATTACKERS = frozenset(load_words(_PACKAGE, "words_of_attackers"))
-"""Words in the headings of an attacker's values: `C2 domain`."""
+_OF_ATTACKERS = ATTACKER_WORDS | {"cc"}
+"""Words in the headings of an attacker's values: `C2 domain`, `cc_ip`."""
 _VALUE_WORDS = _OF_ATTACKERS | frozenset(load_words(_PACKAGE, "words_in_value_headings"))
 _VALUE_WORDS |= {"server", "servers", "value", "values", "infrastructure", "panel", "dns"}
 _DOUBTFUL = frozenset(map(normalise_heading, load_words(_PACKAGE, "doubtful_words")))
-_OF_OTHERS = frozenset(("impersonated", "imitated", "legitimate", "spoofed", "brand", "reported"))
-_OF_OTHERS |= {"alert", "reporter", "gemeldet", "signale", "segnalato", "reportado"}
-"""Words of whom an attacker imitates, and of who reports: the rows may be indicators.  So may
-those with the id of an alert."""
+_BESIDE_INDICATORS = frozenset(
+    ("impersonated", "imitated", "legitimate", "spoofed", "brand", "reported")
+)
+_BESIDE_INDICATORS |= {"alert", "reporter", "gemeldet", "signale", "segnalato", "reportado"}
+"""Words of whom an attacker imitates, who reports, and ids of alerts: indicators have these too."""
 _OF_THREATS = frozenset(load_words(_PACKAGE, "words_of_threats"))
 _ADDRESS = r" (?:ip(?: address(?:es)?)?|ips|ipv4|ipv6|addr|address(?:es)?|host|hostname|h)"
-_SOURCE = re.compile(rf"(?:id )?(?:source|src|orig|s|c){_ADDRESS}|src|sa|(?:src|source)(?:ip|addr)")
+_SOURCE = re.compile(rf"(?:id )?(?:source|src|orig|c){_ADDRESS}|src|sa|(?:src|source)(?:ip|addr)")
 _DESTINATION = re.compile(
-    rf"(?:id )?(?:destination|dest|dst|resp){_ADDRESS}|de?st|destination|da|"
+    rf"(?:id )?(?:destination|dest|dst|resp|s){_ADDRESS}|de?st|destination|da|"
     r"(?:destination|de?st)(?:ip|addr)"
 )
-"""Headings of the ends of connections."""
+"""Headings of the ends of connections; IIS calls them `c-ip` and `s-ip`."""
 _DESTINATIONS = frozenset(("dst", "dest", "destination", "dport"))
 _TARGETS = frozenset(("target", "targets", "targeted", "ziel", "cible", "objetivo", "alvo"))
 _AFFECTED = frozenset(("affected", "afectado", "afectada", "betroffene", "affecte", "colpito"))
@@ -86,12 +88,15 @@ def _explain(headings: Sequence[str], columns: Columns) -> str:
     options = " ".join(f"--map {_quote(each, columns)}" for each in shown)
     return (
         f"for its {these} {named} it may be about people or machines of yours, or an event: "
-        f"if all are an attacker's, leave out {those} ({options})"
+        f"if all values are an attacker's, leave {those} out ({options})"
     )
 
 
 def _quote(heading: str, columns: Columns) -> str:
-    """The argument of an option that ignores a column, by its number if its heading is no word."""
+    """The argument of an option that ignores a column.
+
+    It names its number if its heading has characters that a shell may read.
+    """
     if _PLAIN.fullmatch(heading):
         return f"'{heading}=ignored'"
     return f"{columns.headings.index(heading) + 1}=ignored"
@@ -135,9 +140,12 @@ def _other_headings(columns: Columns) -> Iterator[str]:
 
 
 def _is_of_event(heading: str) -> bool:
-    """True unless it is of the only end of connections that is named, an attacker's or not."""
+    """True for the heading of a column that only such tables have.
+
+    A destination is none, since that of a connection without a source may be an attacker's.
+    """
     words = frozenset(split_heading(heading).split())
-    if words & _OF_OTHERS:
+    if words & _BESIDE_INDICATORS:
         return False
     if words & _TARGETS and words & _HOSTS or words & _AFFECTED and words & _VALUE_WORDS:
         return True
@@ -149,14 +157,16 @@ def _is_of_event(heading: str) -> bool:
 
 
 def _holds_recipients(heading: str) -> bool:
-    return holds_people(heading) and _OF_OTHERS.isdisjoint(split_heading(heading).split())
+    """True for a column whose mailboxes are those of recipients, in a list with senders."""
+    return holds_people(heading) and _BESIDE_INDICATORS.isdisjoint(split_heading(heading).split())
 
 
 def _is_doubtful(heading: str) -> bool:
+    """True for the heading of a column that both such tables and lists of indicators have."""
     words = frozenset(split_heading(heading).split())
     if names_mailboxes(heading) or ("email" in words and not names_recipients(heading)):
         return True
-    return not words & _OF_OTHERS and bool(words & _DOUBTFUL)
+    return not words & _BESIDE_INDICATORS and bool(words & _DOUBTFUL)
 
 
 def _is_attackers(heading: str) -> bool:

@@ -37,7 +37,7 @@ _COUNTS = frozenset(("detections", "detection", "positives", "vtdetection", "vtd
 _COUNTS |= {"abuseconfidencescore", "detectionratio"}
 """Headings of the number of those who call a value malicious; it must not be 0."""
 _NO_ENGINE = re.compile(r"0\s*[/|]\s*\d{1,3}")
-"""None of so many engines: `0/72`."""
+"""A ratio of engines that says that none detects the value: `0/72`."""
 _COUNTED = frozenset(("harmless", "benign", "legit", "legitimate", "trusted"))
 """Those in which a number may count who says so."""
 _TRUE = frozenset(("true", "yes", "y", "t", "on", "x", "✓", "ja", "wahr", "oui", "vrai"))

@@ -10,7 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from tocsin.admission.extraction.field_names import names_event, split_heading
+from tocsin.admission.extraction.field_names import (
+    names_attacker,
+    names_event,
+    split_heading,
+)
 from tocsin.admission.formats.csv.cells import is_mailbox, is_value, names_type
 from tocsin.admission.formats.csv.columns import Role, name_columns
 from tocsin.admission.formats.json_list import VALUE_ROLES, names_values
@@ -24,9 +28,6 @@ _SAMPLE = 20
 """Elements of a list in a record that are looked at."""
 _OF_OTHER_FORMATS = frozenset(("spec_version", "pattern_type", "distribution", "to_ids"))
 """Members of objects of STIX and MISP, which say more than a table can."""
-_OF_ATTACKERS = frozenset(("ioc", "iocs", "indicator", "c2", "cnc", "attacker", "malicious"))
-_OF_ATTACKERS |= {"phishing", "malware"}
-"""Words in the names of members with an attacker's value: `c2_ip`, `phishing_url`."""
 _OF_PUBLIC_LISTS = frozenset(("urlhaus reference", "urlhaus link", "phish id"))
 """Members that only records of well-known lists of attackers have."""
 _OF_HOSTS = frozenset(("host", "hosts", "hostname", "hostnames", "fqdn"))
@@ -92,7 +93,7 @@ def find_doubt(members: _Members, *, is_listed: bool) -> str:
         )
     if not values:
         return _explain_members(members)
-    if is_listed or _names_attacker(values[0]) or any(map(_is_of_public_list, members)):
+    if is_listed or names_attacker(values[0]) or any(map(_is_of_public_list, members)):
         return ""
     named = ascii(values[0][:_LONGEST_NAME])
     return (
@@ -118,7 +119,7 @@ def find_values(members: _Members) -> list[str]:
 
 
 def _rank_untyped(name: str) -> int:
-    if _names_attacker(name):
+    if names_attacker(name):
         return -1
     words = split_heading(name).split()
     return len(_NAMES_VALUE_ROLES) + 1 if not _OF_HOSTS.isdisjoint(words) else rank_value(name)
@@ -166,11 +167,6 @@ def _find_event_member(members: _Members, values: Sequence[str]) -> str:
     within = [pair for _, each in own if isinstance(each, dict) for pair in each.items()]
     named = (name for name, value in [*own, *within] if value not in _EMPTY and names_event(name))
     return next(named, "")
-
-
-@lru_cache(maxsize=2 * MOST_NAMES)
-def _names_attacker(name: str) -> bool:
-    return not _OF_ATTACKERS.isdisjoint(split_heading(name).split())
 
 
 @lru_cache(maxsize=2 * MOST_NAMES)

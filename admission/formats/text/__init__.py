@@ -55,7 +55,7 @@ from tocsin.admission.extraction.tlp_words import (
     may_state_tlp,
 )
 from tocsin.admission.formats import Format, ReadOptions
-from tocsin.admission.formats.list_names import names_allowed_file
+from tocsin.admission.formats.list_names import OF_ALLOWED, names_allowed_file
 from tocsin.admission.formats.text.host_lists import (
     find_policy_zone,
     is_bare_value,
@@ -74,9 +74,6 @@ from tocsin.admission.model import Candidate, Finding
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, recognise_ioc
 from tocsin.admission.observables.placeholders import EXPLANATION
 
-_OF_ALLOWED = (
-    "the name of the file is that of a list of allowed values: rename it if they are an attacker's"
-)
 _ENDINGS = (".txt", ".text", ".md", ".adoc", ".lst", ".list", ".hosts")
 _MARKUP = (".md", ".adoc", ".asciidoc")
 """In these, a line that begins with `#` is a heading, not a comment, and links have words."""
@@ -110,7 +107,7 @@ def _open(lines: Sequence[str], name: str) -> _TextReader:
     """
     reader = _TextReader(lines, name.lower())
     if reader.is_list and names_allowed_file(name):
-        raise Unprocessable(_OF_ALLOWED)
+        raise Unprocessable(OF_ALLOWED)
     return reader
 
 

@@ -479,7 +479,15 @@ class TestTablesOfEvents:
                 "IP,Rechnername",
                 "ip,DeviceName",
             ),
-            *("domain,Inhaber", "ip,lease", "ip,CVSS", "ip,hwid", "ip,client", "Adresse IP;Client"),
+            *(
+                "s-ip,c-ip",
+                "domain,Inhaber",
+                "ip,lease",
+                "ip,CVSS",
+                "ip,hwid",
+                "ip,client",
+                "Adresse IP;Client",
+            ),
             *(
                 "ip,caller_id",
                 "domain,Auto-Renew",
@@ -503,7 +511,8 @@ class TestTablesOfEvents:
         mark = ";" if ";" in headings else ","
         value = "evil.com" if "domain" in headings.lower() else "198.51.100.7"
         value = "http://evil.com/a" if "url" in headings else value
-        assert values(f"{headings}\n{value}{mark}x\n") == []
+        (refused,) = read_candidates(f"{headings}\n{value}{mark}x\n")
+        assert "it may be about people or machines of yours" in refused.findings[0].message
 
     @pytest.mark.parametrize("headings", ["sha256,Version", "sha256,Publisher", "domain,Issuer"])
     def test_inventories_are_refused_unless_a_heading_names_a_threat(self, headings: str) -> None:
@@ -582,13 +591,10 @@ class TestTablesOfEvents:
         text = "Date,User,Type,Value\n2026-01-31,jane,domain,evil.com\n2026-01-31,jane,x,bad.com\n"
         assert values(text) == ["evil.com"]
 
-    @pytest.mark.parametrize(
-        "headings", ["domain,reporter", "ip,User", "ip,Server", "domain,first_seen", "ip,port"]
-    )
+    @pytest.mark.parametrize("headings", ["domain,reporter", "domain,first_seen", "ip,port"])
     def test_others_are_read(self, headings: str) -> None:
         value = "evil.com" if "domain" in headings else "198.51.100.7"
-        refused = headings in ("ip,User", "ip,Server")
-        assert values(f"{headings}\n{value},x\n") == ([] if refused else [value])
+        assert values(f"{headings}\n{value},x\n") == [value]
 
 
 class TestLogs:
