@@ -363,8 +363,9 @@ class TestEnding:
         self, engine: Engine, messages: list[str], connect: Callable[[str], Store]
     ) -> None:
         engine.watch()
-        store, uri = connect(engine.uri), engine.uri
-        os.kill(engine.pid, signal.SIGKILL)
+        store, uri, first = connect(engine.uri), engine.uri, engine.pid
+        os.kill(first, signal.SIGKILL)
+        assert eventually(lambda: engine.pid != first and store.availability.probe())
         assert store.commit(lambda txn: txn.publish(FEED.id, [posting(1)])) == [
             PublishOutcome.STORED
         ]
