@@ -247,7 +247,8 @@ def read_below(
         _count_in_unlisted(columns, sample),
         _find_states(columns),
     )
-    candidates = (each for row in chain(sample, rest) for each in table.read_row(row))
+    of_rows = (each for row in chain(sample, rest) for each in table.read_row(row))
+    candidates = chain(of_rows, table.refuse_left_out())
     described = f"{READ_AS} {columns.describe(table.states)}"
     about_columns = Finding("validate", "columns", Action.NOTED, described)
     first = (each.with_findings(about_columns) for each in islice(candidates, 1))
@@ -398,6 +399,14 @@ def _prefer_headings_below(sample: list[Row], start: int, columns: Columns) -> t
     return start, columns
 
 
+@dataclass(slots=True)
+class _LeftOut:
+    """Rows that are refused together."""
+
+    first: Row
+    count: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Table:
     columns: Columns
@@ -412,6 +421,8 @@ class _Table:
     """The columns, from 0, that may say that a value is not to be shared."""
     unrelated: list[ExternalId] = field(default_factory=list)
     """CVE and ATT&CK ids in rows without an indicator."""
+    left_out: dict[str, _LeftOut] = field(default_factory=dict)
+    """The rows that are refused for what the table is about, by the reason."""
 
     def read_row(self, row: Row) -> Iterator[Candidate]:
         """The candidates of a row."""
@@ -419,6 +430,9 @@ class _Table:
             self.ignored[number] += number < len(row.cells) and is_value(row.cells[number])
         declared = self._declared_type(row)
         if declared in ABOUT_REPORT or self._holds_headings(row):
+            return
+        if reason := self._reason_to_refuse_all(row):
+            self.left_out.setdefault(reason, _LeftOut(row)).count += 1
             return
         if refused := self._refuse_at_once(row):
             yield refused
@@ -433,6 +447,14 @@ class _Table:
             yield self._refuse(row, _explain_no_value(row, declared, ids), self._excerpt(row))
         else:
             self.unrelated.extend(ids)
+
+    def refuse_left_out(self) -> Iterator[Candidate]:
+        """After the last row: one refusal for all rows that were left out for the same reason."""
+        for reason, rows in self.left_out.items():
+            others = rows.count - 1
+            named = f" and {others:,} other{'s' if others > 1 else ''}" if others else ""
+            index = self.builder.next_index()
+            yield refused_candidate(index, f"line {rows.first.line}{named}: {reason}")
 
     def _holds_headings(self, row: Row) -> bool:
         """True for the row of headings of a table of events, if none of them is known."""
@@ -522,16 +544,18 @@ class _Table:
         (kind,) = self._cells(row, Role.TYPE)[:1] or ("",)
         return normalise_heading(kind).replace(" ", "")
 
-    def _reason_to_refuse(self, row: Row) -> str:
-        """Why a row must not be shared: about a person, or not for detection in MISP."""
+    def _reason_to_refuse_all(self, row: Row) -> str:
+        """Why the rows of the table are not shared; a row that names its type may be even so."""
         if self.columns.people:
             return "a list of people or victims is never shared"
-        if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
-            return "not an indicator, since to_ids is not set"
         if self.columns.allowed:
             return OF_ALLOWED
-        if self.columns.doubt and not self._is_typed(row):
-            return self.columns.doubt
+        return "" if self._is_typed(row) else self.columns.doubt
+
+    def _reason_to_refuse(self, row: Row) -> str:
+        """Why a row must not be shared: about a person, or not for detection in MISP."""
+        if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
+            return "not an indicator, since to_ids is not set"
         return _OF_VICTIMS if self._is_of_people(row) else ""
 
     def _explain_state(self, row: Row) -> str:

@@ -81,14 +81,14 @@ def _explain(headings: Sequence[str], columns: Columns) -> str:
     named = ", ".join(ascii(each.strip()[:_LONGEST]) for each in shown)
     if len(shown) == 1 and names_mailboxes(shown[0]):
         return (
-            f"its column {named} does not say whose mailboxes they are: call it 'sender email' "
-            "if they are an attacker's, else leave it out"
+            f"the column {named} does not say whose mailboxes it holds: call it 'sender email' if "
+            "they are an attacker's, else leave it out"
         )
-    these, those = ("column", "that column") if len(shown) == 1 else ("columns", "those columns")
+    say, those = ("column {} says", "it") if len(shown) == 1 else ("columns {} say", "them")
     options = " ".join(f"--map {_quote(each, columns)}" for each in shown)
     return (
-        f"for its {these} {named} it may be about people or machines of yours, or an event: "
-        f"if all values are an attacker's, leave {those} out ({options})"
+        f"the {say.format(named)} that this may be about people or machines of yours, or an "
+        f"event: if all values are an attacker's, leave {those} out ({options})"
     )
 
 

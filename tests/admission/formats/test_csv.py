@@ -401,7 +401,7 @@ class TestBrokenRows:
     def test_mailboxes_are_indicators_if_the_heading_says_whose_they_are(self) -> None:
         assert len(patterns("sender email,note\njoe@bad.com,sends invoices\n")) == 1
         (refused,) = read("email,note\njoe@bad.com,sends invoices\n")
-        assert "its column 'email' does not say whose mailboxes they are" in messages(refused)
+        assert "the column 'email' does not say whose mailboxes it holds" in messages(refused)
 
     def test_comments_and_blank_rows_are_skipped(self) -> None:
         assert patterns("value,note\n# evil.org\n\n,,\n// evil.net\nevil.com,x\n") == [

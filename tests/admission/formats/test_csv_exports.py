@@ -54,7 +54,7 @@ class TestHeadings:
         value = "jane@acme.org" if "mail" in heading.lower() else "198.51.100.8"
         (refused,) = read_candidates(f"{heading},RemoteUrl\n{value},evil.com\n")
         assert refused.verdict is Verdict.REFUSED and refused.excerpt == ""
-        assert f"for its column '{heading}' it may be about people" in str(refused.findings)
+        assert f"the column '{heading}' says that this may be about people" in str(refused.findings)
 
     @pytest.mark.parametrize(
         "heading",
@@ -155,7 +155,7 @@ class TestHeadings:
     def test_machines_in_a_report_to_their_network_are_no_indicators(self, table: str) -> None:
         (refused,) = read_candidates(table)
         assert refused.verdict is Verdict.REFUSED
-        assert "it may be about people or machines" in refused.findings[0].message
+        assert "this may be about people or machines" in refused.findings[0].message
 
     def test_of_a_report_to_a_network_the_attackers_machines_are_indicators(self) -> None:
         text = "timestamp,ip,hostname,url,cc_ip,cc_dns,naics\n"
@@ -233,7 +233,7 @@ class TestHeadings:
     def test_a_list_of_messages_is_a_table_under_any_name(self) -> None:
         text = b"From,To,Subject\njoe@bad.com,jane@acme.org,Pay\n"
         (refused,) = formats.read("mails.log", text, formats.ReadOptions(now=NOW))
-        assert "for its column 'To'" in refused.findings[0].message
+        assert "the column 'To' says" in refused.findings[0].message
 
 
 class TestFieldsOfEvents:
@@ -512,7 +512,7 @@ class TestTablesOfEvents:
         value = "evil.com" if "domain" in headings.lower() else "198.51.100.7"
         value = "http://evil.com/a" if "url" in headings else value
         (refused,) = read_candidates(f"{headings}\n{value}{mark}x\n")
-        assert "it may be about people or machines of yours" in refused.findings[0].message
+        assert "this may be about people or machines of yours" in refused.findings[0].message
 
     @pytest.mark.parametrize("headings", ["sha256,Version", "sha256,Publisher", "domain,Issuer"])
     def test_inventories_are_refused_unless_a_heading_names_a_threat(self, headings: str) -> None:
@@ -532,7 +532,7 @@ class TestTablesOfEvents:
     def test_are_refused_in_a_text_too(self, text: str) -> None:
         found = list(formats.read("pasted.txt", text.encode(), formats.ReadOptions(now=NOW)))
         assert found and all(each.verdict is Verdict.REFUSED for each in found)
-        assert "it may be about people" in str(found[0].findings)
+        assert "this may be about people" in str(found[0].findings)
 
     @pytest.mark.parametrize(
         "text",
@@ -546,9 +546,18 @@ class TestTablesOfEvents:
         (found,) = formats.read("pasted.txt", text.encode(), formats.ReadOptions(now=NOW))
         assert "evil.com" in str(found.object)
 
+    def test_have_one_refusal_for_all_rows_but_those_that_name_a_type(self) -> None:
+        rows = "".join(f"198.51.100.{n},PC-{n}\n" for n in range(1_000))
+        (refused,) = read_candidates(f"ip,DeviceName\n{rows}")
+        assert refused.findings[0].message.startswith("line 2 and 999 others: the column")
+        typed = "User,type,value\nx,,evil.com\nx,domain,evil.net\nx,,evil.org\n"
+        read, refused = read_candidates(typed)
+        assert "evil.net" in str(read.object)
+        assert refused.findings[0].message.startswith("line 2 and 1 other: the column 'User'")
+
     def test_all_their_columns_are_named_at_once(self) -> None:
         message = read_candidates("ip,User,Device\n198.51.100.7,jane,PC-7\n")[0].findings[0].message
-        assert "for its columns 'User', 'Device' it may be about people" in message
+        assert "the columns 'User', 'Device' say that this may be about people" in message
         assert message.endswith("(--map 'User=ignored' --map 'Device=ignored')")
         message = read_candidates("ip,Benutzer:,用户\n198.51.100.7,x,y\n")[0].findings[0].message
         assert message.endswith("(--map 2=ignored --map 3=ignored)")
@@ -709,7 +718,7 @@ class TestOtherLanguagesAndFields:
         text = f"{headings}\njoe@bad.com,jane@lab.org,x\n"
         assert values(text) == []
         assert (
-            f"for its column {recipient!a} it may" in read_candidates(text)[0].findings[0].message
+            f"the column {recipient!a} says" in read_candidates(text)[0].findings[0].message
         )
         assert values(f"{sender},{subject}\njoe@bad.com,x\n") == ["joe@bad.com"]
 

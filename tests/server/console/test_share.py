@@ -685,7 +685,7 @@ class TestLeavingOut:
         self, client: FlaskClient
     ) -> None:
         page = words(client.get(paste(client, "ip,DeviceName\n198.51.100.7,PC-7\n")).text)
-        assert "for its column 'DeviceName' it may be about people" in page
+        assert "the column 'DeviceName' says that this may be about people" in page
         assert "--map" not in page and "PC-7" not in page
 
     @pytest.mark.slow
