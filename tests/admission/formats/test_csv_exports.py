@@ -717,9 +717,7 @@ class TestOtherLanguagesAndFields:
         sender, recipient, subject = headings.split(",")
         text = f"{headings}\njoe@bad.com,jane@lab.org,x\n"
         assert values(text) == []
-        assert (
-            f"the column {recipient!a} says" in read_candidates(text)[0].findings[0].message
-        )
+        assert f"the column {recipient!a} says" in read_candidates(text)[0].findings[0].message
         assert values(f"{sender},{subject}\njoe@bad.com,x\n") == ["joe@bad.com"]
 
     def test_every_column_of_senders_is_read(self) -> None:
