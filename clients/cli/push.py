@@ -76,7 +76,7 @@ _COUNTED = ("admitted", "merged", "duplicate", "held", "refused")
 _DECIDING = {"refused": Action.REFUSED, "withheld": Action.HELD}
 """The action of the finding that explains why an object was not taken, by verdict."""
 _RULES_OF_CLIENTS = frozenset({"format", "victim_terms"})
-"""The rules by which a check may hold what the hub does not: drafts of MISP, and own terms."""
+"""The rules by which a check may hold what the hub does not: by the file, and by own terms."""
 _MAX_REASON = 300
 """Characters of a finding's message that are repeated on standard error."""
 
@@ -208,9 +208,9 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
 
     Objects that the check refuses are never sent. Those that it holds are sent
     if you say so: then a reviewer of the hub looks at them. But the hub holds
-    what is about your --term only if it has that term on record, and it does
-    not know drafts of MISP: otherwise it publishes them at once. To send a file
-    twice is safe.
+    what is about your --term only if it has that term on record, and it sees
+    neither drafts of MISP nor the text around a value: otherwise it publishes
+    them at once. To send a file twice is safe.
 
     \b
     Verdicts:
@@ -379,8 +379,8 @@ def _ask_about_held(results: Iterable[ObjectResult], held: int, answers: IO[str]
     if unknown := sum(map(_may_be_published, results)):
         print_message(
             f"{count(unknown, 'held object')} may be published without a review: the hub holds "
-            f"{'it' if unknown == 1 else 'them'} only if it has your terms on record, and it does "
-            "not know drafts of MISP"
+            f"{'it' if unknown == 1 else 'them'} only if it has your terms on record, and it sees "
+            "neither drafts of MISP nor the text around a value"
         )
     return ask_for_word(question, "ny" if unknown else "yn", answers) == "y"
 

@@ -35,8 +35,8 @@ class ReadTask:
     labels: tuple[str, ...] = ()
     valid_for: int = 0
     """See Additions."""
-    drafts: bool = False
-    """Take what its sender has marked as a draft, as if it were finished."""
+    withheld: bool = False
+    """Take what is held while it is read, too: see `Standing.WITHHELD`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,6 @@ def read_file(task: ReadTask) -> ReadFile:
 def _read_candidates(task: ReadTask) -> Iterator[Candidate]:
     additions = Additions(task.labels, task.valid_for)
     for each in read(task.name, task.content, ReadOptions(now=task.now, tlp=task.tlp)):
-        if task.drafts and each.verdict is Verdict.HELD:
+        if task.withheld and each.verdict is Verdict.HELD:
             each = replace(each, verdict=Verdict.OPEN)
         yield complete(each, additions, task.now)

@@ -50,6 +50,11 @@ def values(candidates: list[Candidate]) -> list[str]:
     return [each.split("'")[-2] for each in patterns(candidates)]
 
 
+def values_read(candidates: list[Candidate]) -> list[str]:
+    """The same, also of those that are held."""
+    return [each.object["pattern"].split("'")[-2] for each in candidates if each.object]
+
+
 def messages(candidates: list[Candidate]) -> list[str]:
     """The messages of all findings."""
     return [finding.message for each in candidates for finding in each.findings]

@@ -20,6 +20,7 @@ from tocsin.admission.extraction.external_ids import (
     take_external_ids,
 )
 from tocsin.admission.extraction.file_lines import FileLines
+from tocsin.admission.extraction.incident_texts import find_doubtful, tells_of_incident
 from tocsin.admission.extraction.indicators import (
     CandidateBuilder,
     IndicatorDetails,
@@ -55,7 +56,11 @@ from tocsin.admission.extraction.tlp_words import (
     may_state_tlp,
 )
 from tocsin.admission.formats import Format, ReadOptions
-from tocsin.admission.formats.list_names import OF_ALLOWED, names_allowed_file
+from tocsin.admission.formats.list_names import (
+    OF_ALLOWED,
+    names_allowed_file,
+    names_indicator_file,
+)
 from tocsin.admission.formats.text.host_lists import (
     find_policy_zone,
     is_bare_value,
@@ -70,7 +75,7 @@ from tocsin.admission.formats.text.recipients import (
     begins_table,
     unescape_quotes,
 )
-from tocsin.admission.model import Candidate, Finding
+from tocsin.admission.model import Action, Candidate, Finding
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, recognise_ioc
 from tocsin.admission.observables.placeholders import EXPLANATION
 
@@ -86,6 +91,12 @@ _MOST_NAMED = 10
 _EITHER_END = (
     "either end of a connection between public addresses may be yours, so both are left out; send"
     " the attacker's as a list"
+)
+_Found = tuple[int, str, RecognisedIoc | None]
+"""A value, or None in place of one with a placeholder, after the number of its line and that."""
+_MAY_BE_YOURS = (
+    "the text also names what is yours or a victim's, and does not call this an attacker's: if it"
+    " is, defang it (evil[.]com) or write 'C2:' before it"
 )
 _MOST_BLANKS = 20
 """Lines before a value that are looked at for the text before it."""
@@ -136,8 +147,8 @@ def _read_candidates(
     related = reader.relate_ids(numbers)
     builder = CandidateBuilder(options)
     unread = UnreadLines()
-    values = reader.find_values(related, unread)
-    context = _Context(IndicatorDetails(tlp=level), notes, builder)
+    values, doubtful = reader.find_doubtful(reader.find_values(related, unread))
+    context = _Context(IndicatorDetails(tlp=level), notes, builder, doubtful)
     built = _build_candidates(values, related, context)
     candidates = with_closing_notes(built, unread.describe, builder)
     yield from with_note_of_unrelated_ids(candidates, related.unrelated, builder)
@@ -150,10 +161,12 @@ class _Context:
     details: IndicatorDetails
     notes: Sequence[Finding]
     builder: CandidateBuilder
+    doubtful: frozenset[RecognisedIoc]
+    """Values of which nothing says that they are an attacker's."""
 
 
 def _build_candidates(
-    found: Iterable[tuple[int, str, RecognisedIoc | None]], related: RelatedIds, context: _Context
+    found: Iterable[_Found], related: RelatedIds, context: _Context
 ) -> Iterator[Candidate]:
     builder, ids_of = context.builder, related.of_values
     for line, text, value in found:
@@ -166,8 +179,12 @@ def _build_candidates(
             details = replace(details, external_ids=ids_of[value])
         notes = (*context.notes, *note_wildcard(value, text)) if "*" in text else context.notes
         candidate = builder.build_unless_seen(value, details, line, notes)
-        if candidate is not None:
-            yield candidate
+        if candidate is None:
+            continue
+        if value in context.doubtful and candidate.is_open:
+            message = f"line {line}: {_MAY_BE_YOURS}"
+            candidate = candidate.hold(Finding("validate", "format", Action.HELD, message))
+        yield candidate
 
 
 @dataclass(slots=True)
@@ -219,6 +236,7 @@ class _TextReader:
         """`name` is that of the file, in lower case."""
         self._lines = lines
         self._markup = name.endswith(_MARKUP)
+        self._is_of_indicators = names_indicator_file(name)
         self._asciidoc = name.endswith(_ASCIIDOC)
         zone = None if self._markup else find_policy_zone(lines)
         self._parse = zone.parse if zone else parse_entry
@@ -227,6 +245,7 @@ class _TextReader:
         self._listing = zone is not None or self.is_list
         self._roles: Sequence[LineRole | None] = ()
         self._people = find_people_in_list(lines if self._listing else ())
+        self._recipients = Recipients(() if self._listing else lines)
         self._find = self._find_in_entry if self._listing else self._prose_finder()
         self._is_column = self._listing or (
             not self._markup and _are_most(is_single_word, lines)  # perhaps mistyped values
@@ -237,9 +256,23 @@ class _TextReader:
         text = TextLines(self._lines, self._is_heading, self._listing)
         return relate_ids(text, numbers, self._find)
 
-    def find_values(
-        self, related: RelatedIds, unread: UnreadLines
-    ) -> Iterator[tuple[int, str, RecognisedIoc | None]]:
+    def find_doubtful(
+        self, values: Iterable[_Found]
+    ) -> tuple[Iterable[_Found], frozenset[RecognisedIoc]]:
+        """All values, and those of which a text about an incident does not say whose they are."""
+        if self._listing or self._is_of_indicators:
+            return values, frozenset()
+        if not tells_of_incident(self._lines, self._roles):
+            return values, frozenset()
+        found = list(values)
+        doubted = [
+            (line - 1, value)
+            for line, _, value in found
+            if value is not None and not self._recipients.names_attacker(value)
+        ]
+        return found, find_doubtful(self._lines, doubted)
+
+    def find_values(self, related: RelatedIds, unread: UnreadLines) -> Iterator[_Found]:
         """The values, each with its line and the number of that from 1.
 
         In lists, lines without a value, and those about people, are added to `unread`.
@@ -300,7 +333,7 @@ class _TextReader:
     def _prose_finder(self) -> FindValues:
         self._roles = roles = classify_lines(self._lines, self._markup)
         bystanders = find_bystanders(self._lines, roles)
-        recipients = Recipients(self._lines)
+        recipients = self._recipients
 
         def find(number: int, line: str) -> Iterator[RecognisedIoc | None]:
             if not may_hold_values(line) or line.isspace():

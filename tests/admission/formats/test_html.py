@@ -1,7 +1,7 @@
 """Web pages (tocsin.admission.formats.html)."""
 
 import pytest
-from support.reading import format_name, messages, read_file, values
+from support.reading import format_name, messages, read_file, values, values_read
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.markings.tlp import TLP_2_IDS
@@ -64,7 +64,9 @@ class TestReading:
     def test_a_row_is_one_line_whatever_paragraphs_its_cells_have(self, subject: str) -> None:
         head = "<tr><th>Subject<th>From<th>Recipient</tr>"
         rows = f"<tr><td>{subject}<td><p>joe@bad.com</p><td><p>a@lab.org</p></tr>" * 2
-        assert values(read_file("a.html", page(f"<table>{head}{rows}</table>"))) == ["joe@bad.com"]
+        assert values_read(read_file("a.html", page(f"<table>{head}{rows}</table>"))) == [
+            "joe@bad.com"
+        ]
 
     @pytest.mark.parametrize("item", ["{}", "<p>{}</p>\n"])
     def test_all_items_below_a_heading_for_victims_are_victims(self, item: str) -> None:
@@ -91,7 +93,7 @@ class TestReading:
     )
     def test_cells_with_headings_or_labels_lay_out_a_page(self, victims: str, others: str) -> None:
         row = f"<table><tr><td>{victims}</td><td>{others}</td><td>x</td></tr></table>"
-        assert values(read_file("a.html", page(row))) == ["evil.com", "evil.org"]
+        assert values_read(read_file("a.html", page(row))) == ["evil.com", "evil.org"]
 
     def test_hidden_text_is_named(self) -> None:
         hidden, empty = (f"<span style='display:none'>{t}</span>" for t in ("x.org", " "))
@@ -116,7 +118,7 @@ class TestReading:
 
     def test_a_definition_belongs_to_its_term(self) -> None:
         listed = "<dt>From<dd>joe@bad.com<dt>User account:</dt><dd>a@lab.org</dd><dd>b@lab.org</dd>"
-        assert values(read_file("a.html", page(f"<dl>{listed}</dl>"))) == ["joe@bad.com"]
+        assert values_read(read_file("a.html", page(f"<dl>{listed}</dl>"))) == ["joe@bad.com"]
 
     def test_the_level_that_a_page_states_applies_and_no_line_is_named(self) -> None:
         (found,) = read_file("a.html", page("<p>TLP:AMBER<p>evil[.]com"))

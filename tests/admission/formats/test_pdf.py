@@ -16,7 +16,7 @@ from pypdf.generic import (
     StreamObject,
 )
 from support.documents import pdf, pdf_of_streams
-from support.reading import format_name, messages, read_file, values
+from support.reading import format_name, messages, read_file, values, values_read
 
 from tocsin.admission.documents import pdf as documents_pdf
 from tocsin.admission.documents.broken_hashes import join_broken_hashes
@@ -148,7 +148,7 @@ class TestForms:
             for number, row in enumerate(rows)
             for left, cell in zip((40, 200, 400), row, strict=True)
         )
-        assert values(read_file("a.pdf", self.in_a_form(cells.encode()))) == ["s@evil.top"]
+        assert values_read(read_file("a.pdf", self.in_a_form(cells.encode()))) == ["s@evil.top"]
 
     def test_one_that_draws_itself_ends(self) -> None:
         looped = self.in_a_form(b"BT /F1 8 Tf 40 700 Td (45.9.1.1) Tj ET /Outer Do /Inner Do")
@@ -239,7 +239,7 @@ class TestBrokenUrls:
 
     def test_a_mailbox_that_broke_before_its_host_is_no_other_host(self) -> None:
         lines = ["The victims were jane.name", "@lab.org and others, and bad.com too"]
-        assert values(read_file("a.pdf", pdf(lines))) == ["bad.com"]
+        assert values_read(read_file("a.pdf", pdf(lines))) == ["bad.com"]
 
     def test_a_hash_in_a_sentence_is_whole(self) -> None:
         lines = [f"the file {SHA256[:40]}", f"{SHA256[40:]}, and more"]
