@@ -88,6 +88,18 @@ def is_private(network: Network) -> bool:
     return is_within_any(network, _PRIVATE)
 
 
+def is_private_address(text: str) -> bool:
+    """True if a text is an address or a network that is private, reserved or for documentation.
+
+    >>> is_private_address("10.0.0.1"), is_private_address("8.8.8.8"), is_private_address("a.top")
+    (True, False, False)
+    """
+    if is_surely_public(text):
+        return False
+    network = parse_network(text)
+    return network is not None and is_private(network)
+
+
 def is_surely_public(value: str) -> bool:
     """True for an IPv4 address that is not private, or four numbers that are none.
 

@@ -8,9 +8,10 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
-from tocsin.admission.detectors.ip_addresses import is_private, parse_network
+from tocsin.admission.detectors.ip_addresses import is_private_address, mentions_private
 from tocsin.admission.extraction import mailboxes
 from tocsin.admission.extraction.field_names import is_user, names_senders, names_victims
 from tocsin.admission.extraction.log_lines import remove_own_ends
@@ -34,6 +35,8 @@ _MOST_ABOVE = 30
 """Lines above a value in which the heading of its list is looked for."""
 _MOST_PLACES = 50
 """Places of one value that are looked at."""
+_MOST_IN_LINE = 20
+"""Places in one line."""
 _MOST_IN_HEAD = 6
 """Lines of the head of a mail with which a text begins."""
 _OF_PEOPLE = (LineRole.PEOPLE, LineRole.RECIPIENTS)
@@ -58,7 +61,7 @@ _IS = r"(?:is|was|are|were|ist|war|sind|lautet|est|était|es|era|é|è|jest|je|�
 _BEFORE_OWN = re.compile(
     rf"(?:\s[^\W\d_][\w-]{{1,20}}){{0,3}}(?:\s{_IS})?[\s:(\"'`*=\[]{{0,4}}", re.IGNORECASE
 )
-"""Between `our` and its value."""
+"""The words between `our` and its value."""
 _SENTENCE_END = re.compile(r"(?:(?<=[^\W_A-Z])|(?<=[)\]\"'»”%]))[.!?;]\s|[。！？；]")
 _VALUE = re.compile(
     r"(?:h(?:tt|xx)ps?|ftp)://[^\s<>\"]+|[^\s<>(),;@]{1,64}@[\w.-]+"
@@ -85,8 +88,8 @@ _GAP = re.compile(r"\S(?: {2,}|\t)\S")
 """Between the cells of a table that are lined up."""
 _BETWEEN_CELLS = re.compile(r" {2,}|\t|\|")
 _EXTORTION = re.compile(r"(?i)crypt(?:ed|ion|or)?\b|ransom|bitcoin")
-"""In a notice about an attack `your network` is no extortion."""
-_ADDRESS = re.compile(r"(?<![\w./:-])(?:\d{1,3}\.){3}\d{1,3}(?![\w/-]|\.\w)")
+"""Words of extortion texts; notices about an attack say `your network` too."""
+_HIDDEN_SERVICE = re.compile(r"\.onion(?![\w.-])")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _FEWEST_WORDS = 5
 """Words of a line that is a part of a sentence."""
@@ -108,7 +111,8 @@ _NONE = _Phrase(0, 0)
 def tells_of_incident(lines: Sequence[str], roles: Sequence[LineRole | None]) -> bool:
     """True if a text names machines or people of its writer, or of those who were attacked.
 
-    So does one that is signed, or that says `our` or `your`, or that has a private address.
+    So does one that is signed, or that says `our server` or `your address`, or that has a private
+    address beside a word.
     """
     if len(lines) > _MOST_LINES:
         return False
@@ -127,7 +131,7 @@ def _names_own_side(line: str, role: LineRole | None) -> bool:
     if label and (is_user(label[1]) or names_victims(label[1])):
         return True
     words = [w for w in _WORD.findall(_VALUE.sub(" ", start)) if w.lower() not in _CONJUNCTIONS]
-    if words and any(map(_is_private, _ADDRESS.findall(start))):
+    if words and mentions_private(start):
         return True
     return "@" in start and len(words) >= _FEWEST_WORDS and _names_somebody(start)
 
@@ -192,7 +196,11 @@ class _IncidentText:
 
         Hashes, hidden services, and private addresses, which a rule refuses, are never doubtful.
         """
-        if value.kind in _HASHES or _is_private(value.value) or ".onion" in value.value:
+        if (
+            value.kind in _HASHES
+            or is_private_address(value.value)
+            or _HIDDEN_SERVICE.search(value.value)
+        ):
             return True
         found = [self._judge_in(value, number) for number in numbers]
         return True in found and None not in found
@@ -200,17 +208,25 @@ class _IncidentText:
     def _judge_in(self, value: RecognisedIoc, number: int) -> bool | None:
         """True if a line says that a value in it is an attacker's, or defangs it.
 
-        None if it says that it is somebody else's.  Only the first place in the line is looked at.
+        None if it says that it is somebody else's.
         """
-        text, line = value.value.lower(), self.clear[number]
-        place = line.find(text)
-        if place < 0:  # it is written otherwise
-            return False
+        text = value.value.lower()
+        places = re.finditer(rf"(?<![\w.-]){re.escape(text)}(?!\w|[.-]\w)", self.clear[number])
+        if text not in self.lines[number].lower():
+            return next(places, None) is not None
+        found = {
+            self._judge_at(value, number, *each.span()) for each in islice(places, _MOST_IN_LINE)
+        }
+        return None if None in found else True in found
+
+    def _judge_at(self, value: RecognisedIoc, number: int, place: int, end: int) -> bool | None:
+        """The same of one place in a line."""
+        line = self.clear[number]
         label = _LABEL.fullmatch(line, 0, place)
-        if text not in self.lines[number].lower() or (label and _ATTACK.search(label[1])):
+        if label and _ATTACK.search(label[1]):
             return True
         before = line[max(0, place - _MOST_AROUND) : place]
-        after = line[place + len(text) :][:_MOST_AROUND]
+        after = line[end : end + _MOST_AROUND]
         if line.count("|") > 1 or _GAP.search(before) or _GAP.search(after):
             # a row, of which other cells speak of it
             near, after = _BETWEEN_CELLS.sub(" | ", _VALUE.sub(" | ", f"{before} | {after}")), ""
@@ -307,8 +323,3 @@ def _last(pattern: re.Pattern[str], words: str) -> _Phrase:
     return max(
         (_Phrase(m.end(), m.end() - m.start()) for m in pattern.finditer(words)), default=_NONE
     )
-
-
-def _is_private(text: str) -> bool:
-    network = parse_network(text)
-    return network is not None and is_private(network)

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 
 from tocsin.admission.detectors.ip_addresses import (
     find_private_addresses,
-    is_private,
+    is_private_address,
     is_surely_public,
     mentions_private,
-    parse_network,
 )
 from tocsin.admission.masking import (
     VALUE_MODES,
@@ -60,7 +59,7 @@ def _check_values(candidate: Candidate, subject: StixObject, mixed: str) -> Cand
     if len(every) == 1 and is_surely_public(every[0].value):  # most addresses of lists
         return candidate
     private = [
-        _is_private_value(each)
+        is_private_address(each.value)
         for each in every
         if each.operator in _POSITIVE_OPERATORS and not each.negated
     ]
@@ -73,13 +72,6 @@ def _check_values(candidate: Candidate, subject: StixObject, mixed: str) -> Cand
         return hold_or_refuse(candidate, _RULE, "refuse", message, path)
     message = "contains a private, reserved or documentation address among others: leave it out"
     return hold_or_refuse(candidate, _RULE, mixed, message, path)
-
-
-def _is_private_value(observable: Observable) -> bool:
-    if is_surely_public(observable.value):
-        return False
-    network = parse_network(observable.value)
-    return network is not None and is_private(network)
 
 
 def _mentions_private(observable: Observable) -> bool:

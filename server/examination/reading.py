@@ -36,7 +36,7 @@ class ReadTask:
     valid_for: int = 0
     """See Additions."""
     withheld: bool = False
-    """Take what is held while it is read, too: see `Standing.WITHHELD`."""
+    """Take what is held while it is read, too: a draft of MISP, or what may be the writer's own."""
 
 
 @dataclass(frozen=True, slots=True)

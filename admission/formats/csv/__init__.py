@@ -126,6 +126,7 @@ MAP_OPTION = " (--map COLUMN=KIND changes one)"
 _OF_COMMANDS = re.compile(r" \(--map [^()]{1,400}\)")
 """The hints in messages that name an option."""
 READ_AS = f"columns read as{MAP_OPTION}:"
+_LIST_OF_PEOPLE = "a list of people or victims is never shared"
 _OF_VICTIMS = "describes people or victims, which are never shared"
 _EXPIRED = "not an indicator any more, since its date of expiry has passed"
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
@@ -403,8 +404,13 @@ def _prefer_headings_below(sample: list[Row], start: int, columns: Columns) -> t
 class _LeftOut:
     """Rows that are refused together."""
 
-    first: Row
+    first: int = 0
+    """The line of the first."""
     count: int = 0
+
+    def add(self, row: Row) -> None:
+        self.first = self.first or row.line
+        self.count += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,8 +427,8 @@ class _Table:
     """The columns, from 0, that may say that a value is not to be shared."""
     unrelated: list[ExternalId] = field(default_factory=list)
     """CVE and ATT&CK ids in rows without an indicator."""
-    left_out: dict[str, _LeftOut] = field(default_factory=dict)
-    """The rows that are refused for what the table is about, by the reason."""
+    left_out: _LeftOut = field(default_factory=_LeftOut)
+    """The rows that are refused for what the table is about."""
 
     def read_row(self, row: Row) -> Iterator[Candidate]:
         """The candidates of a row."""
@@ -431,8 +437,8 @@ class _Table:
         declared = self._declared_type(row)
         if declared in ABOUT_REPORT or self._holds_headings(row):
             return
-        if reason := self._reason_to_refuse_all(row):
-            self.left_out.setdefault(reason, _LeftOut(row)).count += 1
+        if self._is_left_out(row):
+            self.left_out.add(row)
             return
         if refused := self._refuse_at_once(row):
             yield refused
@@ -449,12 +455,12 @@ class _Table:
             self.unrelated.extend(ids)
 
     def refuse_left_out(self) -> Iterator[Candidate]:
-        """After the last row: one refusal for all rows that were left out for the same reason."""
-        for reason, rows in self.left_out.items():
-            others = rows.count - 1
+        """After the last row: one refusal for all rows that were left out, if there are any."""
+        if self.left_out.count:
+            others = self.left_out.count - 1
             named = f" and {others:,} other{'s' if others > 1 else ''}" if others else ""
-            index = self.builder.next_index()
-            yield refused_candidate(index, f"line {rows.first.line}{named}: {reason}")
+            message = f"line {self.left_out.first}{named}: {self._refusal}"
+            yield refused_candidate(self.builder.next_index(), message)
 
     def _holds_headings(self, row: Row) -> bool:
         """True for the row of headings of a table of events, if none of them is known."""
@@ -544,13 +550,18 @@ class _Table:
         (kind,) = self._cells(row, Role.TYPE)[:1] or ("",)
         return normalise_heading(kind).replace(" ", "")
 
-    def _reason_to_refuse_all(self, row: Row) -> str:
-        """Why the rows of the table are not shared; a row that names its type may be even so."""
+    @property
+    def _refusal(self) -> str:
+        """Why the rows of the table are not shared; empty if they are."""
         if self.columns.people:
-            return "a list of people or victims is never shared"
-        if self.columns.allowed:
-            return OF_ALLOWED
-        return "" if self._is_typed(row) else self.columns.doubt
+            return _LIST_OF_PEOPLE
+        return OF_ALLOWED if self.columns.allowed else self.columns.doubt
+
+    def _is_left_out(self, row: Row) -> bool:
+        """True if the table is refused; in a doubtful one, rows that name their type are read."""
+        if self.columns.people or self.columns.allowed:
+            return True
+        return bool(self.columns.doubt) and not self._is_typed(row)
 
     def _reason_to_refuse(self, row: Row) -> str:
         """Why a row must not be shared: about a person, or not for detection in MISP."""

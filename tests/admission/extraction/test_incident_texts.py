@@ -131,4 +131,16 @@ class TestWordsForTheOwnSide:
 
     def test_the_sender_of_a_text_that_begins_as_a_mail_is_held(self) -> None:
         text = "From: Jane <jane@lab.org>\nTo: soc@cert.example\n\nOur server was attacked.\n"
-        assert "jane@lab.org" not in taken(text)
+        assert held(text) == ["jane@lab.org"]
+
+    def test_in_one_place_of_a_line_outweigh_those_for_attackers_in_another(self) -> None:
+        seen = f"C2 traffic to {OWN} was seen, but {OWN} is our own resolver."
+        text = f"Seen on our server.\n\n{seen}\n"
+        assert held(text) == [OWN]
+
+    def test_a_longer_value_is_another_one(self) -> None:
+        text = f"On our server: C2 145.9.70.71 was blocked. Then there is {OTHER} too.\n"
+        assert held(text) == [OTHER]
+
+    def test_a_host_below_a_domain_that_is_called_onion_is_no_hidden_service(self) -> None:
+        assert held("Seen on our server.\n\nThen vpn.onion.lab.org\n") == ["vpn.onion.lab.org"]
