@@ -41,12 +41,14 @@ _MOST_IN_HEAD = 6
 """Lines of the head of a mail with which a text begins."""
 _OF_PEOPLE = (LineRole.PEOPLE, LineRole.RECIPIENTS)
 _HASHES = frozenset(HASH_TYPES.values())
+_SPACED_LETTER = r"[\0-\u10ff](?<=\w)"
+"""A regular expression of letters and digits; scripts from U+1100 on have no spaces between words."""
 
 
 def _words(*names: str) -> re.Pattern[str]:
-    """The entries of word lists; scripts from U+1100 on put no spaces between words."""
+    """The entries of word lists."""
     entries = "|".join(load_alternation(_PACKAGE, each) for each in names)
-    return re.compile(rf"(?<![^\W\u1100-\uffff])(?:{entries})(?![^\W\u1100-\uffff])", re.IGNORECASE)
+    return re.compile(rf"(?<!{_SPACED_LETTER})(?i:{entries})(?!{_SPACED_LETTER})")
 
 
 _BLOCKED = _words("blocked_words")
