@@ -28,6 +28,11 @@ _ZEEK = (
     "it is a log of Zeek, which names machines of your network: send the attacker's addresses,"
     " hosts and URLs as text or CSV"
 )
+_LEASES = (
+    "it lists leases of a DHCP server, which are machines of your network: send the attacker's"
+    " addresses as text or CSV"
+)
+_VPN_STATUS = "it is the status of a VPN server, which names its users: personal data is not shared"
 _ENCRYPTED = "it is an encrypted document: save it without a password"
 _OLD_WORD = "it is a document of an old Word (.doc): save it as .docx or PDF"
 _OLD_EXCEL = "it is a workbook of an old Excel (.xls): save it as .xlsx or CSV"
@@ -122,6 +127,8 @@ _PERSONAL = (
     (re.compile(r"BEGIN:VCARD\s", re.IGNORECASE), _CARD),
     (re.compile(r"BEGIN:VCALENDAR\s", re.IGNORECASE), _CALENDAR),
     (re.compile(r"#separator [^\n]*\n(?:#[^\n]*\n)*?#fields\t[^\n]*\bid\.orig_h\b"), _ZEEK),
+    (re.compile(r"(?:#[^\n]*\s+|[a-z-]+ [^\n{};]*;\s+)*lease [\d.]+ \{"), _LEASES),
+    (re.compile(r"OpenVPN CLIENT LIST\s|TITLE[,\t]OpenVPN"), _VPN_STATUS),
     (re.compile(r"(?:version: 1\s+)?dn:(?::|[^\n]*,\s?(?:dc|ou?|c)=)"), _DIRECTORY),
 )
 _SVG = re.compile(r"<svg[\s>]")

@@ -42,7 +42,7 @@ _MOST_IN_HEAD = 6
 _OF_PEOPLE = (LineRole.PEOPLE, LineRole.RECIPIENTS)
 _HASHES = frozenset(HASH_TYPES.values())
 _SPACED_LETTER = r"[\0-\u10ff](?<=\w)"
-"""A regular expression of letters and digits; scripts from U+1100 on have no spaces between words."""
+"""A regular expression of a letter; scripts from U+1100 on have no spaces between words."""
 
 
 def _words(*names: str) -> re.Pattern[str]:

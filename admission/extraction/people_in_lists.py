@@ -40,6 +40,10 @@ _CONTACTS = re.compile(load_alternation(__package__, "contact_headings"), re.IGN
 
 `Reported by CERT Bank` names somebody, and may stand above a list of senders.
 """
+_ALLOWED = re.compile(
+    rf"(?:our |own |these )?(?:{load_alternation(__package__, 'allow_headings')})(?!\w)",
+    re.IGNORECASE,
+)
 _ENDS_OF_HEADINGS = ":：?!. "
 
 
@@ -66,6 +70,16 @@ def find_people_in_list(lines: Iterable[str]) -> PeopleLines:
     [3, 5]
     """
     return PeopleLines(map(_Section().classify, lines))
+
+
+def allows_all(lines: Iterable[str]) -> bool:
+    """True if the first line of a list says that its values are allowed."""
+    title = next((line for line in lines if line.strip(_SIGNS)), "")
+    return _begins_section(title.strip()) and _allows(_words_of_heading(title))
+
+
+def _allows(words: str) -> bool:
+    return len(words) <= _LONGEST and _ALLOWED.match(words) is not None
 
 
 class _Section:
@@ -144,7 +158,7 @@ def _role_of_line(line: str) -> LineRole | None:
 
 def _role_of(words: str) -> LineRole | None:
     """The role of what a heading, a label or a comment introduces."""
-    if says_victim(words):
+    if says_victim(words) or _allows(words):
         return LineRole.VICTIMS
     parts = words.lower().split()
     heading = "-".join(parts)

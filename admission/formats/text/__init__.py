@@ -31,7 +31,7 @@ from tocsin.admission.extraction.indicators import (
 )
 from tocsin.admission.extraction.log_lines import remove_own_ends
 from tocsin.admission.extraction.mailboxes import is_of_recipient, remove_log_fields
-from tocsin.admission.extraction.people_in_lists import find_people_in_list
+from tocsin.admission.extraction.people_in_lists import allows_all, find_people_in_list
 from tocsin.admission.extraction.prose import (
     find_in_line,
     may_hold_values,
@@ -62,11 +62,15 @@ from tocsin.admission.formats.list_names import (
     names_indicator_file,
 )
 from tocsin.admission.formats.text.host_lists import (
+    are_of_one_organisation,
     find_policy_zone,
     is_bare_value,
     is_comment,
     is_entry,
+    is_hosts_file,
     is_single_word,
+    is_zone,
+    maps_host,
     parse_entry,
 )
 from tocsin.admission.formats.text.passages import FindValues, RelatedIds, TextLines, relate_ids
@@ -98,6 +102,19 @@ _MAY_BE_YOURS = (
     "the text also names what is yours or a victim's, and does not call this an attacker's: if it"
     " is, defang it (evil[.]com) or write 'C2:' before it"
 )
+_TITLE_ALLOWS = (
+    "its first line says that it is a list of allowed values: remove that line if they are an"
+    " attacker's"
+)
+_OF_ZONE = (
+    "it is a zone of a DNS server, whose names are its owner's: send the attacker's hosts as a list"
+)
+_OF_ONE_DOMAIN = (
+    "the hosts of the list are of one domain, with names such as 'www', 'vpn' and 'mail', as its"
+    " owner would list them: if they are an attacker's, put 'iocs' into the name of the file"
+)
+_LONGEST_LIST = 300
+"""Lines of a list that may be of one organisation's hosts."""
 _MOST_BLANKS = 20
 """Lines before a value that are looked at for the text before it."""
 
@@ -114,11 +131,16 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 def _open(lines: Sequence[str], name: str) -> _TextReader:
     """A reader of the lines of a file.
 
-    Raises Unprocessable if they are a list whose name says that it is one of allowed values.
+    Raises Unprocessable if they are a list whose name or title says that it is one of allowed
+    values, or a zone of a DNS server.
     """
     reader = _TextReader(lines, name.lower())
     if reader.is_list and names_allowed_file(name):
         raise Unprocessable(OF_ALLOWED)
+    if reader.is_list and allows_all(lines):
+        raise Unprocessable(_TITLE_ALLOWS)
+    if not reader.is_markup and is_zone(lines):
+        raise Unprocessable(_OF_ZONE)
     return reader
 
 
@@ -148,7 +170,8 @@ def _read_candidates(
     builder = CandidateBuilder(options)
     unread = UnreadLines()
     values, doubtful = reader.find_doubtful(reader.find_values(related, unread))
-    context = _Context(IndicatorDetails(tlp=level), notes, builder, doubtful)
+    why = _OF_ONE_DOMAIN if reader.is_list else _MAY_BE_YOURS
+    context = _Context(IndicatorDetails(tlp=level), notes, builder, doubtful, why)
     built = _build_candidates(values, related, context)
     candidates = with_closing_notes(built, unread.describe, builder)
     yield from with_note_of_unrelated_ids(candidates, related.unrelated, builder)
@@ -163,6 +186,8 @@ class _Context:
     builder: CandidateBuilder
     doubtful: frozenset[RecognisedIoc]
     """Values of which nothing says that they are an attacker's."""
+    why: str
+    """Why these are held."""
 
 
 def _build_candidates(
@@ -182,7 +207,7 @@ def _build_candidates(
         if candidate is None:
             continue
         if value in context.doubtful and candidate.is_open:
-            message = f"line {line}: {_MAY_BE_YOURS}"
+            message = f"line {line}: {context.why}"
             candidate = candidate.hold(Finding("validate", "format", Action.HELD, message))
         yield candidate
 
@@ -216,6 +241,8 @@ class UnreadLines:
     """Those whose values are about victims and people."""
     of_connections: NumberedLines = field(default_factory=NumberedLines)
     """Those of logs with two public addresses."""
+    of_own: NumberedLines = field(default_factory=NumberedLines)
+    """Those of a hosts file that say which address a name has."""
 
     def describe(self) -> Iterator[str]:
         """Notes about them, if there are any."""
@@ -225,6 +252,8 @@ class UnreadLines:
             yield f"{words} no indicator: {self.without}"
         if self.of_people.count:
             yield f"victims and people are never shared: values are left out, {self.of_people}"
+        if self.of_own.count:
+            yield f"the hosts and addresses of your network are left out, {self.of_own}"
         if self.of_connections.count:
             yield f"{_EITHER_END}: {self.of_connections}"
 
@@ -235,12 +264,14 @@ class _TextReader:
     def __init__(self, lines: Sequence[str], name: str) -> None:
         """`name` is that of the file, in lower case."""
         self._lines = lines
-        self._markup = name.endswith(_MARKUP)
+        self.is_markup = name.endswith(_MARKUP)
+        """True for a text with headings and links."""
         self._is_of_indicators = names_indicator_file(name)
         self._asciidoc = name.endswith(_ASCIIDOC)
-        zone = None if self._markup else find_policy_zone(lines)
+        zone = None if self.is_markup else find_policy_zone(lines)
         self._parse = zone.parse if zone else parse_entry
-        self.is_list = not self._markup and _is_list(lines)
+        self._maps_hosts = zone is None and is_hosts_file(lines)
+        self.is_list = not self.is_markup and _is_list(lines)
         """True if most lines are one value."""
         self._listing = zone is not None or self.is_list
         self._roles: Sequence[LineRole | None] = ()
@@ -248,7 +279,7 @@ class _TextReader:
         self._recipients = Recipients(() if self._listing else lines)
         self._find = self._find_in_entry if self._listing else self._prose_finder()
         self._is_column = self._listing or (
-            not self._markup and _are_most(is_single_word, lines)  # perhaps mistyped values
+            not self.is_markup and _are_most(is_single_word, lines)  # perhaps mistyped values
         )
 
     def relate_ids(self, numbers: Iterable[int]) -> RelatedIds:
@@ -260,8 +291,10 @@ class _TextReader:
         self, values: Iterable[_Found]
     ) -> tuple[Iterable[_Found], frozenset[RecognisedIoc]]:
         """All values, and those of which a text about an incident does not say whose they are."""
-        if self._listing or self._is_of_indicators:
+        if self._is_of_indicators:
             return values, frozenset()
+        if self._listing:
+            return self._find_of_one_domain(values)
         if not tells_of_incident(self._lines, self._roles):
             return values, frozenset()
         found = list(values)
@@ -271,6 +304,17 @@ class _TextReader:
             if value is not None and not self._recipients.names_attacker(value)
         ]
         return found, find_doubtful(self._lines, doubted)
+
+    def _find_of_one_domain(
+        self, values: Iterable[_Found]
+    ) -> tuple[Iterable[_Found], frozenset[RecognisedIoc]]:
+        """All values, and the hosts of a list in which they are one organisation's."""
+        if not self.is_list or len(self._lines) > _LONGEST_LIST:
+            return values, frozenset()
+        found = list(values)
+        hosts = {value for *_, value in found if value and value.kind is IocType.DOMAIN}
+        of_one = are_of_one_organisation({each.value for each in hosts})
+        return found, frozenset(hosts if of_one else ())
 
     def find_values(self, related: RelatedIds, unread: UnreadLines) -> Iterator[_Found]:
         """The values, each with its line and the number of that from 1.
@@ -285,7 +329,9 @@ class _TextReader:
                 yield number + 1, line, value
             if not self._listing and remove_own_ends(line)[1]:
                 unread.of_connections.add(number + 1)
-            if self._leaves_out(number, line, taken):
+            if self._maps_hosts and self.is_list and maps_host(line):
+                unread.of_own.add(number + 1)
+            elif self._leaves_out(number, line, taken):
                 unread.of_people.add(number + 1)
             elif self._is_column and not taken and self._is_unread(number, line):
                 unread.without.add(number + 1)
@@ -310,9 +356,11 @@ class _TextReader:
         return begins_section(self._lines, number)
 
     def _find_in_entry(self, number: int, line: str) -> Iterable[RecognisedIoc | None]:
+        if self._maps_hosts and maps_host(line):
+            return ()
         role = self._people.role_of(number)
         if role is LineRole.VICTIMS:
-            return find_in_boilerplate(line, role, self._markup)
+            return find_in_boilerplate(line, role, self.is_markup)
         found = self._find_in_list(number, line)
         if role is None:
             return found
@@ -331,7 +379,7 @@ class _TextReader:
             yield from (value for value in found if not _is_of_recipient(value, part))
 
     def _prose_finder(self) -> FindValues:
-        self._roles = roles = classify_lines(self._lines, self._markup)
+        self._roles = roles = classify_lines(self._lines, self.is_markup)
         bystanders = find_bystanders(self._lines, roles)
         recipients = self._recipients
 
@@ -370,13 +418,13 @@ class _TextReader:
 
     def _find_in_prose(self, part: str, number: int) -> Iterable[RecognisedIoc | None]:
         linked = remove_read_more_links(part, self._lines[number - 1] if number else "")
-        plain, left_out = remove_placeholders(linked, self._markup)
-        found = find_in_line(plain, False, self._text_before(number), self._markup)
+        plain, left_out = remove_placeholders(linked, self.is_markup)
+        found = find_in_line(plain, False, self._text_before(number), self.is_markup)
         return chain(repeat(None, left_out), found) if left_out else found
 
     def _find_in_boilerplate(self, part: str, role: LineRole) -> Iterable[RecognisedIoc]:
-        plain, _ = remove_placeholders(part, self._markup)  # a reference in most cases
-        return find_in_boilerplate(plain, role, self._markup)
+        plain, _ = remove_placeholders(part, self.is_markup)  # a reference in most cases
+        return find_in_boilerplate(plain, role, self.is_markup)
 
 
 def _is_of_recipient(value: RecognisedIoc, line: str) -> bool:

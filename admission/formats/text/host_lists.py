@@ -2,13 +2,19 @@
 browsers (Adblock), plain values one a line."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from tocsin.admission.observables.domain_names import registrable_domain
 from tocsin.admission.observables.ioc_types import recognise_ioc
 from tocsin.admission.observables.refang import refang
+from tocsin.admission.word_lists import load_words
 
+_SERVICE_NAMES = frozenset(load_words("tocsin.admission.formats", "service_names"))
+_FEWEST_OF_ONE, _FEWEST_SERVICES = 8, 3
+"""Hosts of one domain, and services among them, that only their owner lists."""
 _MOST_IN_HEAD, _MOST_SEARCHED = 20, 2_000
 """Lines of a zone that are looked at."""
 _COMMENTS = ("#", "//", ";", "!")
@@ -52,6 +58,9 @@ _ZONE = re.compile(
     re.IGNORECASE,
 )
 """The head of a zone, perhaps with its name."""
+_SOA = re.compile(r"[^\s;]{0,253}\s+(?:\d{1,9}\s+)?(?:IN\s+)?SOA\s", re.IGNORECASE)
+_SENT_NOWHERE = re.compile(r"\s*(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+[a-z]", re.IGNORECASE)
+_ADDRESS = re.compile(r"[\d.]{7,15}|[\da-f:]{3,39}", re.IGNORECASE)
 _POLICY = re.compile(
     r"(?:\*\.)?(\S{1,253}?)\.?\s+(?:\d{1,9}\s+)?(?:IN\s+)?(CNAME|A|AAAA|TXT)\s+(\S{1,255})",
     re.IGNORECASE,
@@ -108,6 +117,44 @@ def find_policy_zone(lines: Sequence[str]) -> PolicyZone | None:
         return None
     names = (each[1] or each[2] or "" for each in found)
     return PolicyZone(next((each.strip(".").lower() for each in names if "." in each), ""))
+
+
+def is_zone(lines: Sequence[str]) -> bool:
+    """True for a zone of a DNS server, whose names are its owner's, unless it is a policy zone."""
+    head = islice((line for line in lines if line.strip()), _MOST_IN_HEAD)
+    return any(map(_SOA.match, head)) and find_policy_zone(lines) is None
+
+
+def is_hosts_file(lines: Iterable[str]) -> bool:
+    """True if names are sent nowhere in a text, or to the machine itself: `0.0.0.0 evil.com`.
+
+    Where it has another address before a name, both are the writer's.
+    """
+    return any(map(_SENT_NOWHERE.match, islice(lines, _MOST_SEARCHED)))
+
+
+def maps_host(line: str) -> bool:
+    """True if a line of a hosts file says which public address a name has."""
+    words = _strip_comment(line).split(None, 2)
+    if len(words) <= 1 or words[0] in _SINKS or _OWN.match(words[0]):
+        return False
+    return _ADDRESS.fullmatch(words[0]) is not None
+
+
+def are_of_one_organisation(hosts: Collection[str]) -> bool:
+    """True if host names are nearly all below one domain, and name services: `www`, `vpn`, `mail`.
+
+    >>> are_of_one_organisation([f"{each}.lab.org" for each in ("www", "vpn", "mail", "wiki")])
+    False
+    """
+    if len(hosts) < _FEWEST_OF_ONE:
+        return False
+    domains = Counter(map(registrable_domain, hosts))
+    domain, most = domains.most_common(1)[0]
+    if not domain or most * 10 < len(hosts) * 9:
+        return False
+    services = {host.partition(".")[0] for host in hosts if host != domain} & _SERVICE_NAMES
+    return len(services) >= _FEWEST_SERVICES
 
 
 def _parse_trigger(bits: str, reversed_parts: str) -> str:

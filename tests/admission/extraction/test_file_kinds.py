@@ -61,6 +61,8 @@ def refusal(name: str, content: bytes) -> str:
         (bytes(32_769) + b"CD001\x01", "a disk image: send its hashes"),
         (b"BEGIN:VCARD\r\nEMAIL:jane@lab.org\r\n", "a contact card (vCard): personal data"),
         (b"BEGIN:VCALENDAR\nORGANIZER:mailto:jane@lab.org\n", "a calendar, which names people"),
+        (b"# See dhcpd.leases(5)\na-b little;\n\nlease 81.2.3.4 {\n", "leases of a DHCP server"),
+        (b"OpenVPN CLIENT LIST\nUpdated,2026\njane,81.2.3.4:1\n", "the status of a VPN server"),
         (b"dn: cn=Jane,dc=lab\nmail: jane@lab.org\n", "an export of a directory (LDIF)"),
         (b'{"a": 1}', "JSON, but neither STIX nor MISP"),
         (b"<a>evil.com</a>", "XML, but neither STIX 1.x nor OpenIOC"),

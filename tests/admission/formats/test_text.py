@@ -517,8 +517,8 @@ class TestLists:
 
     @pytest.mark.parametrize("own", ["10.5.0.20", "192.168.2.3", "172.20.1.1", "fd12:34::5"])
     def test_a_name_beside_a_private_address_is_not_an_indicator(self, own: str) -> None:
-        text = f"{own} sap.corp.com sap\n0.0.0.0 evil.com\n198.51.100.7 evil.org\n"
-        assert values(text) == [own, "evil.com", "198.51.100.7", "evil.org"]
+        text = f"{own} sap.corp.com sap\n0.0.0.0 evil.com\n0.0.0.0 evil.org\n"
+        assert values(text) == [own, "evil.com", "evil.org"]
 
     def test_records_of_the_zone_itself_are_not_indicators(self) -> None:
         text = (
@@ -717,3 +717,65 @@ def test_a_line_is_searched_for_wildcards_once_for_all_its_values() -> None:
     began = time.process_time()
     assert not any(list(note_wildcard(value, line)) for _ in range(20_000))
     assert time.process_time() - began < 2 * measure_slowness()
+
+
+class TestFilesOfOnesOwn:
+    """Lists and configurations that name their writer's machines."""
+
+    HOSTS = [f"{each}.lab.org" for each in ("www", "vpn", "mail", "wiki", "db3", "x1", "x2", "x3")]
+
+    def test_a_zone_is_refused_and_a_policy_zone_is_read(self) -> None:
+        head = "$ORIGIN lab.org.\n@ IN SOA ns1.lab.org. admin.lab.org. (1 2 3 4 5)\n"
+        with pytest.raises(Unprocessable, match="a zone of a DNS server"):
+            values(head + "www IN A 81.2.3.4\nmail.lab.org. IN A 81.2.3.5\n", name="db.lab.org")
+        assert values(f"{head}evil.top CNAME .\nbad.top CNAME .\n", name="db.rpz") == [
+            "evil.top",
+            "bad.top",
+        ]
+
+    @pytest.mark.parametrize(
+        "title",
+        ["# Permit list of ACL 114 - do not block", "; Allowed", "# Whitelist", "# Our safelist"],
+    )
+    def test_a_list_with_a_title_that_allows_is_refused(self, title: str) -> None:
+        with pytest.raises(Unprocessable, match="its first line says"):
+            values(f"{title}\n81.2.3.4\n81.2.3.5\n", name="acl.txt")
+
+    @pytest.mark.parametrize(
+        "title", ["# Permitted use: research", "# Allowed by the authors: any use", "# Blocked"]
+    )
+    def test_a_list_with_another_title_is_read(self, title: str) -> None:
+        assert values(f"{title}\n81.2.3.4\n81.2.3.5\n", name="acl.txt") == ["81.2.3.4", "81.2.3.5"]
+
+    def test_a_part_of_a_list_that_is_allowed_is_left_out(self) -> None:
+        text = "# Blocked\nevil.top\nbad.top\nworse.top\n\n# Do not block\nlab.org\n"
+        assert values(text, name="hosts.txt") == ["evil.top", "bad.top", "worse.top"]
+
+    def test_names_with_an_address_in_a_hosts_file_are_left_out(self) -> None:
+        text = "127.0.0.1 localhost\n81.2.3.4 gw.lab.org gw\n0.0.0.0 evil.top\n0.0.0.0 bad.top\n"
+        assert values(text, name="hosts") == ["evil.top", "bad.top"]
+        found = read(text, name="hosts")
+        assert "of your network are left out, line 2" in str(found[-1].findings)
+        assert values("45.9.70.7 evil.top\n45.9.70.8 bad.top\n", name="c2.txt") == [
+            "45.9.70.7",
+            "evil.top",
+            "45.9.70.8",
+            "bad.top",
+        ]
+
+    def test_hosts_of_one_organisation_are_held(self) -> None:
+        found = read("\n".join(self.HOSTS), name="hosts.txt")
+        assert {each.verdict for each in found} == {Verdict.HELD}
+        assert "of one domain" in found[0].findings[-1].message
+
+    @pytest.mark.parametrize(
+        ("hosts", "name"),
+        [
+            (HOSTS, "hosts_iocs.txt"),
+            (HOSTS[:7], "hosts.txt"),
+            ([f"x{each}.lab.org" for each in HOSTS], "hosts.txt"),
+            ([*HOSTS[:6], "evil.top", "bad.top"], "hosts.txt"),
+        ],
+    )
+    def test_other_hosts_are_not_held(self, hosts: list[str], name: str) -> None:
+        assert not any(each.verdict is Verdict.HELD for each in read("\n".join(hosts), name=name))
