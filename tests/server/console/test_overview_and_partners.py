@@ -211,7 +211,7 @@ def test_an_analyst_issues_keys_until_the_account_has_twenty(hub: HubInProcess) 
     accounts.add_key("acme", "x509:1")
     client = sign_in(hub, "analyst@hub.example")
     for _ in range(20 - len(accounts.list_keys("acme")) + 1):
-        assert "Key (password)" in post(client, "/console/partner/keys", {}).text
+        assert "Secret (password)" in post(client, "/console/partner/keys", {}).text
     before = accounts.list_credentials("acme")
     answer = post(client, "/console/partner/keys", {})
     assert answer.status_code == 409
@@ -221,10 +221,10 @@ def test_an_analyst_issues_keys_until_the_account_has_twenty(hub: HubInProcess) 
     assert f"(SHA-256 {oldest[:16]}…)" in answer.text
     assert accounts.list_credentials("acme") == before
     post(client, "/console/partner/keys/revoke", {"key": oldest})
-    assert "Key (password)" in post(client, "/console/partner/keys", {}).text
+    assert "Secret (password)" in post(client, "/console/partner/keys", {}).text
     operator = sign_in(hub, "operator@hub.example")
     page = post(operator, "/console/admin/partners/acme/keys", {}).text
-    assert "Key (password)" in page and len(accounts.list_keys("acme")) == 22
+    assert "Secret (password)" in page and len(accounts.list_keys("acme")) == 22
 
 
 def test_a_double_click_issues_one_key_also_at_a_slow_hub(
@@ -241,7 +241,7 @@ def test_a_double_click_issues_one_key_also_at_a_slow_hub(
     page = visitor.sign_in("analyst@hub.example", "/partner")
     button = page.get_by_role("button", name="Issue a further key")
     button.evaluate("(button) => { button.click(); setTimeout(() => button.click(), 200); }")
-    expect(page.locator("main")).to_contain_text("Key (password)")
+    expect(page.locator("main")).to_contain_text("Secret (password)")
     page.wait_for_timeout(1_000)
     assert len(hub.store.accounts.list_keys("acme")) == before + 1
 
@@ -254,7 +254,7 @@ def test_a_form_that_had_no_answer_is_sent_again(visitor: Visitor) -> None:
     page.wait_for_timeout(1_100)
     page.unroute_all()
     button.click()
-    expect(page.locator("main")).to_contain_text("Key (password)")
+    expect(page.locator("main")).to_contain_text("Secret (password)")
 
 
 def test_the_numbers_by_day_fit_a_phone_and_are_scrolled_by_keys(
