@@ -162,7 +162,9 @@ def test_mails_are_offered_to_those_who_get_notices(
     hub: HubInProcess, who: str, *, is_offered: bool
 ) -> None:
     page = sign_in(hub, f"{who}@hub.example").get("/console/me").text
-    assert ("Send me a mail" in page) is is_offered
+    assert ("Send me notices by mail" in page) is is_offered
+    assert ("late reviews" in page) is (who in ("reviewer", "operator"))
+    assert ("silent pollers" in page) is (who in ("viewer", "operator"))
 
 
 def test_the_bar_covers_nothing_that_a_link_leads_to(visitor: Visitor, hub: HubInProcess) -> None:
