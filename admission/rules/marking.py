@@ -34,8 +34,8 @@ CHOICES = {"unknown": ("hold", "refuse")}
 
 _MOST_REASONS = 5
 _UNKNOWN = (
-    "a marking without a known definition: send its definition along (one that has ended, under a"
-    " new id), or mark with TLP 2.0"
+    "a marking without a known definition: send its definition along (one that was revoked,"
+    " withdrawn or purged, under a new id), or mark with TLP 2.0"
 )
 _CONTRADICTORY = (
     "a marking definition whose name and content state different TLP levels: correct it, or mark"

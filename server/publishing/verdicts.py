@@ -34,7 +34,9 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.stix.references import RewrittenReferences
+from tocsin.admission.timestamps import HOUR
 from tocsin.server.model import REVOCATION, Partner, Record, Review, ReviewKind
+from tocsin.server.publishing.repeated_withdrawals import MOST_WITHDRAWALS, WITHDRAWALS_KEPT
 
 MOST_TRANSLATIONS = 100
 """Translations of one public object, and other statements of its author about it, at a time."""
@@ -55,8 +57,8 @@ class PublicState(StrEnum):
     INCOMPLETE = "needs objects that have not arrived"
     RAISED_ABOVE_EARLIER = "raised by its references above its earlier version"
     STRICTER_OBSERVABLES = "references observables that are stricter so far"
-    ENDED_MARKING = "is marked with a definition that has ended"
-    ENDED_DEFINITION = "is a marking definition that says that it has ended"
+    ENDED_MARKING = "is marked with a definition that was refused, revoked, withdrawn or purged"
+    ENDED_DEFINITION = "is the remainder of a revoked or purged marking definition"
     HUBS_OWN = "the hub's own object"
     HUBS_COPY = "the hub's own object under another id"
     NOT_THE_HUBS = "claims to be the hub's own, is unknown"
@@ -137,7 +139,12 @@ def _held(rule: str, message: str) -> Finding:
     return Finding("publish", rule, Action.HELD, message)
 
 
-_ECHO = _noted("echo", "the hub's own object; it corroborates nothing")
+_HOURS = WITHDRAWALS_KEPT // HOUR
+_ECHO = _noted(
+    "echo",
+    "the hub's own object, sent back: it does not count as a report; if you have seen it too, send"
+    " a sighting",
+)
 _ID_REVOKED = _refused(
     "versions", "this id was revoked and cannot be used again; send it under a new id"
 )
@@ -260,8 +267,8 @@ TABLE: tuple[Row, ...] = (
             "publish",
             "marking",
             Action.HELD,
-            "it is marked with a definition that has ended: send the definition under a new id, "
-            "and this with a later `modified`, marked with that",
+            "its marking definition was refused, revoked, withdrawn or purged: send the definition "
+            "under a new id, and this object with a later `modified`, marked with that",
             "object_marking_refs",
         ),
     ),
@@ -270,7 +277,10 @@ TABLE: tuple[Row, ...] = (
         (),
         _V.REFUSED,
         _E.NONE,
-        _refused("marking", "it is what is left of a definition that has ended: leave it out"),
+        _refused(
+            "marking",
+            "it is only the remainder of a revoked or purged marking definition: leave it out",
+        ),
     ),
     Row((_P.HUBS_COPY,), (), _V.DUPLICATE, _E.REMEMBER, _ECHO),
     Row(
@@ -341,8 +351,9 @@ TABLE: tuple[Row, ...] = (
         _E.NONE,
         _held(
             WITHDRAWALS,
-            "you withdrew all your reports of it several times today:"
-            " a reviewer of the hub must look at it",
+            f"you withdrew all your reports of it {MOST_WITHDRAWALS} times or more, less than"
+            f" {_HOURS} hours apart: a reviewer of the hub must look at it, or send it again"
+            f" {_HOURS} hours after the last withdrawal",
         ),
     ),
     Row((), (_O.AS_WIDE,), _V.DUPLICATE, _E.NONE),

@@ -86,7 +86,10 @@ _USUAL_REASONS = {
     "marking": "its marking is not known here: send it with a TLP marking",
     "references": "what it refers to has not come: send it with that",
 }
-_ENDED_MARKING = "its marking has ended: send the definition under a new id, and mark it with that"
+_ENDED_MARKING = (
+    "its marking definition was withdrawn, revoked or purged: send the definition under a new id,"
+    " and mark the object with that"
+)
 _IS_ENDED_MARKING = {"stage": "publish", "rule": "marking", "action": Action.HELD.value}
 """In the finding by which an object waits whose marking is known, but has ended."""
 _REASON = "a reviewer rejected it"

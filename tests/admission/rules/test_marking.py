@@ -46,7 +46,7 @@ class TestMarking:
     def test_the_advice_on_an_unknown_marking_fits_one_that_has_ended_too(self) -> None:
         subject = {"object_marking_refs": [TLP_2_IDS[Tlp.GREEN], FOREIGN]}
         [finding] = apply_marking(subject, tlp=Tlp.GREEN, scope="green").findings
-        assert "send its definition along (one that has ended, under a new id)" in finding.message
+        assert "(one that was revoked, withdrawn or purged, under a new id)" in finding.message
 
     def test_an_unknown_marking_on_a_part_is_held(self) -> None:
         subject = {"granular_markings": [{"marking_ref": FOREIGN, "selectors": ["name"]}]}

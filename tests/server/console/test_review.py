@@ -379,7 +379,7 @@ class TestItem:
             hub.push(sent)
             [review] = hub.store.reviews.list_waiting_under("acme", {sent["id"]})
             reasons.append(part_of(opened(reviewer, review), 'id="reason"', "</textarea>"))
-        assert "its marking has ended: send the definition under a new id" in reasons[0]
+        assert "its marking definition was withdrawn, revoked or purged" in reasons[0]
         assert "its marking is not known here" in reasons[1]
 
     def test_times_versions_and_ids_are_shown_as_they_are(

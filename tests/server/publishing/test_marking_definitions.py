@@ -456,7 +456,9 @@ class TestTheEnd:
         sent = statement(TEXT, **more), carrying(value="two.top"), newer
         status = hub.push(*sent)
         assert hub.verdicts(status) == ["refused", "held", "held"]
-        assert str(findings(status)).count("marked with a definition that has ended") == 2
+        assert (
+            str(findings(status)).count("definition was refused, revoked, withdrawn or purged") == 2
+        )
         assert len(texts_carried(hub)) == 1
 
     @pytest.mark.parametrize("end", [revoke, purge])
@@ -500,7 +502,7 @@ class TestTheEnd:
         revoke(hub, before["id"])
         status = hub.push(carrying(value="two.top"))
         assert hub.verdicts(status) == ["held"]
-        assert "marked with a definition that has ended" in str(findings(status))
+        assert "definition was refused, revoked, withdrawn or purged" in str(findings(status))
 
     def test_a_newer_version_is_held_and_says_that_the_former_stays(
         self, hub: HubInProcess
@@ -587,7 +589,7 @@ class TestTheEnd:
         for sent in ([carrying(value="two.top")], [statement(TEXT), carrying(value="three.top")]):
             status = hub.push(*sent)
             assert hub.verdicts(status)[-1] == "held"
-            assert "marked with a definition that has ended" in str(findings(status))
+            assert "definition was refused, revoked, withdrawn or purged" in str(findings(status))
         assert hub.verdicts(hub.push(strict)) == ["duplicate"]
 
     @pytest.mark.parametrize(("end", "text"), ENDS)

@@ -73,9 +73,13 @@ def test_withdrawing_beside_other_partners_counts_too(hub: HubInProcess) -> None
 
 
 def test_the_hold_ends_with_a_quiet_period(hub: HubInProcess, clock: ManualClock) -> None:
-    cycle(hub, 4)
-    clock.advance(hours=13)
-    assert hub.verdicts(hub.push(indicator("evil.top"))) == ["admitted"]
+    cycle(hub, 3)
+    sent = indicator("evil.top")
+    status = hub.push(sent)
+    assert hub.verdicts(status) == ["held"]
+    assert "send it again 12 hours after the last withdrawal" in findings(status)[-1]["message"]
+    clock.advance(hours=12)
+    assert hub.verdicts(hub.push(sent)) == ["admitted"]
 
 
 def test_the_hold_ends_when_a_clock_that_was_ahead_is_set_back(
