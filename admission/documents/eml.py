@@ -39,6 +39,10 @@ _MOST_FIELDS = 20_000
 _MOST_PARTS = 1_000
 _DEEPEST = 10
 """Messages within messages."""
+NESTED_MESSAGES = (
+    "messages are attached to messages more than {} times: save the innermost one as a file of its"
+    " own"
+)
 _LONGEST_FIELD = 100_000
 ReadAttached = Callable[[str, bytes], Mail | None]
 """Reads a file with a name that may itself be a saved message; None if it is none."""
@@ -64,9 +68,9 @@ class _Reader:
     def read(self, message: Message, depth: int) -> Mail:
         """Raises Malformed."""
         if depth > _DEEPEST:
-            raise Malformed(f"messages are attached to messages more than {_DEEPEST} times")
+            raise Malformed(NESTED_MESSAGES.format(_DEEPEST))
         if len(message.keys()) > _MOST_FIELDS:
-            raise Malformed(f"it has more than {_MOST_FIELDS} header fields")
+            raise Malformed(f"it has more than {_MOST_FIELDS} header fields: delete some of them")
         content = Contents()
         for part in _walk(message):
             if part.get_content_type() == "message/rfc822":

@@ -21,7 +21,7 @@ def read(content: bytes) -> Mail:
 def _read(content: bytes, depth: int) -> Mail:
     """A message that is attached to `depth` others."""
     if depth > _DEEPEST:
-        raise Malformed(f"messages are attached to messages more than {_DEEPEST} times")
+        raise Malformed(eml.NESTED_MESSAGES.format(_DEEPEST))
 
     def read_attached(name: str, inner: bytes) -> Mail | None:
         return _read(inner, depth + 1) if _is_mail(name, inner) else None

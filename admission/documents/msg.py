@@ -8,6 +8,7 @@ import olefile
 
 from tocsin.admission.documents import Mail
 from tocsin.admission.documents.eml import (
+    NESTED_MESSAGES,
     RECIPIENT_FIELDS,
     SENDER_FIELDS,
     Contents,
@@ -98,7 +99,7 @@ def read_message(content: bytes, read_attached: ReadAttached) -> Mail:
 
 def _read_storage(message: _Storage, depth: int, read_attached: ReadAttached) -> Mail:
     if depth > _DEEPEST:
-        raise Malformed(f"messages are attached to messages more than {_DEEPEST} times")
+        raise Malformed(NESTED_MESSAGES.format(_DEEPEST))
     fields = _parse_fields(message.text(_HEADERS))
     content = Contents()
     _read_body(message, content)

@@ -37,7 +37,9 @@ class _Reader:
         self._pieces = []
         if name == "Indicator":
             if len(self.groups) > _DEEPEST:
-                raise Malformed(f"its groups are nested deeper than {_DEEPEST} levels")
+                raise Malformed(
+                    f"its groups are nested deeper than {_DEEPEST} levels: merge some of them"
+                )
             self.groups.append(_Group(attributes.get("operator", "OR").upper()))
         elif name == "IndicatorItem":
             self._left -= 1

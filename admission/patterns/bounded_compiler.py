@@ -24,6 +24,7 @@ from tocsin.admission.bounded_process import (
     RememberedResults,
     is_supported,
 )
+from tocsin.admission.patterns.grammar import LONG_PATTERN
 from tocsin.admission.patterns.languages import LANGUAGES
 
 MAX_CHARACTERS = 32_768
@@ -155,7 +156,7 @@ def _charge(checked: CheckedPattern) -> float:
 def _unread_fault(pattern: str) -> str:
     """The fault for which a pattern is refused before any compiler reads it; empty if none."""
     if len(pattern) > MAX_CHARACTERS:
-        return f"the pattern is longer than {MAX_CHARACTERS} characters"
+        return LONG_PATTERN.format(MAX_CHARACTERS)
     return "the pattern holds a NUL" if "\x00" in pattern else ""
 
 

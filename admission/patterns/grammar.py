@@ -21,6 +21,7 @@ from tocsin.admission.quotations import is_plain_name
 from tocsin.admission.timestamps import micros
 
 MAX_CHARACTERS = 64 * 1024
+LONG_PATTERN = "the pattern is longer than {} characters: split it into several indicators"
 MAX_DEPTH = 64
 MAX_PATH_CHARACTERS = 1024
 _LONGEST_FRACTION = 40
@@ -189,7 +190,7 @@ def parse_pattern(pattern: str) -> Node:
     than MAX_PATH_CHARACTERS.
     """
     if len(pattern) > MAX_CHARACTERS:
-        raise Malformed(f"the pattern is longer than {MAX_CHARACTERS} characters")
+        raise Malformed(LONG_PATTERN.format(MAX_CHARACTERS))
     return _Reader(pattern).parse_all()
 
 

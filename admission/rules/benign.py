@@ -171,7 +171,10 @@ def _note(candidate: Candidate, exact: Sequence[WarninglistHit]) -> Candidate:
     """The observable with a note, if it is on a warning list."""
     if not exact:
         return candidate
-    message = f"on the warning list {exact[0].list!r}: kept as what was seen"
+    message = (
+        f"on the warning list {exact[0].list!r}: not held for that, since an observable does not"
+        " ask to block its value"
+    )
     return candidate.with_findings(Finding("sanitise", _RULE, Action.NOTED, message, "value"))
 
 
@@ -182,8 +185,8 @@ def _block(
     message = f"known to be harmless (warning list: {names}), would raise false alarms"
     if all(hit.included for hit in hits):
         message = (
-            f"held for review: who blocks it blocks what is harmless (warning list: {names}):"
-            " name narrower networks, or pages"
+            f"held for review: blocking it would also block harmless values (warning list: {names})"
+            ": give narrower networks, or the URLs of pages"
         )
     elif mode == "refuse":
         message += ": leave it out"

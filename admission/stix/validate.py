@@ -27,7 +27,7 @@ from tocsin.admission.observables.values import (
 )
 from tocsin.admission.patterns.bounded_compiler import BoundedCompiler
 from tocsin.admission.patterns.canonical import canonical_pattern
-from tocsin.admission.patterns.grammar import parse_pattern
+from tocsin.admission.patterns.grammar import LONG_PATTERN, parse_pattern
 from tocsin.admission.patterns.languages import LANGUAGES
 from tocsin.admission.policy import Policy
 from tocsin.admission.quotations import format_plain_path
@@ -213,7 +213,9 @@ def _shape_fault(subject: StixObject, policy: Policy) -> Finding | None:
     if not _ID.fullmatch(name) or not name.startswith(f"{kind}--"):
         return _fault("shape", "`id` must be the type, two hyphens and a UUID in lower case", "id")
     if len(orjson.dumps(subject)) > policy.object_octets:
-        return _fault("size", f"the object is longer than {policy.object_octets} octets")
+        most = policy.object_octets
+        message = f"the object is longer than {most} octets: split it, or shorten its texts"
+        return _fault("size", message)
     return None
 
 
@@ -394,7 +396,7 @@ def _pattern_faults(subject: StixObject, policy: Policy) -> Iterator[Finding]:
     pattern, language = subject["pattern"], subject["pattern_type"]
     if len(pattern) > policy.pattern_characters:
         most = policy.pattern_characters
-        yield _fault("pattern", f"the pattern is longer than {most} characters", "pattern")
+        yield _fault("pattern", LONG_PATTERN.format(most), "pattern")
     elif language == "stix":
         yield from _stix_faults(subject)
     elif language not in LANGUAGES and policy.unknown_patterns == "refuse":

@@ -45,8 +45,8 @@ def read_misp_lists(path: Path) -> ListDocument:
         raise Malformed(f"the lists cannot be read: {error}") from error
     if not lists:
         raise Malformed(
-            "no warning list that counts is in it: give a folder or zip file of MISP's"
-            " misp-warninglists, with lists/NAME/list.json"
+            f"{path}: contains none of the warning lists that the hub uses: give a folder or zip"
+            " file of MISP's misp-warninglists, with lists/NAME/list.json"
         )
     newest = max(each.version for each in lists.values())
     return ListDocument(f"{path.name}, newest list {newest}", lists)

@@ -91,8 +91,8 @@ def test_lists_that_do_not_count_are_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
-        ({}, "no warning list that counts"),
-        ({"tranco": ["x.example"]}, "no warning list that counts"),
+        ({}, "contains none of the warning lists"),
+        ({"tranco": ["x.example"]}, "contains none of the warning lists"),
         ({"google": {"name": "x"}}, "google: not a warning list"),
         ({"google": {"name": "x", "list": [1]}}, "google: not a warning list"),
         ({"google": {"name": "x", "list": ["a"], "type": "regex"}}, "google: a list of express"),
