@@ -56,6 +56,10 @@ start of a process."""
 _PARTS_AHEAD = 4
 """Parts for each process that are read and not yet examined."""
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
+_WORKER_ENDED = (
+    "a process that checks the file was killed, probably for lack of memory; close other programs "
+    "or split the file, then try again"
+)
 _MOST_FOR_LARGE = 2
 """Processes that have the facts of a large file: more would need more memory than promised."""
 _PLAIN = frozenset(
@@ -183,7 +187,7 @@ class CheckProcesses:
             while running:
                 yield running.popleft().result()
         except BrokenProcessPool as error:
-            raise Unavailable("a process of this program was ended; try again") from error
+            raise Unavailable(_WORKER_ENDED) from error
         except BaseException:
             self._kill(executor)
             raise

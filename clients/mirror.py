@@ -417,7 +417,8 @@ def _explained(path: Path) -> Iterator[None]:
     except StateInUse as error:
         raise UnusableFile(
             f"--mirror: another poll is at work in {path.parent.parent}; wait until it has ended. "
-            "One with --follow has the folder for itself: poll several hubs without it, by a timer"
+            "`--follow` locks the folder: to mirror several hubs into it, poll without --follow, "
+            "from cron"
         ) from error
     except DamagedState as error:
         raise UnusableFile(

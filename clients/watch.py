@@ -77,7 +77,10 @@ class WatchedFolder:
             raise WrongPath(f"--watch: {path}: {error.strerror}") from error
         release = hold_folder(path / SENT)
         if release is None:
-            raise UnusableFolder(f"--watch: another push watches {path}; end it, or leave it to it")
+            raise UnusableFolder(
+                f"--watch: another `tocsin push --watch` already watches {path}; stop that one, or "
+                "leave the folder to it"
+            )
         weakref.finalize(self, release)
 
     def list_complete(self) -> list[Path]:
@@ -143,7 +146,7 @@ class WatchedFolder:
             with suppress(FileExistsError):
                 _move_version(file, version, folder / name)
                 return
-        raise FileExistsError(f"{folder} has too many files of this name")
+        raise FileExistsError(f"{folder} has too many files of this name; move some of them away")
 
 
 @dataclass(frozen=True, slots=True)

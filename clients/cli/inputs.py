@@ -41,6 +41,10 @@ twice as many as the longest file with which a check was measured."""
 FREEZE_AFTER = 10_000
 """Objects that are examined before what is kept of them is exempted from garbage collection."""
 
+_NOTHING_FOUND = (
+    "nothing to share was found in it, such as a domain, address, URL or hash; to read it as "
+    "another type of file, use --as, for instance --as report.txt"
+)
 _PIECE = 1_000_000
 """Octets of a stream that are copied at once."""
 
@@ -276,5 +280,5 @@ def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:
                 print_json({"file": preview.file, "error": preview.error})
             print_message(f"{preview.file}: {preview.error}")
         elif not preview.count:
-            print_message(f"{preview.file}: nothing to share was found in it")
+            print_message(f"{preview.file}: {_NOTHING_FOUND}")
     return failed

@@ -91,7 +91,10 @@ _LEGEND = (
 )
 _MOST_FRUITLESS = 1_000
 """Submissions in a row without an object, after which no more are read: a list may have no end."""
-_ENDED = "no older ones are read; tell its operator, or give a later --since"
+_FRUITLESS = (
+    "the hub returned no objects for {} submissions in a row, so older ones were not read; tell "
+    "its operator, or give a later --since"
+)
 _MOST_NAMED = 5
 """Statuses whose ids are named one by one."""
 _PUBLISHED = ("admitted", "merged", "duplicate", "success")
@@ -209,7 +212,7 @@ def _read_since(
         yield from receipts
         fruitless = 0 if receipts else fruitless + 1
         if fruitless == _MOST_FRUITLESS:
-            print_message(f"of {fruitless} submissions in a row the hub shows no object; {_ENDED}")
+            print_message(_FRUITLESS.format(fruitless))
             return
 
 

@@ -153,7 +153,10 @@ class _Mailbox(imaplib.IMAP4_SSL):
     def _take(self, octets: int) -> None:
         self._left -= octets
         if self._left < 0:
-            raise ResponseRefused(f"{self.host} answers a command with more than was asked for")
+            raise ResponseRefused(
+                f"{self.host} sent more data than was asked for; tell its operator, or name a "
+                "folder with fewer messages"
+            )
 
 
 def _shorten(error: Exception, password: str) -> str:
@@ -209,7 +212,7 @@ def _fetch(mailbox: _Mailbox, uid: int, what: str) -> list[Any]:
         return parts
     reason = b" ".join(each for each in parts if isinstance(each, bytes))
     if _FOR_NOW.match(reason):
-        raise Unavailable(f"message {uid} is not given now; it is read later")
+        raise Unavailable(f"the server refuses message {uid} for now; the next run tries again")
     return []
 
 

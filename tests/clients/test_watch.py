@@ -60,7 +60,7 @@ def replace(file: Path, text: str) -> None:
 def test_a_folder_is_watched_by_one_program_only(tmp_path: Path) -> None:
     first = WatchedFolder(tmp_path)
     for _ in range(2):
-        with pytest.raises(UnusableFolder, match="another push watches"):
+        with pytest.raises(UnusableFolder, match="another `tocsin push --watch` already watches"):
             WatchedFolder(tmp_path)
     del first
     WatchedFolder(tmp_path)
