@@ -62,7 +62,10 @@ _agreement_options = with_options(
     ),
     click.option("--from", "starts", type=TIME, help="When it begins: 2026-01-31, or a timestamp."),
     click.option(
-        "--until", type=TIME, help="When it ends, in the same forms; from then on nothing goes."
+        "--until",
+        type=TIME,
+        help="When it ends, in the same forms; from then on the partner neither sends nor receives "
+        "under it.",
     ),
     click.option("--note", help="A text for the operators of this hub."),
 )

@@ -54,8 +54,8 @@ Before you start it, do again what must hold: purges, revocations and withdrawal
   revoked keys, removed or locked-out people, changed passwords and roles,
   disabled or removed partners, ended agreements, exclusions, changes of rights."""
 _IS_REPEATED = """\
-What was ended since then is ended again now, as far as the journal has it. Before you
-  start the hub, look at the entries of the journal whose numbers are in `look_at`.
+Purges, revocations, removals and withdrawn rights of the journal are repeated now. Before
+  you start the hub, look at the entries of the journal whose numbers are in `look_at`.
   Reports of what was revoked or purged since then wait for a reviewer."""
 _NOTHING_LATER = """\
 tocsin-hub: {file} has no entry after number {last}, the last of the backup: nothing is repeated.
@@ -117,7 +117,8 @@ def backup_command(
     "--journal",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="An export of the lost hub's journal: what it ends is ended again.",
+    help="An export of the lost hub's journal: its purges, revocations, removals and withdrawn "
+    "rights are repeated.",
 )
 @with_settings
 @AS_PERSON

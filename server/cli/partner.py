@@ -74,7 +74,7 @@ _partner_options = with_options(
     click.option(
         "--reliability",
         type=ParsedValue("GRADE", parse_reliability),
-        help="Its record: A to F (Admiralty code), or 0 to 100.",
+        help="How reliable its reports have been: A to F (Admiralty code), or 0 to 100.",
     ),
     click.option(
         "--group",
@@ -173,7 +173,8 @@ def _change(hub: Runtime, slug: str, disable: bool, enable: bool, **options: Any
         fields["terms"] = (*names[1:], *terms)
     elif len(names) > 1:
         raise click.UsageError(
-            "further names are terms: give all terms of the partner with --term too"
+            "the first --name is the name, further ones are terms, and terms are replaced as a"
+            f" whole: repeat all of them with --term (`tocsin-hub partner show {slug}` lists them)"
         )
     marking = Marking(options["marking"]) if options["marking"] else None
     rights = _rights(options, "read"), _rights(options, "write")

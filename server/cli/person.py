@@ -42,7 +42,12 @@ def person_command() -> None:
     ),
 )
 @_LOGIN
-@click.option("--partner", default="", metavar="SLUG", help="The partner; without: the hub's own.")
+@click.option(
+    "--partner",
+    default="",
+    metavar="SLUG",
+    help="The person's partner; leave it out for one of the hub's own people.",
+)
 @click.option("--role", "roles", type=_ROLES, multiple=True, required=True, help="Repeat for more.")
 @click.option("--name", default="", help="The person's name.")
 @with_acting_hub

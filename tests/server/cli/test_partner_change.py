@@ -109,7 +109,7 @@ def test_a_disabled_account_is_let_in_no_more_until_it_is_enabled(hub: Any) -> N
         (("acme", "--group", "No Slug"), 2, "lower-case letters"),
         (("acme", "--name", " "), 1, "the name is empty"),
         (("acme", "--name", "a\u202eb"), 1, "the name has hidden characters"),
-        (("acme", "--name", "One", "--name", "Two"), 2, "give all terms"),
+        (("acme", "--name", "One", "--name", "Two"), 2, "repeat all of them with --term"),
         (("acme", "--disable", "--enable"), 2, "exclude each other"),
         (("acme",), 2, "name what to change"),
     ],
