@@ -132,7 +132,7 @@ def test_the_table_of_formats_lists_those_that_are_found_and_their_endings() -> 
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", FORMATS, re.MULTILINE)
     listed = {name: tuple(re.findall(r"`(\.\w+)`", endings)) for name, endings in rows}
     assert listed == {each.name: each.extensions for each in formats()}
-    assert len(listed) == len(rows)
+    assert len(listed) == len(rows) == len(formats())
 
 
 @pytest.mark.parametrize("program", ["tocsin", "tocsin-hub"])

@@ -23,8 +23,8 @@ from tocsin.admission.extraction.json_stream import (
     find_elements,
 )
 from tocsin.admission.extraction.verified_file import CHANGED
-from tocsin.admission.formats import detect_format
-from tocsin.admission.formats.stix import FORMAT, is_container, parse_place, split_json_line
+from tocsin.admission.formats import detect_format, stix
+from tocsin.admission.formats.stix import is_container, parse_place, split_json_line
 from tocsin.admission.model import Candidate
 from tocsin.admission.stix.ijson import parse_object
 
@@ -156,7 +156,7 @@ def detect_large(name: str, stream: BinaryIO) -> LargeStix | None:
         stream.seek(0)
         sample = _sample_array(stream)
     stream.seek(0)
-    if not sample or detect_format(name, sample) is not FORMAT:
+    if not sample or detect_format(name, sample) is not stix.FORMAT:
         return None
     return LargeStix(is_lines, is_marked)
 
