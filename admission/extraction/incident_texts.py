@@ -37,6 +37,8 @@ _MOST_PLACES = 50
 """Places of one value that are looked at."""
 _MOST_IN_LINE = 20
 """Places in one line."""
+_MOST_SEARCHED = 200_000
+"""Characters around all values of a text in which words are looked for; further values are held."""
 _MOST_IN_HEAD = 6
 """Lines of the head of a mail with which a text begins."""
 _OF_PEOPLE = (LineRole.PEOPLE, LineRole.RECIPIENTS)
@@ -177,11 +179,13 @@ def find_doubtful(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _IncidentText:
     lines: Sequence[str]
     clear: Sequence[str]
     """The lines in lower case, with values that are not defanged any more."""
+    left: int = _MOST_SEARCHED
+    """Characters that may still be searched."""
 
     def index(self) -> defaultdict[str, list[int]]:
         """The numbers of the lines in which what may be a value stands."""
@@ -229,6 +233,9 @@ class _IncidentText:
             return True
         before = line[max(0, place - _MOST_AROUND) : place]
         after = line[end : end + _MOST_AROUND]
+        self.left -= len(before) + len(after)
+        if self.left < 0:
+            return None
         if line.count("|") > 1 or _GAP.search(before) or _GAP.search(after):
             # a row, of which other cells speak of it
             near, after = _BETWEEN_CELLS.sub(" | ", _VALUE.sub(" | ", f"{before} | {after}")), ""

@@ -66,6 +66,14 @@ class TestTextsAboutIncidents:
         assert taken(text) == [OWN]
 
 
+    def test_values_beyond_those_that_are_looked_at_in_time_are_held(self) -> None:
+        lines = [" | ".join(f"c2 evil{n}-{m}.top" for m in range(60)) for n in range(12)]
+        found = read("\n".join(["Seen on our server.", "The C2 is first.top.", *lines]))
+        verdicts = [each.verdict for each in found]
+        assert len(verdicts) == 721 and verdicts[:100] == [Verdict.OPEN] * 100
+        assert verdicts[-1] is Verdict.HELD
+
+
 class TestWordsForAttackers:
     @pytest.mark.parametrize(
         "words",
