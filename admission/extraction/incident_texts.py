@@ -161,7 +161,7 @@ def find_doubtful(
 
     `found`: all its values, each with the number of a line from 0.
     """
-    values = {value for _, value in found}
+    values = dict.fromkeys(value for _, value in found)
     if len(values) > _MOST_VALUES:
         return frozenset()
     text = _IncidentText(lines, [refang(each[:_LONGEST_LINE]).lower() for each in lines])
