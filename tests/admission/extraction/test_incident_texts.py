@@ -65,13 +65,41 @@ class TestTextsAboutIncidents:
         text = "Seen on our server.\n" + "\n" * 2_000 + f"The address is {OWN} since May.\n"
         assert taken(text) == [OWN]
 
-
     def test_values_beyond_those_that_are_looked_at_in_time_are_held(self) -> None:
         lines = [" | ".join(f"c2 evil{n}-{m}.top" for m in range(60)) for n in range(12)]
         found = read("\n".join(["Seen on our server.", "The C2 is first.top.", *lines]))
         verdicts = [each.verdict for each in found]
         assert len(verdicts) == 721 and verdicts[:100] == [Verdict.OPEN] * 100
         assert verdicts[-1] is Verdict.HELD
+
+
+class TestWhomAnAttackHit:
+    @pytest.mark.parametrize(
+        "sentence",
+        [
+            *(
+                "The attacker attacked {}.",
+                "There was a DDoS attack against {}.",
+                "Angriff auf {}.",
+            ),
+            *("The attacker logged in to {}.", "They exploited {}.", "attaque contre {}"),
+            *("Malware was found on {}.", "There was C2 traffic from {} to 45.9.70.7."),
+            *("Hosts attacked by the malware:\n{}", "Systems that the malware encrypted:\n{}"),
+            *("The attacker had access to:\n{}", "phishing recipients:\n{}"),
+        ],
+    )
+    def test_is_held(self, sentence: str) -> None:
+        assert OWN in held(f"Seen on our server.\n\n{sentence.format(OWN)}\n")
+
+    @pytest.mark.parametrize(
+        "sentence",
+        [
+            *("The attack came from {}.", "We were attacked from {}.", "Angriff von {}."),
+            *("Our server had C2 traffic to {}.", "Malware was loaded from {}.", "C2: {}"),
+        ],
+    )
+    def test_where_it_came_from_is_taken(self, sentence: str) -> None:
+        assert taken(f"Seen on our server.\n\n{sentence.format(OTHER)}\n") == [OTHER]
 
 
 class TestWordsForAttackers:
