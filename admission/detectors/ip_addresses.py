@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from urllib.parse import urlsplit
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from unicodedata import normalize
+from urllib.parse import unquote, urlsplit
 
 from tocsin.admission.detectors.spans import Span
+from tocsin.admission.observables.addresses import PLAIN_IPV4
 
 Network = IPv4Network | IPv6Network
 
@@ -19,10 +21,11 @@ _PRIVATE: tuple[Network, ...] = tuple(
         *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15"),
         *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
         *("::/128", "::1/128", "100::/64", "2001:db8::/32", "3fff::/20"),
-        *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+        *("64:ff9b:1::/48", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
     )
 )
-"""RFC 1918, 4193 and 6598, loopback, link-local, documentation, benchmark, multicast, reserved."""
+"""Private (RFC 1918, 4193, 6598, 8215), loopback, link-local, documentation, benchmark, multicast
+and reserved networks."""
 
 _PRIVATE_ADDRESS = "private address"
 _POINT = r"(?:\.|\[\.\]|\(\.\)|\{\.\}|\[dot\]|\\\.)"
@@ -44,11 +47,18 @@ _IN_HOST_NAME = re.compile(
     re.IGNORECASE,
 )
 """`ip-10-1-2-5.ec2.internal`."""
-_ONE_NUMBER = re.compile(
-    r"(?<=://)(?:[1-9]\d{7,9}|0x[0-9a-f]{7,8})(?=[/:?#\s\"'<>),]|\Z)", re.IGNORECASE
+_PART = r"(?:0x[0-9a-f]{0,40}|[0-9]{1,40})"
+_NUMERIC_HOST = re.compile(rf"{_PART}(?:\.{_PART}){{0,3}}\.?", re.IGNORECASE)
+_NUMERIC_HOST_OF_URL = re.compile(
+    r"(?<=://)(?:[^\s/?#@]{0,64}@)?"
+    rf"([1-9][0-9]{{7,9}}|0[0-7]{{9,13}}|0x[0-9a-f]{{7,8}}|{_PART}(?:\.{_PART}){{1,3}})"
+    r"(?=\.?(?:[/:?#\s\"'<>),\\]|\Z))",
+    re.IGNORECASE,
 )
-"""The host of a URL as one number: `http://167772161/`."""
-_NUMBER = re.compile(r"[1-9]\d{7,9}|0x[0-9a-f]{7,8}", re.IGNORECASE)
+"""The host of a URL as one to four numbers: `http://167772161/`, `http://0x0a.1/`.
+
+In a text a short number alone, as in `http://5/`, is more likely a placeholder than an address.
+"""
 _FOUR_OCTETS = re.compile(r"(\d{1,3})\.\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
 _PRIVATE_BEGINNINGS = frozenset(
     str(first)
@@ -57,6 +67,9 @@ _PRIVATE_BEGINNINGS = frozenset(
     for first in range(network[0].packed[0], network[-1].packed[0] + 1)
 )
 """The first number of every IPv4 address that is not public."""
+_BITS_BEFORE_IPV4 = 96
+_BEFORE_IPV4 = frozenset(IPv6Address(text).packed[:12] for text in ("::ffff:0:0", "64:ff9b::"))
+"""The first octets of IPv6 addresses that end in an IPv4 address (RFC 4291, RFC 6052)."""
 _REFANG = re.compile(r"[\[\](){}\\]|dot", re.IGNORECASE)
 
 
@@ -97,6 +110,18 @@ def is_private_address(text: str) -> bool:
     if is_surely_public(text):
         return False
     network = parse_network(text)
+    return network is not None and is_private(network)
+
+
+def is_private_host(text: str) -> bool:
+    """True if a text, taken as a host, is such an address in any spelling that programs take.
+
+    >>> is_private_host("127.1"), is_private_host("0x08.8.8.8"), is_private_host("a.top")
+    (True, False, False)
+    """
+    if is_surely_public(text):
+        return False
+    network = parse_host(text)
     return network is not None and is_private(network)
 
 
@@ -150,18 +175,43 @@ def _find_disguised_networks(text: str) -> Iterator[tuple[int, int, Network]]:
         network = _parse(address)
         if network is not None:
             yield *each.span(), network
-    for number in _ONE_NUMBER.finditer(text) if "://" in text else ():
-        network = _parse_number(number[0])
+    for host in _NUMERIC_HOST_OF_URL.finditer(text) if "://" in text else ():
+        network = None if PLAIN_IPV4.fullmatch(host[1]) else _parse_numeric_host(host[1])
         if network is not None:
-            yield *number.span(), network
+            yield *host.span(1), network
 
 
-def _parse_number(text: str) -> Network | None:
-    """The address that a program reads in one number, decimal or hexadecimal."""
-    try:
-        return ip_network(IPv4Address(int(text, 0)))
-    except ValueError:
+def _parse_numeric_host(text: str) -> IPv4Network | None:
+    """The address that programs read in one to four numbers, as `inet_aton` and browsers do.
+
+    Each may be octal or hexadecimal, and the last one fills what remains.
+
+    >>> str(_parse_numeric_host("127.1")), str(_parse_numeric_host("0x0a.0x01.515"))
+    ('127.0.0.1/32', '10.1.2.3/32')
+    """
+    if not _NUMERIC_HOST.fullmatch(text):
         return None
+    try:
+        *firsts, last = map(_parse_number, text.removesuffix(".").split("."))
+        rest = last.to_bytes(4 - len(firsts), "big")
+        return IPv4Network((bytes(firsts) + rest, 32))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _parse_number(text: str) -> int:
+    """A number in decimal, octal or hexadecimal digits, as in C; `0x` alone is 0."""
+    if text[:2] in ("0x", "0X"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8 if text[0] == "0" else 10)
+
+
+def _plain_host(host: str) -> str:
+    """A host as programs read it: percent-encoding, wide digits and wide dots resolved."""
+    host = host.partition("\\")[0]
+    if host.isascii() and "%" not in host:
+        return host
+    return normalize("NFKC", unquote(host)).replace("\N{IDEOGRAPHIC FULL STOP}", ".")
 
 
 _NAMED_HOST = re.compile(
@@ -177,18 +227,27 @@ def parse_network(value: str) -> Network | None:
         return None
     if "://" in value:
         try:
-            value = urlsplit(value).hostname or ""
+            host = _plain_host(urlsplit(value).hostname or "")
         except ValueError:
             return None
-        if _NUMBER.fullmatch(value):
-            return _parse_number(value)
+        return parse_host(host)
+    return _parse_plain(value)
+
+
+def parse_host(host: str) -> Network | None:
+    """The network that a host names in any spelling that programs take: `127.1` too."""
+    return _parse_plain(host) or _parse_numeric_host(_plain_host(host))
+
+
+def _parse_plain(value: str) -> Network | None:
+    """The network of an address or a CIDR, or loopback for `localhost`."""
     if value.rstrip(".").lower() == "localhost":
         value = "127.0.0.1"
     return _parse(value.strip("[]"))
 
 
 def is_within_any(network: Network, networks: Iterable[Network]) -> bool:
-    """True if one of the networks contains this one; IPv4 mapped into IPv6 counts as IPv4."""
+    """True if one of the networks contains this one; IPv4 inside IPv6 counts as IPv4."""
     network = _unmap(network)
     return any(
         wide.version == network.version and network.subnet_of(wide)  # type: ignore[arg-type]
@@ -214,7 +273,10 @@ def _parse(text: str) -> Network | None:
 
 
 def _unmap(network: Network) -> Network:
-    if isinstance(network, IPv6Network) and network.prefixlen == 128:
-        inner = IPv6Address(network.network_address).ipv4_mapped
-        return IPv4Network(inner) if inner is not None else network
-    return network
+    """The IPv4 network for which an IPv6 network stands: mapped (::ffff:0:0/96) or NAT64."""
+    if not isinstance(network, IPv6Network) or network.prefixlen < _BITS_BEFORE_IPV4:
+        return network
+    octets = network.network_address.packed
+    if octets[:12] not in _BEFORE_IPV4:
+        return network
+    return IPv4Network((octets[12:], network.prefixlen - _BITS_BEFORE_IPV4))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from tocsin.admission.detectors.ip_addresses import (
     find_private_addresses,
     is_private_address,
+    is_private_host,
     is_surely_public,
     mentions_private,
 )
@@ -25,7 +26,7 @@ from tocsin.admission.masking import (
 )
 from tocsin.admission.model import Candidate, Observable, Rule, RuleContext, StixObject, Verdict
 from tocsin.admission.observables.domain_names import parse_known_host
-from tocsin.admission.observables.values import extract_observables
+from tocsin.admission.observables.values import extract_observables, resolve_reference
 
 DEFAULTS: Mapping[str, object] = {
     "text": True,  # mask such addresses in texts
@@ -36,6 +37,7 @@ MODES = {"mixed": VALUE_MODES}
 _FOUR_NUMBERS = re.compile(r"(?:\d{1,3}\.){4}[a-z0-9_-]", re.IGNORECASE | re.ASCII)
 _AFTER_HOST = re.compile(r"[/?#]")
 _RULE = "private_addresses"
+_HOSTS = frozenset(("ipv4-addr", "ipv6-addr", "domain-name"))
 _POSITIVE_OPERATORS = frozenset(("=", "IN", "LIKE", "ISSUBSET", "ISSUPERSET"))
 
 
@@ -59,7 +61,7 @@ def _check_values(candidate: Candidate, subject: StixObject, mixed: str) -> Cand
     if len(every) == 1 and is_surely_public(every[0].value):  # most addresses of lists
         return candidate
     private = [
-        is_private_address(each.value)
+        _is_private(each)
         for each in every
         if each.operator in _POSITIVE_OPERATORS and not each.negated
     ]
@@ -72,6 +74,13 @@ def _check_values(candidate: Candidate, subject: StixObject, mixed: str) -> Cand
         return hold_or_refuse(candidate, _RULE, "refuse", message, path)
     message = "contains a private, reserved or documentation address among others: leave it out"
     return hold_or_refuse(candidate, _RULE, mixed, message, path)
+
+
+def _is_private(observable: Observable) -> bool:
+    """True if a value is a private address; where it names a host, in any spelling."""
+    if resolve_reference(observable).kind in _HOSTS:
+        return is_private_host(observable.value)
+    return is_private_address(observable.value)
 
 
 def _mentions_private(observable: Observable) -> bool:

@@ -241,6 +241,10 @@ class TestPrivateAddresses:
             ("asked for 4.3.2.10.in-addr.arpa", "4.3.2.10"),
             ("moved to ip-10-1-2-5.ec2.internal.", "10-1-2-5"),
             ("moved to ip-172-16-2-5", "172-16-2-5"),
+            ("at http://10.66051/x", "10.66051"),
+            ("at http://x@0x0a.0x01.2.3:80", "0x0a.0x01.2.3"),
+            ("at http://017700000001/x", "017700000001"),
+            ("at http://[64:ff9b::a01:203]/x", "64:ff9b::a01:203"),
         ],
     )
     def test_a_disguised_address_is_masked(self, text: str, secret: str) -> None:
@@ -251,15 +255,49 @@ class TestPrivateAddresses:
         "text",
         [
             *("at http://3232235/x", "at http://134744072/", "8.8.8.8.in-addr.arpa", "0x0a000001"),
+            *("at http://5/", "at http://45.66051/x", "version 10.1 and 127.1"),
             *("ip-45-1-2-5.evil.test", "zip-10-1-2-5", "call 167772161"),
         ],
     )
     def test_other_texts_stay(self, text: str) -> None:
         assert sanitise_description("private_addresses", text) == text
 
-    def test_an_indicator_on_one_is_refused(self) -> None:
-        judged = apply_rule("private_addresses", indicator("[url:value = 'http://167772161/x']"))
-        assert judged.verdict is Verdict.REFUSED
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *("167772161", "127.1", "012.1.2.3", "0x0a.0x01.2.3", "10.66051", "0", "0x"),
+            *("017700000001", "127.1.", "x@10.1:80", "[64:ff9b::a01:203]", "[::ffff:10.1.2.3]"),
+            *("[64:ff9b:1::1]", "%31%32%37.1", "\uff11\uff12\uff17\u3002\uff11"),
+        ],
+    )
+    def test_an_indicator_on_one_is_refused(self, host: str) -> None:
+        subject = indicator(f"[url:value = 'http://{host}/x']")
+        assert apply_rule("private_addresses", subject).verdict is Verdict.REFUSED
+
+    @pytest.mark.parametrize(
+        "field",
+        [
+            *("ipv4-addr:value", "domain-name:value", "network-traffic:dst_ref.value"),
+            "ipv4-addr:resolves_to_refs[*].value",
+        ],
+    )
+    def test_a_host_of_fewer_numbers_is_an_address_where_a_host_is_named(self, field: str) -> None:
+        subject = indicator(f"[{field} = '127.1']")
+        assert apply_rule("private_addresses", subject).verdict is Verdict.REFUSED
+
+    @pytest.mark.parametrize(
+        "comparison",
+        [
+            *("url:value = 'http://45.66051/x'", "url:value = 'http://08.1.1.1/'"),
+            *("url:value = 'http://10.256.1/'", "url:value = 'http://4294967296/'"),
+            *("url:value = 'http://[64:ff9b::808:808]/'", "software:version = '10.1'"),
+            *("file:name = '127.1'", "domain-name:value = '10.a.top'"),
+        ],
+    )
+    def test_an_indicator_on_a_public_address_or_another_number_passes(
+        self, comparison: str
+    ) -> None:
+        assert apply_rule("private_addresses", indicator(f"[{comparison}]")).is_open
 
 
 @pytest.mark.slow
@@ -268,7 +306,8 @@ class TestPrivateAddresses:
     "piece",
     [
         *("curl ", "psexec -u ", "uid=a;", '"a', "a@[", "born 1.", "~a", "/var/mail/a", "ip-1-"),
-        *("1.1.1.1.in-addr", "://1", "logged on as a.", "CONTACT: A", "aws_secret_access_key=a"),
+        *("1.1.1.1.in-addr", "://1", "://0x1.", "://a@", "logged on as a.", "CONTACT: A"),
+        "aws_secret_access_key=a",
     ],
 )
 def test_searching_hostile_texts_takes_linear_time(rule: str, piece: str) -> None:
