@@ -7,7 +7,8 @@ attackers use reputable hosts too.  Observables are only noted: they say what wa
 block.
 
 An indicator on a network so wide that much of it must be harmless is held: products that block
-would cut readers off.
+would cut readers off.  So is a pattern with an alternative that matches nearly everything, or
+values that are known to be harmless or private.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tocsin.admission.detectors.wide_patterns import find_width, simplify
 from tocsin.admission.masking import APPROVED, VALUE_MODES, hold_or_refuse
 from tocsin.admission.model import (
     Action,
@@ -38,15 +40,20 @@ DEFAULTS: Mapping[str, object] = {
     "ignore": [],  # likewise for lists that are ignored
     "label": "benign-infrastructure",  # for values that are only close to a listed one, or lowered
     "lower_by": 20,  # points of confidence that it costs, where confidence is stated
-    "wide": "hold",  # an indicator on a network wider than /12 (IPv6: /28): hold, refuse or keep
+    "wide": "hold",  # a pattern that is too wide, or a network wider than /12 (IPv6: /28)
 }
 MODES = {"wide": VALUE_MODES}
 _EXACT_MODES = ("refuse", "hold", "lower", "ignore")
 CHOICES = {"exact": _EXACT_MODES, "lists": _EXACT_MODES}
 
 _RULE = "benign"
-_CHECKED_OPERATORS = frozenset(("=", "IN", "ISSUBSET"))
+_CHECKED_OPERATORS = frozenset(("=", "IN", "ISSUBSET", "ISSUPERSET"))
 _WIDE_NETWORK = "names a network so wide that much of it must be harmless: name narrower ones"
+_NEARLY_EVERYTHING = "the pattern matches nearly everything: add a comparison with a value"
+_SAMPLE_MATCHED = "the pattern matches {}, which is harmless or private: compare with fuller values"
+_UNREADABLE = (
+    "has regular expressions that cannot be checked: write simpler or fewer ones, or compare with ="
+)
 _NETWORK_OPERATORS = frozenset(("=", "IN", "ISSUBSET", "ISSUPERSET"))
 
 
@@ -60,11 +67,10 @@ def build_rule(context: RuleContext) -> Rule:
         if subject is None:
             return candidate
         checked = _find_judged(subject)
-        if subject.get("type") == "indicator" and any(map(_is_wide, checked)):
-            mode = str(settings["wide"])
-            candidate = hold_or_refuse(candidate, _RULE, mode, _WIDE_NETWORK, "pattern")
-            if not candidate.is_open:
-                return candidate
+        if subject.get("type") == "indicator" and settings["wide"] != "keep":
+            wide = _WIDE_NETWORK if any(map(_is_wide, checked)) else _find_wide_pattern(subject)
+            if wide:
+                return hold_or_refuse(candidate, _RULE, str(settings["wide"]), wide, "pattern")
         hits = [_find_hits(context.warninglists, observable, modes) for observable in checked]
         return _apply_hits(candidate, hits, modes, settings) if any(hits) else candidate
 
@@ -83,8 +89,11 @@ def _find_judged(subject: StixObject) -> list[Observable]:
 
 
 def _spell_judged(observable: Observable) -> Observable:
-    """The observable behind a reference, and the folder where a URL ends in `/*`."""
-    found = resolve_reference(observable)
+    """The observable behind a reference, with the folder for a URL that ends in `/*`.
+
+    LIKE and MATCHES count as the value or network that they come to.
+    """
+    found = simplify(resolve_reference(observable))
     return found._replace(value=without_wildcard_end(found.value)) if found.kind == "url" else found
 
 
@@ -94,6 +103,19 @@ def _is_wide(observable: Observable) -> bool:
         return False
     length = observable.value.rpartition("/")[2] if "/" in observable.value else ""
     return length.isdecimal() and int(length[:4]) < LEAST_PREFIX[observable.kind]
+
+
+def _find_wide_pattern(subject: StixObject) -> str:
+    """The message about a STIX pattern that matches too much; empty if it does not."""
+    pattern = subject.get("pattern")
+    if subject.get("pattern_type", "stix") != "stix" or not isinstance(pattern, str):
+        return ""
+    width = find_width(pattern)
+    if width is None:
+        return ""
+    if not width.readable:
+        return _UNREADABLE
+    return _SAMPLE_MATCHED.format(width.sample) if width.sample else _NEARLY_EVERYTHING
 
 
 class _ListModes:

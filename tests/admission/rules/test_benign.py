@@ -1,10 +1,12 @@
 """Indicators and observables on warning lists."""
 
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.slowness import measure_slowness
 
 from tocsin.admission.model import (
     Action,
@@ -91,7 +93,7 @@ class TestBenign:
     @pytest.mark.parametrize(
         "pattern",
         [
-            "[domain-name:value != 'good.test']",
+            "[domain-name:value != 'good.test' AND domain-name:value LIKE '%.evil.test']",
             "[domain-name:value LIKE 'good.test']",
             "[domain-name:value = 'evil.test']",
         ],
@@ -137,6 +139,8 @@ class TestBenign:
             "[ipv4-addr:value ISSUBSET '52.0.0.0/11']",
             "[domain-name:value = 'evil.test' OR ipv4-addr:value = '52.0.0.0/8']",
             "[ipv6-addr:value = '2600::/19']",
+            "[ipv4-addr:value LIKE '10.%']",
+            "[ipv4-addr:value MATCHES '^10\\\\.']",
         ],
     )
     def test_an_indicator_on_a_network_that_would_cut_readers_off_is_held(
@@ -151,11 +155,143 @@ class TestBenign:
         [
             "[ipv4-addr:value = '45.0.0.0/12']",
             "[ipv6-addr:value = '2a00:1000::/28']",
-            "[ipv4-addr:value != '52.0.0.0/8']",
+            "[ipv4-addr:value = '45.0.0.1' AND ipv4-addr:value != '52.0.0.0/8']",
         ],
     )
     def test_an_indicator_on_a_narrower_network_is_not_held(self, pattern: str) -> None:
         assert apply_benign(indicator(pattern)).verdict is Verdict.OPEN
+
+
+class TestWidePatterns:
+    @pytest.mark.parametrize(
+        "comparison",
+        [
+            *("domain-name:value MATCHES '.*'", "url:value LIKE '%'", "ipv4-addr:value LIKE '%'"),
+            *("ipv4-addr:value != '1.1.1.1'", "domain-name:value > 'a'", "EXISTS url:value"),
+            *("NOT EXISTS url:value", "domain-name:value NOT IN ('a.com')", "file:size > 0"),
+            *("domain-name:value LIKE '%.com'", "domain-name:value LIKE '%.co.jp'"),
+            *("domain-name:value MATCHES '\\\\.xyz$'", "url:value MATCHES '^https?://[^/]+/'"),
+            *("domain-name:value MATCHES '(net|top)$'", "url:value LIKE 'http%.xyz/%'"),
+            *("domain-name:value MATCHES '^(?!evil)[a-z0-9.-]{4,60}$'", "file:name LIKE '%a%'"),
+            *("file:hashes.MD5 MATCHES '^[0-9a-f]{32}$'", "file:name MATCHES '(\\\\w|q)*abc?d?'"),
+            *("ipv4-addr:value LIKE '45%'", "ipv4-addr:value MATCHES '\\\\.1$'"),
+            *("email-addr:value LIKE '%@%.com'", "email-message:sender_ref.value LIKE '%.com'"),
+            "domain-name:value NOT LIKE '%.evil.test'",
+        ],
+    )
+    @pytest.mark.parametrize("branch", ["", "file:name = 'evil.exe' OR ", "file:name = 'x'] OR ["])
+    def test_a_pattern_of_which_an_alternative_matches_nearly_everything_is_held(
+        self, comparison: str, branch: str
+    ) -> None:
+        candidate = apply_benign(indicator(f"[{branch}{comparison}]"))
+        assert candidate.verdict is Verdict.HELD
+        assert "add a comparison with a value" in candidate.findings[0].message
+
+    @pytest.mark.parametrize(
+        ("comparison", "sample"),
+        [
+            ("domain-name:value MATCHES '^google\\\\.com$'", "google.com"),
+            ("domain-name:value MATCHES 'G[o0]+gle'", "google.com"),
+            ("domain-name:value MATCHES '\\\\Agoogle.com\\\\Z'", "google.com"),
+            ("domain-name:value LIKE 'google.co_'", "google.com"),
+            ("url:value LIKE 'https://www.google.com%'", "https://www.google.com/"),
+            ("url:value LIKE 'http://192.168.%'", "http://192.168.0.1/"),
+            ("ipv4-addr:value LIKE '8.8.8.%'", "8.8.8.8"),
+            ("ipv4-addr:value LIKE '10.77.%'", "10.77.1.1"),
+            ("ipv4-addr:value MATCHES '^10\\\\.77\\\\.'", "10.77.1.1"),
+            ("network-traffic:dst_ref.value LIKE '192.168.%'", "192.168.0.1"),
+            ("email-addr:value LIKE '%@gmail.com'", "jane@gmail.com"),
+        ],
+    )
+    def test_a_pattern_that_matches_a_harmless_or_private_value_is_held(
+        self, comparison: str, sample: str
+    ) -> None:
+        candidate = apply_benign(indicator(f"[{comparison}]"), lists=WarningLists())
+        assert candidate.verdict is Verdict.HELD
+        assert f"matches {sample}," in candidate.findings[0].message
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[domain-name:value LIKE '%.evil.test']",
+            "[domain-name:value LIKE 'login-micros0ft%']",
+            "[domain-name:value MATCHES '^[a-z]{12}\\\\.top$']",
+            "[domain-name:value MATCHES '^[a-z0-9]{16}\\\\.(com|net)$']",
+            "[domain-name:value NOT != 'evil.test']",
+            "[url:value LIKE '%/wp-content/evil.php%']",
+            "[url:value MATCHES '^https?://[^/]+/panel/gate\\\\.php\\\\?id=[0-9]+$']",
+            "[url:value MATCHES '^(?=.*evil)https?://evil-bank\\\\.test/']",
+            "[ipv4-addr:value LIKE '45.77.%']",
+            "[process:command_line LIKE '%powershell%-enc%']",
+            "[process:command_line LIKE '%cmd%']",
+            "[file:name LIKE '%.exe']",
+            "[file:name MATCHES '^[a-z]{8}\\\\.dll$']",
+            "[mutex:name MATCHES 'foo']",
+            "[windows-registry-key:key LIKE 'HKEY_CURRENT_USER\\\\\\\\Evil%']",
+            "[file:size > 0 AND file:name = 'evil.exe']",
+            "[file:size > 0] FOLLOWEDBY [domain-name:value = 'evil.test']",
+            "([file:size > 0] AND [file:name = 'evil.exe']) WITHIN 5 SECONDS",
+            "[network-traffic:dst_ref.value LIKE '10.%' AND network-traffic:dst_port = 4444]",
+            "[network-traffic:dst_port > 1024 AND network-traffic:src_ref.value = '45.77.1.9']",
+            "[process:command_line = 'ping NOT EXISTS > nul LIKE %']",
+        ],
+    )
+    def test_a_pattern_that_a_selective_comparison_restricts_passes(self, pattern: str) -> None:
+        canonical_pattern(pattern)  # it is one
+        assert apply_benign(indicator(pattern)).is_open
+
+    @pytest.mark.parametrize(
+        ("comparison", "verdict"),
+        [
+            ("domain-name:value MATCHES '^good\\\\.test$'", Verdict.REFUSED),
+            ("ipv4-addr:value ISSUPERSET '8.8.8.8/32'", Verdict.REFUSED),
+            ("ipv4-addr:value LIKE '52.7.%'", Verdict.HELD),
+            ("ipv4-addr:value MATCHES '^52\\\\.7\\\\.'", Verdict.HELD),
+        ],
+    )
+    def test_an_expression_that_comes_to_a_value_or_network_is_looked_up(
+        self, comparison: str, verdict: Verdict
+    ) -> None:
+        lists = WarningLists(
+            [
+                ("famous", Reach.WIDE, ["good.test"]),
+                ("resolvers", Reach.EXACT, ["8.8.8.8", "52.7.1.1"]),
+            ]
+        )
+        assert apply_benign(indicator(f"[{comparison}]"), lists=lists).verdict is verdict
+
+    def test_an_expression_on_hosts_that_not_every_tool_reads_is_held(self) -> None:
+        held = apply_benign(indicator("[domain-name:value MATCHES '^(evil)google\\\\1\\\\.test$']"))
+        assert held.verdict is Verdict.HELD and "write simpler" in held.findings[0].message
+        other = indicator("[file:name MATCHES '^(evil)google\\\\1\\\\.test$']")
+        assert apply_benign(other).is_open
+
+    def test_the_policy_may_keep_wide_patterns_and_a_reviewer_may_release_them(self) -> None:
+        subject = indicator("[file:size > 0]")
+        assert apply_benign(subject, {"wide": "keep"}).is_open
+        assert apply_benign(subject, {"wide": "refuse"}).verdict is Verdict.REFUSED
+        assert apply_benign(subject, approve_settings("benign", {})).is_open
+
+    def test_patterns_of_other_languages_are_not_read(self) -> None:
+        subject = indicator("[file:size > 0]", pattern_type="sigma")
+        assert apply_benign(subject).is_open
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        "expression",
+        [
+            *("(a+)+" * 5_000 + "$", "[" * 60_000, "(" * 30_000, "(?=a" * 15_000, "a{999}" * 9_000),
+            *("(" * 900 + "a" + "{2000})" * 900, "(.?[a-y]?[b-x]?){1900}QQQQ", "%a" * 9_000),
+            *("a|" * 30_000, "(.?[a-y]?){400}QQQQ' OR url:value MATCHES '" * 1_000 + "evil"),
+        ],
+    )
+    @pytest.mark.parametrize("operator", ["LIKE", "MATCHES"])
+    def test_a_hostile_expression_takes_a_bounded_time(
+        self, operator: str, expression: str
+    ) -> None:
+        began = time.process_time()
+        apply_benign(indicator(f"[url:value {operator} '{expression}']"))
+        assert time.process_time() - began < measure_slowness()
 
 
 class TestWhatBlockListsHold:
