@@ -48,7 +48,7 @@ _DECIDING = {
     Standing.HELD: Action.HELD,
     Standing.REFUSED: Action.REFUSED,
     Standing.ASKED: Action.ASKED,
-    Standing.WITHHELD: Action.HELD,
+    Standing.UNCONFIRMED: Action.HELD,
 }
 
 

@@ -62,7 +62,7 @@ class Standing(StrEnum):
     READY = "ready"  # it can be shared now
     ASKED = "asked"  # it can be shared now, a part of it waits for a reviewer
     HELD = "held"  # it waits for a reviewer
-    WITHHELD = "withheld"  # a draft of MISP, or a value that may be the writer's own
+    UNCONFIRMED = "unconfirmed"  # a draft of MISP, or a value that may be the writer's own
     LEFT_OUT = "left out"  # everybody has it, or the file has it twice
     REFUSED = "refused"  # it is not sent
     TAKEN_OUT = "taken out"  # the person leaves it out
@@ -85,8 +85,8 @@ class Options(msgspec.Struct, frozen=True):
     labels: tuple[str, ...] = ()
     format: str = ""
     """Empty: it is found out."""
-    withheld: bool = False
-    """Share what is withheld too."""
+    confirmed: bool = False
+    """True to share what needs the person's confirmation too."""
     new_ids: bool = False
     """Share values that the partner withdrew again, under new ids."""
 

@@ -61,7 +61,7 @@ _IDLE_SECONDS = 300.0
 _MOST_NOTES = 20
 _CARE = {Standing.LEFT_OUT: 0, Standing.READY: 0, Standing.ASKED: 1, Standing.HELD: 2}
 """Order of outcomes by how much of an object waits for a reviewer."""
-_STRICTNESS = {**_CARE, Standing.WITHHELD: 3, Standing.REFUSED: 4}
+_STRICTNESS = {**_CARE, Standing.UNCONFIRMED: 3, Standing.REFUSED: 4}
 """Order of outcomes by how little of an object is shared."""
 _BUSY = "the hub examines other reports: try again in a moment"
 _BUSY_SECONDS = 10
@@ -231,7 +231,7 @@ class Previews:
                 most=MOST_OBJECTS,
                 labels=options.labels,
                 valid_for=options.days * DAY,
-                withheld=options.withheld,
+                include_held=options.confirmed,
             )
         )
         if found.fault:
@@ -378,7 +378,7 @@ def find_standing(read: Candidate, examined: Candidate) -> Standing:
     if examined.verdict is Verdict.DUPLICATE:
         return Standing.LEFT_OUT
     if examined.verdict is Verdict.HELD:
-        return Standing.WITHHELD if read.verdict is Verdict.HELD else Standing.HELD
+        return Standing.UNCONFIRMED if read.verdict is Verdict.HELD else Standing.HELD
     asks = any(finding.action is Action.ASKED for finding in examined.findings)
     return Standing.ASKED if asks else Standing.READY
 

@@ -35,7 +35,7 @@ class ReadTask:
     labels: tuple[str, ...] = ()
     valid_for: int = 0
     """See Additions."""
-    withheld: bool = False
+    include_held: bool = False
     """Take what is held while it is read, too: a draft of MISP, or what may be the writer's own."""
 
 
@@ -69,6 +69,6 @@ def read_file(task: ReadTask) -> ReadFile:
 def _read_candidates(task: ReadTask) -> Iterator[Candidate]:
     additions = Additions(task.labels, task.valid_for)
     for each in read(task.name, task.content, ReadOptions(now=task.now, tlp=task.tlp)):
-        if task.withheld and each.verdict is Verdict.HELD:
+        if task.include_held and each.verdict is Verdict.HELD:
             each = replace(each, verdict=Verdict.OPEN)
         yield complete(each, additions, task.now)

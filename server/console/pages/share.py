@@ -422,7 +422,7 @@ class Share:
             days=int(days),
             labels=labels,
             format=chosen if chosen in {each.name for each in formats()} else "",
-            withheld=request.form.get("withheld") == "yes",
+            confirmed=request.form.get("confirmed") == "yes",
             new_ids=request.form.get("new_ids") == "yes",
         )
         return _Parsed(options, errors)
@@ -481,7 +481,7 @@ def _summarise(draft: Draft) -> str:
     parts = [
         (draft.count(Standing.READY, Standing.ASKED), "can be shared now", "can be shared now"),
         (draft.count(Standing.HELD), "waits for a reviewer", "wait for a reviewer"),
-        (draft.count(Standing.WITHHELD), "is withheld", "are withheld"),
+        (draft.count(Standing.UNCONFIRMED), "needs your confirmation", "need your confirmation"),
         (draft.count(Standing.LEFT_OUT), "is left out", "are left out"),
         (draft.count(Standing.TAKEN_OUT), "is left out by you", "are left out by you"),
         (draft.count(Standing.REFUSED), "is refused", "are refused"),

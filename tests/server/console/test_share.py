@@ -688,18 +688,19 @@ class TestLeavingOut:
         assert "the column 'DeviceName' says that this may be about people" in page
         assert "--map" not in page and "PC-7" not in page
 
-    def test_what_may_be_the_writers_own_is_withheld_until_a_person_shares_it_too(
+    def test_what_may_be_the_writers_own_needs_the_confirmation_of_a_person(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
         text = "Our server 81.2.3.4 was down.\nIt talked to the C2 a-evil.top, and saw b-evil.top\n"
         page = words(client.get(path := paste(client, text, tlp="green")).text)
-        assert "1 can be shared now, 1 is withheld." in page
-        assert "Withheld and not sent." in page and "names what is yours or a victim's" in page
-        assert "Share what is withheld too" in page
+        assert "1 can be shared now, 1 needs your confirmation." in page
+        assert "Needs your confirmation. It is not sent without it." in page
+        assert "names what is yours or a victim's" in page
+        assert "Share what needs my confirmation too" in page
         submit(client, path)
         assert len(hub.feed("green")) == 1
-        page = words(client.get(paste(client, text, withheld="yes")).text)
-        assert "1 is withheld" not in page and "Withheld and not sent" not in page
+        page = words(client.get(paste(client, text, confirmed="yes")).text)
+        assert "your confirmation" not in page and "not sent" not in page
 
     @pytest.mark.slow
     def test_a_refused_row_cannot_be_chosen_since_others_may_depend_on_it(

@@ -72,4 +72,5 @@ def test_a_draft_is_taken_as_finished_on_request() -> None:
     content = json.dumps(draft).encode()
     task = replace(TASK, name="event.json", content=content)
     assert {each.verdict for each in read_file(task).candidates} == {Verdict.HELD}
-    assert {e.verdict for e in read_file(replace(task, withheld=True)).candidates} == {Verdict.OPEN}
+    found = read_file(replace(task, include_held=True))
+    assert {each.verdict for each in found.candidates} == {Verdict.OPEN}
