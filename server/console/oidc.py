@@ -37,8 +37,8 @@ _FAILED_SECONDS = 10
 """Time before the next attempt after the provider could not be reached."""
 _MOST_AT_ONCE = 2
 """Requests to the provider at a time, so that a slow one does not hold up the whole console."""
-_PATIENCE = 1.0
-"""Seconds to wait for what others ask the provider."""
+_WAIT_TIMEOUT = 1.0
+"""Seconds to wait for a request that another thread makes to the provider."""
 _LONGEST = 1 << 20
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 _LEEWAY = 60
@@ -56,17 +56,17 @@ class ProviderSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
-    """A browser that is sent to the provider."""
+class AuthorizationRequest:
+    """The redirect that begins a sign-in (OpenID Connect Core 1.0 section 3.1.2.1)."""
 
     url: str
     cookie: str
-    """The value to give to `arrive`."""
+    """The value to give to `finish_sign_in`: the sealed state of this sign-in."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A person who came back from the provider."""
+class VerifiedLogin:
+    """A person whose mailbox the provider has verified."""
 
     login: str
     """The mailbox that the provider has verified, in lower case."""
@@ -86,8 +86,11 @@ class Provider:
         self._places = threading.BoundedSemaphore(_MOST_AT_ONCE)
         self._known: tuple[float, Mapping[str, Any], KeySet] | None = None
 
-    def depart(self, target: str) -> Departure:
-        """Begin a sign-in.  Raises Unavailable if the provider cannot be reached."""
+    def begin_sign_in(self, target: str) -> AuthorizationRequest:
+        """The request to the provider that begins a sign-in, then shows `target`.
+
+        Raises Unavailable if the provider cannot be reached.
+        """
         about, _ = self._look()
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         with self._session() as session:
@@ -99,10 +102,10 @@ class Provider:
                 code_challenge_method="S256",
             )
         kept = {"state": state, "nonce": nonce, "verifier": verifier, "target": target}
-        return Departure(url, self._seal(kept | {"until": int(time.time()) + SECONDS}))
+        return AuthorizationRequest(url, self._seal(kept | {"until": int(time.time()) + SECONDS}))
 
-    def arrive(self, cookie: str, query: Mapping[str, str]) -> Arrival:
-        """End a sign-in.
+    def finish_sign_in(self, cookie: str, query: Mapping[str, str]) -> VerifiedLogin:
+        """Exchange the code that the browser brings back, and check the ID token.
 
         Raises NotAuthenticated if anything is not as it must be, Unavailable if the provider cannot
         be reached.
@@ -118,11 +121,11 @@ class Provider:
         mailbox = str(claims.get("email", ""))
         if not mailbox or claims.get("email_verified") not in (True, "true"):
             raise NotAuthenticated("the provider has not verified a mailbox of yours")
-        return Arrival(mailbox.lower(), str(claims.get("name", "")), kept["target"])
+        return VerifiedLogin(mailbox.lower(), str(claims.get("name", "")), kept["target"])
 
     def _fetch_token(self, url: str, code: str, verifier: str) -> Mapping[str, Any]:
         """The answer of the provider's token endpoint."""
-        if not self._places.acquire(timeout=_PATIENCE):
+        if not self._places.acquire(timeout=_WAIT_TIMEOUT):
             raise Unavailable(_AWAY)
         try:
             with self._session() as session:
@@ -173,7 +176,7 @@ class Provider:
         known = self._known
         if known is not None and time.monotonic() - known[0] < _KEPT_SECONDS:
             return known[1:]
-        if not self._guard.acquire(timeout=_PATIENCE):
+        if not self._guard.acquire(timeout=_WAIT_TIMEOUT):
             raise Unavailable(_AWAY)
         try:
             return self._renew()

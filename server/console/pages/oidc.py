@@ -22,39 +22,40 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     """Register the pages, if there is a provider."""
     if services.provider is not None:
         views = OidcPages(services)
-        pages.add_public("/oidc", views.depart)
-        pages.add_public(_HOME, views.arrive)
+        pages.add_public("/oidc", views.begin_sign_in)
+        pages.add_public(_HOME, views.finish_sign_in)
 
 
 @dataclass(frozen=True, slots=True)
 class OidcPages:
-    """Leaving for the provider, and coming back."""
+    """The two requests of a sign-in at the identity provider: to it, and back from it."""
 
     services: ConsoleServices
 
-    def depart(self) -> ResponseReturnValue:
+    def begin_sign_in(self) -> ResponseReturnValue:
         """Send the browser to the provider; a link leads here, since a form may not."""
         target = safe_next(request.args.get("next", ""))
         provider = self.services.require_provider()
         try:
-            departure = provider.depart(target)
+            authorization = provider.begin_sign_in(target)
         except Unavailable as error:
             return self._refuse(error)
-        answer = flask.redirect(departure.url, 303)
-        SignIn(self.services).set_cookie(answer, self._cookie(), departure.cookie, 600)
+        answer = flask.redirect(authorization.url, 303)
+        SignIn(self.services).set_cookie(answer, self._cookie(), authorization.cookie, 600)
         return answer
 
-    def arrive(self) -> ResponseReturnValue:
+    def finish_sign_in(self) -> ResponseReturnValue:
         """Let in who comes back from the provider, if the person is known or invited."""
         provider = self.services.require_provider()
         try:
-            arrival = provider.arrive(request.cookies.get(self._cookie(), ""), request.args)
+            cookie = request.cookies.get(self._cookie(), "")
+            verified = provider.finish_sign_in(cookie, request.args)
             stay = self.services.people.sign_in_proven(
-                arrival.login, arrival.name, request.headers.get("User-Agent", "")
+                verified.login, verified.name, request.headers.get("User-Agent", "")
             )
         except (NotAuthenticated, Unavailable) as error:
             return self._refuse(error)
-        answer = SignIn(self.services).let_in(stay, arrival.target)
+        answer = SignIn(self.services).let_in(stay, verified.target)
         answer.delete_cookie(self._cookie(), path="/")
         return answer
 

@@ -136,18 +136,18 @@ def test_a_provider_that_is_away_is_said_and_passwords_still_work(store: Store) 
 def test_the_cookie_of_another_sign_in_or_a_forged_one_is_refused(issuer: str) -> None:
     settings = ProviderSettings(issuer, "tocsin")
     provider = Provider(settings, HUB_SECRETS.page_token_key, "http://localhost/")
-    departure = provider.depart("/console/")
-    state = parse_qs(urlsplit(departure.url).query)["state"][0]
-    other = provider.depart("/console/")
-    forged = re.sub("^.", "A", departure.cookie)
+    authorization = provider.begin_sign_in("/console/")
+    state = parse_qs(urlsplit(authorization.url).query)["state"][0]
+    other = provider.begin_sign_in("/console/")
+    forged = re.sub("^.", "A", authorization.cookie)
     for cookie in (other.cookie, forged, "", "x.y"):
         with pytest.raises(Exception, match="did not confirm"):
-            provider.arrive(cookie, {"state": state, "code": "x"})
+            provider.finish_sign_in(cookie, {"state": state, "code": "x"})
 
 
 def test_the_secret_of_the_hub_is_not_in_the_url(issuer: str) -> None:
     settings = ProviderSettings(issuer, "tocsin", "very-secret")
-    url = Provider(settings, b"k", "http://localhost/").depart("/console/").url
+    url = Provider(settings, b"k", "http://localhost/").begin_sign_in("/console/").url
     assert "very-secret" not in url and "code_challenge_method=S256" in url
 
 
@@ -164,12 +164,12 @@ def test_a_provider_that_is_away_is_not_asked_by_every_visitor(
     provider = Provider(ProviderSettings("https://id.example", "tocsin"), b"k", "https://hub/")
     for _ in range(3):
         with pytest.raises(Unavailable):
-            provider.depart("/console/")
+            provider.begin_sign_in("/console/")
     assert len(asked) == 1
     later = time.monotonic() + 11
     monkeypatch.setattr(time, "monotonic", lambda: later)
     with pytest.raises(Unavailable):
-        provider.depart("/console/")
+        provider.begin_sign_in("/console/")
     assert len(asked) == 2, "it is asked again after a while"
 
 
@@ -185,11 +185,11 @@ def test_a_slow_provider_does_not_make_others_wait_for_it(monkeypatch: pytest.Mo
     monkeypatch.setattr(oidc, "_get", be_slow)
     provider = Provider(ProviderSettings("https://id.example", "tocsin"), b"k", "https://hub/")
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(provider.depart, "/console/")
+        first = pool.submit(provider.begin_sign_in, "/console/")
         assert asked.wait(60)
         began = time.monotonic()
         with pytest.raises(Unavailable):
-            provider.depart("/console/")
+            provider.begin_sign_in("/console/")
         assert time.monotonic() - began < 30
         assert not first.done()
         end.set()
@@ -210,14 +210,16 @@ def test_few_codes_at_a_time_are_brought_to_the_provider(
 
     provider = Provider(settings, b"k", "http://localhost/console/oidc/return")
     monkeypatch.setattr(OAuth2Session, "fetch_token", fetch_slowly)
-    departure = provider.depart("/console/")
-    query = {"state": parse_qs(urlsplit(departure.url).query)["state"][0], "code": "x"}
+    authorization = provider.begin_sign_in("/console/")
+    query = {"state": parse_qs(urlsplit(authorization.url).query)["state"][0], "code": "x"}
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(provider.arrive, departure.cookie, query) for _ in range(2)]
+        waiting = [
+            pool.submit(provider.finish_sign_in, authorization.cookie, query) for _ in range(2)
+        ]
         assert all(inside.acquire(timeout=60) for _ in waiting)
         began = time.monotonic()
         with pytest.raises(Unavailable):
-            provider.arrive(departure.cookie, query)
+            provider.finish_sign_in(authorization.cookie, query)
         assert time.monotonic() - began < 30
         end.set()
         assert all(isinstance(each.exception(), NotAuthenticated) for each in waiting)
