@@ -22,7 +22,7 @@ from tocsin.config.settings import HubSettings
 from tocsin.server import taxii
 from tocsin.server.auth import AuthScheme
 from tocsin.server.console.app import create_console
-from tocsin.server.console.middleware import limit_crowds
+from tocsin.server.console.middleware import limit_concurrency
 from tocsin.server.console.own_objects import find_ended_ids
 from tocsin.server.console.policy_trial import PolicyTrials
 from tocsin.server.console.previews import Previews
@@ -151,7 +151,7 @@ def create_app(  # noqa: PLR0913
     taxii.register(app, hub, monitoring.PATHS, (export.ROOT,), is_outage)
     if serves_console(settings):
         pages = pages or create_console_app(services, secrets, settings)
-        mounted: dict[str, WSGIApplication] = {CONSOLE_ROOT: limit_crowds(pages)}
+        mounted: dict[str, WSGIApplication] = {CONSOLE_ROOT: limit_concurrency(pages)}
         app.wsgi_app = _Mounts(app.wsgi_app, mounted)  # type: ignore[method-assign]
     return app
 

@@ -55,26 +55,27 @@ _HEADERS = {
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _MOST_AT_ONCE = 4
 """Requests that a process answers at the same time, so that pollers keep their threads."""
-_MOST_STRANGERS = 2
-_STRANGERS = ("/sign-in", "/invitation/", "/oidc")
-"""Where the paths begin that are for people without a session."""
+_MOST_UNAUTHENTICATED = 2
+"""The same for people without a session."""
+_UNAUTHENTICATED = ("/sign-in", "/invitation/", "/oidc")
+"""Path prefixes of the pages for people without a session."""
 _BUSY_SECONDS = 2
 _LONGEST_WITHOUT_SESSION = 1 << 16
 """Octets of a form from somebody who has not signed in; longer ones are not read."""
 _LONGEST_FORM = 1 << 18
 """Octets of a form from somebody who has, but for pages that take documents (`Pages.take_long`)."""
-_PARTS = "/part/"
-"""Where the paths begin of what open pages ask for by themselves, with nobody there."""
+_BACKGROUND_PREFIX = "/part/"
+"""Path prefix of requests that open pages send on their own; they do not extend the session."""
 _SIGN_IN = f"{ROOT}/sign-in"
 _APP = "/me/code"
-_SECOND_FACTORS = (_APP, "/me/passkeys", "/me/passkeys/new", "/sign-out")
-"""Where a person may go who must have a second factor, and has none yet."""
+_ENROLMENT_PATHS = (_APP, "/me/passkeys", "/me/passkeys/new", "/sign-out")
+"""The only paths open to a person who must still set up a second factor."""
 Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 
 
-class Crowded:
-    """WSGI middleware: answers `most` requests at a time; others are asked to come again."""
+class ConcurrencyLimit:
+    """WSGI middleware: answers `most` requests at a time; others wait shortly, or get 503."""
 
     def __init__(self, application: Application, most: int = _MOST_AT_ONCE) -> None:
         self._application = application
@@ -97,15 +98,16 @@ class Crowded:
         return [b"The console is busy. Try again in a moment.\n"]
 
 
-def limit_crowds(application: Application) -> Application:
-    """Answer few requests at a time, and those of strangers from places of their own.
+def limit_concurrency(application: Application) -> Application:
+    """Limit the requests that are answered at a time, with a limit of its own for the sign-in.
 
-    Checking a password takes long: strangers who try many must not keep out who has signed in.
+    Checking a password takes long: clients that try many must not block people with a session.
     """
-    inside, outside = Crowded(application), Crowded(application, _MOST_STRANGERS)
+    inside = ConcurrencyLimit(application)
+    outside = ConcurrencyLimit(application, _MOST_UNAUTHENTICATED)
 
     def answer(environ: Environ, start_response: Any) -> Iterable[bytes]:
-        is_outside = environ.get("PATH_INFO", "").startswith(_STRANGERS)
+        is_outside = environ.get("PATH_INFO", "").startswith(_UNAUTHENTICATED)
         return (outside if is_outside else inside)(environ, start_response)
 
     return answer
@@ -140,7 +142,7 @@ class Middleware:
             return self._ask_to_sign_in()
         if self._needs_second_factor():
             # A part of a page would take in the page that it is led to.
-            return ("", 204) if _is_part() else flask.redirect(f"{ROOT}{_APP}", 303)
+            return ("", 204) if _is_background() else flask.redirect(f"{ROOT}{_APP}", 303)
         if request.endpoint is None:  # unknown paths, and known ones with another method
             raise NotFound("there is no such page")
         return None
@@ -148,7 +150,7 @@ class Middleware:
     def _find_session(self) -> None:
         """Note the person and the rights of the session that the cookie names, if there is one."""
         here, cookie = context(), request.cookies.get(cookie_name(self.services.settings), "")
-        found = self.services.people.find_session(cookie, is_active=not _is_part())
+        found = self.services.people.find_session(cookie, is_active=not _is_background())
         if found is not None:
             here.person, here.session = found
             collections = self.services.store.feeds.look().collections
@@ -171,7 +173,7 @@ class Middleware:
             and person.is_of_hub
             and bool(person.password)
             and not person.has_second_factor
-            and rule not in _SECOND_FACTORS
+            and rule not in _ENROLMENT_PATHS
             and request.endpoint not in self.public
         )
 
@@ -190,7 +192,7 @@ class Middleware:
             raise NotAllowed("this form belongs to another session: open the page again")
 
     def _ask_to_sign_in(self) -> Response:
-        if _is_part():
+        if _is_background():
             # Nobody asked: the page stays, with what is typed there, and says it in its bar.
             part = flask.render_template("session_part.html", target=_sign_in_url(_shown_page()))
             return flask.make_response(part, HTTPStatus.UNAUTHORIZED)
@@ -305,8 +307,8 @@ def _sign_in_url(target: str) -> str:
     return f"{_SIGN_IN}?next={quote(target, safe='/')}"
 
 
-def _is_part() -> bool:
-    return request.path.startswith(_PARTS)
+def _is_background() -> bool:
+    return request.path.startswith(_BACKGROUND_PREFIX)
 
 
 def _shown_page() -> str:

@@ -261,7 +261,7 @@ class Endpoints:
         if certificate or "Authorization" in request.headers:  # else nothing is looked up
             self.services.readiness.check_database()
             request_context().state = self.services.feeds.look(_collection_name())
-        state = request_context().state or _NOBODY
+        state = request_context().state or _NO_CREDENTIAL
         account = auth.authenticate(
             request.headers.get("Authorization"),
             state,
@@ -272,23 +272,23 @@ class Endpoints:
         return narrow_account(account, state, self.services.clock(), required=required)
 
 
-class _Nobody:
-    """The accounts for a request without a credential."""
+class _NoCredentialLookup:
+    """An account lookup for a request without a credential: it finds nothing."""
 
     collections: Sequence[Collection] = ()
 
     def find_account_by_credential(self, digest: str) -> Account | None:
-        """None: nothing is looked up."""
+        """None, since no account is looked up."""
 
     def agreements_of(self, partner: str) -> Sequence[Agreement]:
-        """None, either."""
+        """No agreements, since no account is looked up."""
         return ()
 
     def find_partner(self, slug: str) -> Partner | None:
-        """None, either."""
+        """None, since no account is looked up."""
 
 
-_NOBODY = _Nobody()
+_NO_CREDENTIAL = _NoCredentialLookup()
 
 
 def _collection_name() -> str:

@@ -18,7 +18,7 @@ from support.hub import HubInProcess
 from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 
 from tocsin.config.settings import HubSettings
-from tocsin.server.console.middleware import Crowded, limit_crowds
+from tocsin.server.console.middleware import ConcurrencyLimit, limit_concurrency
 from tocsin.server.partners.attempts import DEVICE_SECONDS, SECOND
 from tocsin.server.partners.people import IDLE_SECONDS, SESSION_SECONDS, People
 from tocsin.server.person import Invitation, Role
@@ -624,7 +624,7 @@ def test_a_crowd_of_strangers_leaves_those_who_have_signed_in_their_places(path:
         start("200 OK", [])
         return [b""]
 
-    middleware = limit_crowds(answer)
+    middleware = limit_concurrency(answer)
 
     def visit(path: str) -> None:
         list(middleware({"PATH_INFO": path}, lambda status, _: statuses.append(status)))
@@ -647,7 +647,7 @@ def test_a_crowd_is_asked_to_come_again_and_a_few_may_wait() -> None:
         start("200 OK", [])
         return [b""]
 
-    middleware = Crowded(slow, most=1)
+    middleware = ConcurrencyLimit(slow, most=1)
     visitors = [
         threading.Thread(target=lambda: middleware({}, lambda status, _: statuses.append(status)))
         for _ in range(2)
