@@ -1,9 +1,8 @@
 """Decide reviews: a reviewer does, or the arrival of the object that was waited for.
 
-Other objects may wait for one that arrives in a transaction.  Looking after
-them is a task in the outbox, left in that same transaction and done when it is
-over; an object that is admitted then may leave a task again.  If the worker that left it
-dies, another one does it.  A task may be done twice without harm.
+Objects may wait for one that a transaction publishes.  The transaction adds a task to the outbox;
+a worker evaluates the waiting objects after the commit, which may add further tasks.  A task can be
+repeated safely and survives a crash: another worker takes it over.
 
 A decision that a person takes in the console is a task as well, which is due after the time
 in which it can be taken back (`review_decisions.py`).
@@ -115,21 +114,21 @@ _BY_ITSELF = (("references",), ("marking",))
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """A decision to admit a waiting object."""
+class _DecisionContext:
+    """Who decides a review, on which occasion, and which rules are waived."""
 
     who: str
     waiver: Waiver = Waiver()
     done: str = ""
     """The task that is removed in the same transaction; empty: none."""
     act: str = ""
-    """The reviewer's act that is carried out; empty: it is decided at once."""
+    """The reviewer's act that is carried out; empty: the decision takes effect at once."""
     is_answer: bool = False
-    """A person decides at once, by a command."""
+    """True if a person decides at once, by a command."""
 
     @property
     def is_by_person(self) -> bool:
-        """True if it holds for what is sent again unchanged, too."""
+        """True if the decision also applies when the object is sent again unchanged."""
         return self.is_answer or bool(self.act)
 
 
@@ -211,7 +210,7 @@ class Reviewer:
         self._clock = clock
         self._owner = store.process
         self._taken: list[OutboxTask] = []
-        self._unfinished: deque[_Following] = deque()
+        self._unfinished: deque[_TaskGroup] = deque()
         """Groups of tasks that have begun; the one whose turn is next comes first."""
         self._begin_first = False
         self._look_at = 0.0
@@ -223,18 +222,18 @@ class Reviewer:
         `without_text`: the texts that they found something in stay masked.  Raises Conflict if
         the object would be refused then; it goes on waiting.
         """
-        order = _Order(who, is_answer=True)
-        record, left = self._release(review, order, without_text=without_text)
+        context = _DecisionContext(who, is_answer=True)
+        record, left = self._release(review, context, without_text=without_text)
         self.follow(left)
         return record
 
     def _release(
-        self, review: Review, order: _Order, *, without_text: bool
+        self, review: Review, context: _DecisionContext, *, without_text: bool
     ) -> tuple[Record, OutboxTask | None]:
         if without_text and review.kind is ReviewKind.REDACTED:
-            return self._close(review, order)
+            return self._close(review, context)
         waiver = Waiver(frozenset(review.rules), without_text)
-        return self._decide_review(review, replace(order, waiver=waiver))
+        return self._decide_review(review, replace(context, waiver=waiver))
 
     def examine(self, review: Review, waiver: Waiver = _NO_WAIVER) -> Candidate:
         """The object of a review as the rules leave it today, with their findings.
@@ -314,7 +313,7 @@ class Reviewer:
 
         `is_answer`: a person decides, so the submitter reads the reason in both cases.
         """
-        record, left = self._refuse(review, _Order(who, is_answer=is_answer), reason)
+        record, left = self._refuse(review, _DecisionContext(who, is_answer=is_answer), reason)
         self.follow(left)
         return record
 
@@ -345,28 +344,28 @@ class Reviewer:
 
     def follow(self, task: OutboxTask | None, most: int | None = None) -> None:
         """Do a task, and those that it leaves; after `most` decisions, workers do the rest."""
-        following = _Following([] if task is None else [task])
+        group = _TaskGroup([] if task is None else [task])
         is_much = most is not None and task is not None and bool(task.resume_after)
-        if is_much or not self._go_on(following, most):
-            self._give_back(following)
+        if is_much or not self._go_on(group, most):
+            self._give_back(group)
 
     def stop(self) -> None:
         """Leave to other workers what is not done."""
         for task in self._taken:
             self._store.outbox.give_back(task.id, self._owner, task.group)
-        for following in self._unfinished:
-            self._give_back(following)
+        for group in self._unfinished:
+            self._give_back(group)
         self._taken.clear()
         self._unfinished.clear()
 
-    def _give_back(self, following: _Following) -> None:
+    def _give_back(self, group: _TaskGroup) -> None:
         """Leave the rest of some tasks to workers, in its order."""
-        group = str(uuid.uuid4())
-        begun = [each.task for each in following.running if not (each.failed or each.lost)]
-        for task in (*following.tasks, *begun):
-            self._store.outbox.give_back(task.id, self._owner, group)
+        group_id = str(uuid.uuid4())
+        begun = [each.task for each in group.running if not (each.failed or each.lost)]
+        for task in (*group.tasks, *begun):
+            self._store.outbox.give_back(task.id, self._owner, group_id)
 
-    def _go_on(self, following: _Following, most: int | None) -> bool:
+    def _go_on(self, group: _TaskGroup, most: int | None) -> bool:
         """Go on with tasks until nothing is left (True), or `most` reviews are decided.
 
         With `most`, a portion of what is completed ends the turn, too.  Everything that less
@@ -374,21 +373,21 @@ class Reviewer:
         of an object that something hidden waited for the same.
         """
         decided = 0
-        while following.tasks or following.queue:
-            if following.tasks and following.tasks[-1].resume_after:
-                following.tasks.append(self._complete_portion(following.tasks.pop()))
+        while group.tasks or group.queue:
+            if group.tasks and group.tasks[-1].resume_after:
+                group.tasks.append(self._complete_portion(group.tasks.pop()))
                 if most is not None:
                     return False
-            elif following.tasks:
-                running = _RunningTask(following.tasks.pop())
+            elif group.tasks:
+                running = _RunningTask(group.tasks.pop())
                 for due in self._begin_task(running.task):
                     running.undecided += 1
-                    heappush(following.queue, (due.level, next(following.serial), due, running))
+                    heappush(group.queue, (due.level, next(group.serial), due, running))
             elif decided == most:
                 return False
             else:
-                *_, due, running = heappop(following.queue)
-                self._decide_next(due, running, following.tasks)
+                *_, due, running = heappop(group.queue)
+                self._decide_next(due, running, group.tasks)
                 decided += 1
         return True
 
@@ -436,17 +435,17 @@ class Reviewer:
         elif tasks[0].is_of_authors:
             self._end_authors(tasks[0])
         else:
-            self._continue(_Following(tasks))
+            self._continue(_TaskGroup(tasks))
 
-    def _continue(self, following: _Following) -> None:
+    def _continue(self, group: _TaskGroup) -> None:
         """Go on with tasks for one turn; after a fault, the rest is done when its lease ends."""
-        if time.monotonic() - following.renewed > LEASE / _RENEWALS:
-            following.renewed = time.monotonic()
-            for running in following.running:
+        if time.monotonic() - group.renewed > LEASE / _RENEWALS:
+            group.renewed = time.monotonic()
+            for running in group.running:
                 running.lost = not self._renew(running.task)
-            following.tasks = [each for each in following.tasks if self._renew(each)]
-        if not self._go_on(following, DECIDED):
-            self._unfinished.append(following)
+            group.tasks = [each for each in group.tasks if self._renew(each)]
+        if not self._go_on(group, DECIDED):
+            self._unfinished.append(group)
 
     def _end_authors(self, task: OutboxTask) -> None:
         """End identities hours after the report that showed whose they are."""
@@ -499,18 +498,18 @@ class Reviewer:
             self._return_review(review, act, "it could not be carried out: see the hub's log")
 
     def _decide_as(self, review: Review, act: ReviewAct) -> OutboxTask | None:
-        order = _Order(act.login, act=act.id)
+        context = _DecisionContext(act.login, act=act.id)
         if act.kind is DecisionKind.REJECT:
-            _, left = self._refuse(review, order, act.reason)
+            _, left = self._refuse(review, context, act.reason)
         elif act.kind is DecisionKind.EDIT:
             self.check_edit(review, review.decision.masks if review.decision else ())
             edited = replace(review, object=mask_object(review))
-            _, left = self._release(edited, order, without_text=False)
+            _, left = self._release(edited, context, without_text=False)
         else:
             without_text = act.kind is DecisionKind.KEEP_MASKED
             if without_text and (fault := self.preview_masked(review).fault):
                 raise Conflict(fault)
-            _, left = self._release(review, order, without_text=without_text)
+            _, left = self._release(review, context, without_text=without_text)
         return left
 
     def _return_review(self, review: Review, act: ReviewAct, why: str) -> None:
@@ -522,20 +521,22 @@ class Reviewer:
 
         self._store.commit(write)
 
-    def _begin_task(self, task: OutboxTask) -> list[_Due]:
+    def _begin_task(self, task: OutboxTask) -> list[_PendingReview]:
         """The reviews to decide, and to refuse, with the reason; a task with none is done."""
-        revoked = [_Due(each.id, _REFUSED_LAST, _REVOKED) for each in self._list_revoked(task)]
+        revoked = [
+            _PendingReview(each.id, _REFUSED_LAST, _REVOKED) for each in self._list_revoked(task)
+        ]
         gone, versions = {each.id for each in revoked}, _WaitingVersions()
 
-        def read(review: Review) -> _Due | None:
+        def read(review: Review) -> _PendingReview | None:
             if review.id in gone:
                 return None
             if self._is_overtaken(review, task.arrived):
-                return _Due(review.id, _REFUSED_LAST, _NEWER_IS_PUBLISHED)
+                return _PendingReview(review.id, _REFUSED_LAST, _NEWER_IS_PUBLISHED)
             if review.rules not in _BY_ITSELF:
                 return None
             versions.note(review)
-            return _Due(review.id, _level(review))
+            return _PendingReview(review.id, _level(review))
 
         waiting = self._store.reviews.list_waiting_for(task.arrived, read)
         due = [*versions.put_older_last(filter(None, waiting)), *revoked]
@@ -543,7 +544,9 @@ class Reviewer:
             self._store.outbox.remove(task.id)
         return due
 
-    def _decide_next(self, due: _Due, running: _RunningTask, left: list[OutboxTask]) -> None:
+    def _decide_next(
+        self, due: _PendingReview, running: _RunningTask, left: list[OutboxTask]
+    ) -> None:
         """Decide a review of a task, or refuse it.  After a fault the task is tried again later.
 
         Tasks that follow are added to `left`.
@@ -558,9 +561,9 @@ class Reviewer:
                 raise NotFound("the review is not kept any more")
             done = running.task.id if last and not running.failed and not due.refusal else ""
             if due.refusal:
-                _, more = self._refuse(review, _Order(_INTAKE), due.refusal)
+                _, more = self._refuse(review, _DecisionContext(_INTAKE), due.refusal)
             else:
-                _, more = self._decide_review(review, _Order(_INTAKE, done=done))
+                _, more = self._decide_review(review, _DecisionContext(_INTAKE, done=done))
             left += filter(None, [more])
             if done:
                 return
@@ -598,24 +601,28 @@ class Reviewer:
             return False
         return micros(own.version) > micros(version)
 
-    def _decide_review(self, review: Review, order: _Order) -> tuple[Record, OutboxTask | None]:
+    def _decide_review(
+        self, review: Review, context: _DecisionContext
+    ) -> tuple[Record, OutboxTask | None]:
         """Admit a waiting object with some rules waived; other rules may ask again."""
         while True:
             with suppress(StalePreconditions):
-                return self._try_decide(review, order)
+                return self._try_decide(review, context)
 
-    def _try_decide(self, review: Review, order: _Order) -> tuple[Record, OutboxTask | None]:
+    def _try_decide(
+        self, review: Review, context: _DecisionContext
+    ) -> tuple[Record, OutboxTask | None]:
         submission = self._store.submissions.require(review.submission)
         candidates = [parse_candidate(review.index, review.object)]
         batch = self._evaluator.evaluate(
-            Sent(submission, anonymous=review.anonymous), candidates, order.waiver
+            Sent(submission, anonymous=review.anonymous), candidates, context.waiver
         )
         batch = replace(batch, is_review=True)
-        without_text = order.waiver.without_text
+        without_text = context.waiver.without_text
 
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             self._evaluator.check(txn, batch)
-            _check_act(txn, review, order)
+            _check_act(txn, review, context)
             _check_release(
                 txn, review, submission, self._evaluator.read_agreements(txn, submission)
             )
@@ -623,28 +630,28 @@ class Reviewer:
             record = settlement.records[0]
             if without_text and record.verdict == Verdict.REFUSED:
                 raise Conflict(_INVALID_WITHOUT.format(record.findings[-1].get("message", "")))
-            waived = order.waiver.rules
+            waived = context.waiver.rules
             left = [with_waived_rules(each, waived) for each in settlement.reviews]
             if record.verdict == Verdict.HELD:  # nothing was decided: something else holds it still
-                self._keep_waiting(txn, review, order.who, (left[0], record))
-                _return_held(txn, review, order, record)
+                self._keep_waiting(txn, review, context.who, (left[0], record))
+                _return_held(txn, review, context, record)
             else:
                 # Masked or edited by the reviewer, it is known again by this, too.
                 received = settlement.published.get(review.source_id)
-                holds = received if order.is_by_person else None
-                txn.reviews.decide(review.id, "released", order.who, order.act, published=holds)
-                _count_answer(txn, review, order, yes=True)
+                holds = received if context.is_by_person else None
+                txn.reviews.decide(review.id, "released", context.who, context.act, published=holds)
+                _count_answer(txn, review, context, yes=True)
                 txn.reviews.add([] if without_text else left)  # nothing more is asked for
                 entry = _entry(review) | {"verdict": record.verdict}
                 entry |= {"without_text": True} if without_text else {}
-                txn.add_journal_entry("review.release", order.who, entry)
+                txn.add_journal_entry("review.release", context.who, entry)
                 merged = merge_records(self._find_record(review), record)
-                if order.waiver.rules:
+                if context.waiver.rules:
                     message = _RELEASED_MASKED if without_text else _RELEASED
                     merged = _with_answer(merged, Action.NOTED, message)
                 txn.submissions.replace_record(review.submission, merged)
-            if order.done:
-                txn.outbox.remove(order.done)
+            if context.done:
+                txn.outbox.remove(context.done)
             return record, self.leave_task(txn, batch, settlement)
 
         return self._store.commit(write)
@@ -665,21 +672,21 @@ class Reviewer:
             txn.submissions.replace_record(review.submission, merge_held_records(before, record))
 
     def _refuse(
-        self, review: Review, order: _Order, reason: str
+        self, review: Review, context: _DecisionContext, reason: str
     ) -> tuple[Record, OutboxTask | None]:
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
-            _check_act(txn, review, order)
-            holds = 0 if order.is_by_person else None
-            txn.reviews.decide(review.id, "rejected", order.who, order.act, published=holds)
-            _count_answer(txn, review, order, yes=False)
-            txn.add_journal_entry("review.reject", order.who, _entry(review) | {"reason": reason})
+            _check_act(txn, review, context)
+            holds = 0 if context.is_by_person else None
+            txn.reviews.decide(review.id, "rejected", context.who, context.act, published=holds)
+            _count_answer(txn, review, context, yes=False)
+            txn.add_journal_entry("review.reject", context.who, _entry(review) | {"reason": reason})
             record = self._find_record(review)
             if record.verdict == Verdict.HELD:
                 refused = replace(record, verdict=Verdict.REFUSED.value)
                 record = _with_answer(refused, Action.REFUSED, reason or _REJECTED)
                 txn.submissions.replace_record(review.submission, record)
                 self._publisher.give_up(txn, review, self._clock())
-            elif order.act or order.is_answer:
+            elif context.act or context.is_answer:
                 message = _STAYS_MASKED.format(reason or _REJECTED)
                 record = _with_answer(record, Action.NOTED, message)
                 txn.submissions.replace_record(review.submission, record)
@@ -688,15 +695,15 @@ class Reviewer:
 
         return self._store.commit(write)
 
-    def _close(self, review: Review, order: _Order) -> tuple[Record, OutboxTask | None]:
+    def _close(self, review: Review, context: _DecisionContext) -> tuple[Record, OutboxTask | None]:
         """Leave a shortened copy as it is published; its full text is asked about no more."""
 
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
-            _check_act(txn, review, order)
-            txn.reviews.decide(review.id, "released", order.who, order.act, published=0)
-            _count_answer(txn, review, order, yes=True)
+            _check_act(txn, review, context)
+            txn.reviews.decide(review.id, "released", context.who, context.act, published=0)
+            _count_answer(txn, review, context, yes=True)
             entry = _entry(review) | {"without_text": True}
-            txn.add_journal_entry("review.release", order.who, entry)
+            txn.add_journal_entry("review.release", context.who, entry)
             message = _STAYS_MASKED.format(_KEPT_MASKED)
             record = _with_answer(self._find_record(review), Action.NOTED, message)
             txn.submissions.replace_record(review.submission, record)
@@ -795,23 +802,27 @@ def _with_answer(record: Record, action: Action, message: str) -> Record:
     return replace(record, findings=(*record.findings, answer.as_json()))
 
 
-def _check_act(txn: Transaction, review: Review, order: _Order) -> None:
-    if order.act:
-        txn.reviews.check_decision(review.id, order.act)
+def _check_act(txn: Transaction, review: Review, context: _DecisionContext) -> None:
+    if context.act:
+        txn.reviews.check_decision(review.id, context.act)
 
 
-def _return_held(txn: Transaction, review: Review, order: _Order, record: Record) -> None:
+def _return_held(
+    txn: Transaction, review: Review, context: _DecisionContext, record: Record
+) -> None:
     """Let a review wait for another decision whose object something else holds still."""
-    if order.act:
+    if context.act:
         held = (each for each in record.findings if each.get("action") == Action.HELD)
         why = "; ".join(dict.fromkeys(each.get("message", "") for each in held))
-        txn.reviews.put_back(review.id, order.act, f"it is held still: {why}")
-        txn.review_acts.note_failure(order.act, review.id, "it is held still")
+        txn.reviews.put_back(review.id, context.act, f"it is held still: {why}")
+        txn.review_acts.note_failure(context.act, review.id, "it is held still")
 
 
-def _count_answer(txn: Transaction, review: Review, order: _Order, *, yes: bool) -> None:
+def _count_answer(
+    txn: Transaction, review: Review, context: _DecisionContext, *, yes: bool
+) -> None:
     """Count what a person answered, and how long it took."""
-    if order.act and review.decision is not None:
+    if context.act and review.decision is not None:
         txn.review_acts.note_answer(review.partner, review.rules, yes=yes)
         txn.review_acts.note_turnaround(review.created, review.decision.at)
 
@@ -857,13 +868,13 @@ class _RunningTask:
     """Another worker has taken it over."""
 
 
-class _Due(NamedTuple):
+class _PendingReview(NamedTuple):
     """A review to decide, which is read when its turn comes."""
 
     id: str
     level: int
     refusal: str = ""
-    """Why it is refused, if it is."""
+    """Why the object is refused; empty: the review is decided."""
 
 
 @dataclass(slots=True)
@@ -891,18 +902,18 @@ class _WaitingVersions:
         if other[0] != mine[0]:
             self.older.add(min(other, mine)[1])
 
-    def put_older_last(self, due: Iterable[_Due]) -> list[_Due]:
-        """Those of older versions after all levels."""
+    def put_older_last(self, due: Iterable[_PendingReview]) -> list[_PendingReview]:
+        """The pending reviews, with those of older versions placed after all levels."""
         return [e._replace(level=_OLDER_LAST) if e.id in self.older else e for e in due]
 
 
 @dataclass(slots=True)
-class _Following:
-    """Tasks that are done together, in one order."""
+class _TaskGroup:
+    """Tasks that are done together, so that their reviews are decided in one order."""
 
     tasks: list[OutboxTask]
-    """Those that have not begun."""
-    queue: list[tuple[int, int, _Due, _RunningTask]] = field(default_factory=list)
+    """The tasks that have not begun."""
+    queue: list[tuple[int, int, _PendingReview, _RunningTask]] = field(default_factory=list)
     """The reviews, a heap: level, place in the order, review, its task."""
     serial: Iterator[int] = field(default_factory=count)
     renewed: float = field(default_factory=time.monotonic)

@@ -85,8 +85,8 @@ class PurgeReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """An operator's order to purge."""
+class _PurgeCommand:
+    """An operator's command to purge."""
 
     ids: tuple[str, ...]
     who: str
@@ -114,7 +114,7 @@ class _CutBody(NamedTuple):
 
 
 class Purger:
-    """Deletes the content of objects, on an operator's order."""
+    """Deletes the content of objects, on an operator's command."""
 
     def __init__(
         self, store: Store, publisher: Publisher, intake: Intake, lifecycle: Lifecycle
@@ -151,7 +151,7 @@ class Purger:
         the hub publishes in its own name.
         """
         self.check(public_id)
-        begun = self._begin(_Order((public_id,), who, reason))
+        begun = self._begin(_PurgeCommand((public_id,), who, reason))
         return _total(self._finish(purge) for purge in begun)
 
     def begin(self, public_id: str, who: str, reason: str) -> None:
@@ -160,7 +160,7 @@ class Purger:
         Raises what `purge` raises.
         """
         self.check(public_id)
-        self._begin(_Order((public_id,), who, reason, is_left=True))
+        self._begin(_PurgeCommand((public_id,), who, reason, is_left=True))
 
     def request(self, public_id: str, who: str, reason: str) -> None:
         """Ask for a purge that another operator has to confirm.  Raises what `purge` raises."""
@@ -187,8 +187,10 @@ class Purger:
         asker = self._store.people.find_by_login(request.who)
         if asker is None or asker.disabled or not asker.has(Role.OPERATOR):
             raise Conflict("the person who asked for this is not an operator any more: decline it")
-        order = _Order((public_id,), who, request.reason, asked_by=request.who, is_left=True)
-        self._begin(order)
+        command = _PurgeCommand(
+            (public_id,), who, request.reason, asked_by=request.who, is_left=True
+        )
+        self._begin(command)
 
     def decline(self, public_id: str, who: str) -> None:
         """Drop a request.  Raises NotFound if there is none."""
@@ -210,7 +212,9 @@ class Purger:
         Raises Malformed if the value is of no known kind.
         """
         about = parse_exclusion(text, reason, 0)
-        begun = self._begin(_Order(tuple(self._find_ids(about)), who, reason, (about.value,)))
+        begun = self._begin(
+            _PurgeCommand(tuple(self._find_ids(about)), who, reason, (about.value,))
+        )
         report = _total(self._finish(purge) for purge in begun)
         return replace(report, also_in=tuple(self._store.purges.find_mentions((about.value,))))
 
@@ -229,29 +233,29 @@ class Purger:
                 log.exception("cannot finish the purge id=%s; it is retried", purge.public_id)
         return finished
 
-    def _begin(self, order: _Order) -> list[Purge]:
+    def _begin(self, command: _PurgeCommand) -> list[Purge]:
         """Revoke what is to be purged, and note what is still to be deleted."""
-        ids = order.ids
+        ids = command.ids
         own = frozenset(self._store.purges.find_sources(ids))
         collections = self._logs()
-        begun = self._lifecycle.now() - (PATIENCE if order.is_left else 0)
+        begun = self._lifecycle.now() - (PATIENCE if command.is_left else 0)
 
         def begin(txn: Transaction) -> list[Purge]:
-            _fulfil_request(txn, order)
+            _fulfil_request(txn, command)
             every = (*_find_translations(txn, ids), *ids)
             levels = {each.id: each.tlp for each in txn.public_objects(every).values()}
             found = [_begin(txn, self._publisher, collections, id_) for id_ in every]
             purges = [
-                replace(purge, sources=purge.sources | own, values=order.values, begun=begun)
+                replace(purge, sources=purge.sources | own, values=command.values, begun=begun)
                 for purge in found
                 if purge is not None
             ]
-            if order.values and not purges:
-                purges = [Purge(ids[-1], own, order.values, begun=begun)]
+            if command.values and not purges:
+                purges = [Purge(ids[-1], own, command.values, begun=begun)]
             for purge in purges:
                 _forbid_sources(txn, purge)
-                what = order.describe(purge.public_id, levels.get(purge.public_id))
-                txn.add_journal_entry("object.purge", order.who, what)
+                what = command.describe(purge.public_id, levels.get(purge.public_id))
+                txn.add_journal_entry("object.purge", command.who, what)
             return [txn.purges.put(purge) for purge in purges]
 
         return self._store.commit(begin)
@@ -346,11 +350,11 @@ class Purger:
         return review is not None and bool(review.object)
 
 
-def _fulfil_request(txn: Transaction, order: _Order) -> None:
+def _fulfil_request(txn: Transaction, command: _PurgeCommand) -> None:
     """Drop the requests for what is purged; Conflict if there must be one and is none."""
-    asked = {txn.purges.find_request(id_) for id_ in order.ids} - {None}
-    if order.asked_by and not asked:
-        raise Conflict(f"the request to purge {order.ids[0]} was decided by somebody else")
+    asked = {txn.purges.find_request(id_) for id_ in command.ids} - {None}
+    if command.asked_by and not asked:
+        raise Conflict(f"the request to purge {command.ids[0]} was decided by somebody else")
     for each in asked:
         if each is not None:
             txn.purges.remove_request(each.public_id)

@@ -78,8 +78,8 @@ class _Names:
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """An operator's order to withdraw."""
+class _WithdrawalCommand:
+    """An operator's command to withdraw."""
 
     slug: str
     who: str
@@ -114,8 +114,8 @@ class PartnerData:
         for name in names:
             self._resolve(slug, name, names_of)
         own_ids, whole = frozenset(names_of.own_ids), frozenset(names_of.whole)
-        order = _Order(slug, who, reason, own_ids, whole)
-        found, sources = self._withdraw(order, sorted(names_of.public_ids))
+        command = _WithdrawalCommand(slug, who, reason, own_ids, whole)
+        found, sources = self._withdraw(command, sorted(names_of.public_ids))
         waiting = self._store.reviews.list_waiting_under(slug, sources | names_of.own_ids)
         if names_of.values:
             every = self._store.reviews.list_waiting(slug)
@@ -131,7 +131,7 @@ class PartnerData:
         # First the reviews: what was released before is among the contributions.
         reviews = self._close_reviews(self._store.reviews.list_waiting(slug), who)
         public_ids = sorted(self._store.partner_data.public_ids(slug))
-        found, _ = self._withdraw(_Order(slug, who, reason), public_ids)
+        found, _ = self._withdraw(_WithdrawalCommand(slug, who, reason), public_ids)
         left = self._close_reviews(self._store.reviews.list_waiting(slug), who)
         return found + Withdrawal(0, 0, reviews + left)
 
@@ -224,24 +224,26 @@ class PartnerData:
             if any((each.partner, each.source_id) == mine for each in public.contributions)
         }
 
-    def _withdraw(self, order: _Order, public_ids: Sequence[str]) -> tuple[Withdrawal, set[str]]:
+    def _withdraw(
+        self, command: _WithdrawalCommand, public_ids: Sequence[str]
+    ) -> tuple[Withdrawal, set[str]]:
         """Withdraw contributions to these objects; the partner's own ids of them as well."""
         found, sources = Withdrawal(0, 0, 0), set[str]()
-        remove = partial(self._remove_contributions, order)
+        remove = partial(self._remove_contributions, command)
         for changed, own in self._store.commit_portions(public_ids, STEP, remove):
             found, sources = found + changed, sources | own
         return found, sources
 
     def _remove_contributions(
-        self, order: _Order, txn: Transaction, portion: Sequence[str]
+        self, command: _WithdrawalCommand, txn: Transaction, portion: Sequence[str]
     ) -> tuple[Withdrawal, set[str]]:
         """One portion of `_withdraw`, and its entry in the journal."""
         work = UnitOfWork.begin(txn, self._publisher.config, self._lifecycle.now())
         work.load(portion)
         changed, ended, forbidden, sources = list[str](), 0, dict[str, str](), set[str]()
         for public_id in portion:
-            own_ids = None if public_id in order.whole else order.own_ids
-            gone = _contributions(work.find_public(public_id), order.slug, own_ids)
+            own_ids = None if public_id in command.whole else command.own_ids
+            gone = _contributions(work.find_public(public_id), command.slug, own_ids)
             for each in gone:
                 work.put(remove_contribution(work.find(public_id), each, work.merge))
                 sources.add(each.source_id)
@@ -252,11 +254,11 @@ class PartnerData:
             ended += bool(gone) and after is not None and after.revoked
         work.write()
         if forbidden:
-            txn.add_public_ids(order.slug, "withdrawn", forbidden)
+            txn.add_public_ids(command.slug, "withdrawn", forbidden)
         if changed:
-            what: dict[str, object] = {"partner": order.slug, "count": len(changed)}
-            what |= {"ids": changed, "reason": order.reason}
-            txn.add_journal_entry("partner.withdraw", order.who, what)
+            what: dict[str, object] = {"partner": command.slug, "count": len(changed)}
+            what |= {"ids": changed, "reason": command.reason}
+            txn.add_journal_entry("partner.withdraw", command.who, what)
         return Withdrawal(len(changed), ended, 0), sources
 
     def _forget_withdrawals(self, slug: str) -> bool:
