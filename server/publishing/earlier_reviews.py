@@ -51,8 +51,12 @@ _NO_REVIEW = OwnState.NONE, ""
 
 
 @dataclass(frozen=True, slots=True)
-class SentBy:
-    """How something was sent: the same object, sent in another way, is another question."""
+class SubmissionOrigin:
+    """The sender and conditions of a submission.
+
+    An object that is sent again asks the same question only if account, collection and anonymity
+    are equal.
+    """
 
     partner: str
     account: str
@@ -60,6 +64,7 @@ class SentBy:
     """Collection id: levels and readers depend on it."""
     is_anonymous: bool
     submission: str
+    """Its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ class EarlierReviews:
     """The reviews of what a partner sent before; read when something has to be asked."""
 
     txn: Transaction
-    sent_by: SentBy
+    origin: SubmissionOrigin
     ids: Set[str]
     """The partner's own ids that are asked about."""
     room: ReviewRoom
@@ -115,9 +120,9 @@ class EarlierReviews:
         if candidate.raw:
             sent = parse_object(candidate.raw)
         found = {(f.rule, f.path, f.action.value) for f in candidate.findings if _acts(f)}
-        by = self.sent_by
+        origin = self.origin
         parts: StixObject = {
-            "by": [by.account, by.collection, by.is_anonymous],
+            "by": [origin.account, origin.collection, origin.is_anonymous],
             "level": None if candidate.tlp is None else candidate.tlp.label,
             "sent": _without_dates(sent),
             "left": _without_dates(candidate.object or {}),
@@ -137,7 +142,7 @@ class EarlierReviews:
         self._list(question.source_id).append(
             ReviewOutcome(
                 kind=question.kind,
-                submission=self.sent_by.submission,
+                submission=self.origin.submission,
                 source_id=question.source_id,
                 version=question.version,
                 state="waiting",
@@ -207,7 +212,7 @@ class EarlierReviews:
     def _list(self, source_id: str) -> list[ReviewOutcome]:
         if self._found is None:
             found: dict[str, list[ReviewOutcome]] = {}
-            for each in self.txn.reviews.list_outcomes_under(self.sent_by.partner, self.ids):
+            for each in self.txn.reviews.list_outcomes_under(self.origin.partner, self.ids):
                 found.setdefault(each.source_id, []).append(each)
             self._found = found
         return self._found.setdefault(source_id, [])
@@ -219,12 +224,12 @@ def find_reviews_of(txn: Transaction, batch: Batch, most_waiting: int) -> Earlie
     `most_waiting`: the limit for each partner; 0: no limit.  One that waits already takes none.
     """
     anonymous = batch.partner.consent not in CONSENTS_TO_NAME
-    sent_by = SentBy(
+    origin = SubmissionOrigin(
         batch.partner.slug, batch.account, batch.collection, anonymous, batch.submission
     )
     ids = frozenset(c.source_id for c in batch.candidates if c.source_id)
     room = ReviewRoom(txn, batch.partner.slug, 0 if batch.is_review else most_waiting)
-    return EarlierReviews(txn, sent_by, ids, room)
+    return EarlierReviews(txn, origin, ids, room)
 
 
 def admit_to_reviews(

@@ -72,11 +72,11 @@ def subject_state(
         hidden = True  # others may report the same observable at that level
     leading = find_leading(public, task.work.merge, level)
     if hidden or leading is None or leading.partner != task.batch.partner.slug or public is None:
-        return PublicState.ANOTHERS
+        return PublicState.LED_BY_ANOTHER_PARTNER
     if not _is_current(task, resolved.candidate, subject, leading):
         return PublicState.OTHER_VERSION
     others = task.work.find_statements(public) - {resolved.id}
-    return PublicState.CROWDED if len(others) >= MOST_TRANSLATIONS else None
+    return PublicState.TOO_MANY_TRANSLATIONS if len(others) >= MOST_TRANSLATIONS else None
 
 
 def name_leading_id(

@@ -381,9 +381,9 @@ def _publish(
     candidate = resolved.candidate.with_findings(*raised, *dropped)
     resolved = replace(resolved, candidate=candidate)
     if candidate.effective_tlp > task.work.strictest_feed(task.batch.audience):
-        return _refuse(task, candidate, PublicState.UNTAKEN)
+        return _refuse(task, candidate, PublicState.ABOVE_EVERY_FEED)
     if lists_only_authors(resolved, refs):
-        return _refuse(task, candidate, PublicState.ABOUT_ITS_AUTHOR)
+        return _refuse(task, candidate, PublicState.LISTS_ONLY_ITS_AUTHOR)
     if blocked := conclude_if_blocked(task, held, resolved):
         return blocked
     if candidate.from_hub:
@@ -417,7 +417,7 @@ def _settle_copy(task: SettlementTask, resolved: ResolvedCandidate) -> SettledCa
     task.work.load([resolved.id])
     known = task.work.find_public(find_newest_id(task, resolved).id)
     if known is None or not task.is_visible(known):
-        return conclude(candidate, find_row(PublicState.NOT_THE_HUBS))
+        return conclude(candidate, find_row(PublicState.FALSE_HUB_OBJECT))
     own.refs[str(candidate.source_id)] = refer_to(known, task.batch.partner.slug)
     own.assign(str(candidate.source_id), known.id)
     return conclude(candidate, find_row(PublicState.HUBS_COPY), known.id)

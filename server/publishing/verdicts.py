@@ -52,8 +52,8 @@ class PublicState(StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
     FROM_JOURNAL = "revoked or purged after the backup from which the hub was restored"
-    UNTAKEN = "stricter than any feed takes"
-    ABOUT_ITS_AUTHOR = "lists only its own author"
+    ABOVE_EVERY_FEED = "stricter than any feed takes"
+    LISTS_ONLY_ITS_AUTHOR = "lists only its own author"
     INCOMPLETE = "needs objects that have not arrived"
     RAISED_ABOVE_EARLIER = "raised by its references above its earlier version"
     STRICTER_OBSERVABLES = "references observables that are stricter so far"
@@ -61,10 +61,10 @@ class PublicState(StrEnum):
     ENDED_DEFINITION = "is the remainder of a revoked or purged marking definition"
     HUBS_OWN = "the hub's own object"
     HUBS_COPY = "the hub's own object under another id"
-    NOT_THE_HUBS = "claims to be the hub's own, is unknown"
-    ANOTHERS = "translates or replaces what another partner says"
+    FALSE_HUB_OBJECT = "claims to be the hub's own, is unknown"
+    LED_BY_ANOTHER_PARTNER = "translates or replaces what another partner says"
     OTHER_VERSION = "translates another version than the published one"
-    CROWDED = "has as many translations as it may"
+    TOO_MANY_TRANSLATIONS = "has as many translations as it may"
 
 
 class OwnState(StrEnum):
@@ -212,7 +212,7 @@ TABLE: tuple[Row, ...] = (
         _noted("reviews", "it is published as a reviewer released it when you sent it before"),
     ),
     Row(
-        (_P.UNTAKEN,),
+        (_P.ABOVE_EVERY_FEED,),
         (),
         _V.REFUSED,
         _E.NONE,
@@ -223,7 +223,7 @@ TABLE: tuple[Row, ...] = (
         ),
     ),
     Row(
-        (_P.ABOUT_ITS_AUTHOR,),
+        (_P.LISTS_ONLY_ITS_AUTHOR,),
         (),
         _V.REFUSED,
         _E.NONE,
@@ -284,7 +284,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row((_P.HUBS_COPY,), (), _V.DUPLICATE, _E.REMEMBER, _ECHO),
     Row(
-        (_P.NOT_THE_HUBS,),
+        (_P.FALSE_HUB_OBJECT,),
         (),
         _V.REFUSED,
         _E.NONE,
@@ -294,7 +294,7 @@ TABLE: tuple[Row, ...] = (
         ),
     ),
     Row(
-        (_P.ANOTHERS,),
+        (_P.LED_BY_ANOTHER_PARTNER,),
         (),
         _V.REFUSED,
         _E.NONE,
@@ -316,7 +316,7 @@ TABLE: tuple[Row, ...] = (
         ),
     ),
     Row(
-        (_P.CROWDED,),
+        (_P.TOO_MANY_TRANSLATIONS,),
         (),
         _V.REFUSED,
         _E.NONE,
