@@ -6,7 +6,8 @@ with little literal text.  LIKE and MATCHES are also tried on invented values, w
 expression matches, and on hosts and addresses that are harmless or private.
 
 Regular expressions are hostile input: they run in an engine of linear time with a bounded size.
-What it cannot read is judged by its literal text alone, or not trusted where hosts are compared.
+An expression that it cannot read is judged by its literal text alone, or not trusted where hosts
+are compared.
 """
 
 from __future__ import annotations
@@ -276,7 +277,7 @@ _COUNT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 
 
 def _compile(expression: str) -> jsonschema_rs.Draft202012Validator | None:
-    """What tells if a text matches in any case; None if the engine does not read the expression."""
+    """A test for texts, in any case; None if the engine does not read the expression."""
     counts = (int((high or low)[:9]) for low, high in _COUNT.findall(expression))
     if prod(max(each, 1) for each in counts) > _MAX_REPEATED:
         return None
