@@ -272,19 +272,20 @@ class PushRecords:
 
     def find_levels(
         self, ids: Container[str | None], url: str, collection: Collection
-    ) -> dict[str, set[str]]:
+    ) -> dict[str, list[str]]:
         """The ids of these under which something was sent to a hub, with its TLP levels.
 
-        Without those that older records do not have.  `collection`: one of the hub's, which was
-        perhaps at another URL before.
+        The level of what was sent last is the first one; older records have none.  `collection`:
+        one of the hub's, which was perhaps at another URL before.
         """
-        found: dict[str, set[str]] = {}
+        found: dict[str, list[str]] = {}
         for push in self.list_newest():
             if push.is_withdrawal or not (push.went_to(url) or push.went_to(url, collection)):
                 continue
-            for each in push.objects:
+            for each in reversed([*push.objects]):
                 if each.source_id in ids:
-                    found.setdefault(each.source_id, set()).update(filter(None, [each.level]))
+                    levels = found.setdefault(each.source_id, [])
+                    levels += [each.level] if each.level and each.level not in levels else []
         return found
 
     def _open(self) -> tuple[BinaryIO, Path] | None:

@@ -90,6 +90,8 @@ class _Job:
     previews: Sequence[Preview]
     options: PushOptions
     as_json: bool
+    default_level: str = ""
+    """The level that the settings give what states none; empty if the command line does."""
     is_watched: bool = False
     """True for a file of a watched folder: one that the hub has not decided about is taken."""
     is_repeated: bool = False
@@ -210,7 +212,7 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     if you say so: then a reviewer of the hub looks at them. But the hub holds
     what is about your --term only if it has that term on record, and it sees
     neither drafts of MISP nor the text around a value: otherwise it publishes
-    them at once. To send a file twice is safe.
+    them at once. To send a file twice at the same level is safe.
 
     \b
     Verdicts:
@@ -258,7 +260,8 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
             _raise_temporary_error(previews)
         job = _Job(hub, collection, previews, push_options, options["as_json"])
         watched, repeated = options["watch"] is not None, options.get("repeated", False)
-        job = replace(job, is_watched=watched, is_repeated=repeated)
+        level = "" if inputs.tlp else Tlp.parse(settings.default_tlp).label.upper()
+        job = replace(job, default_level=level, is_watched=watched, is_repeated=repeated)
         failed = print_file_errors(previews, as_json=job.as_json)
         agreed = _ask(job, options["send_held"], answers) if answers else push_options
         if agreed is None:
@@ -394,7 +397,7 @@ def _may_be_published(result: ObjectResult) -> bool:
 
 
 def _describe_sent_before(job: _Job, records: PushRecords) -> Iterator[str]:
-    """A sentence if this computer sent some of the objects to the hub before, by their ids."""
+    """What this computer sent of the objects to the hub before, by their ids, in sentences."""
     ready = (each for each in job.results if each.verdict == "ready")
     now = {each.source_id: find_level(each.object or {}) for each in ready}
     before = records.find_levels(now, job.hub.url, job.collection)
@@ -403,6 +406,22 @@ def _describe_sent_before(job: _Job, records: PushRecords) -> Iterator[str]:
     stricter = sum(_is_wider(now[id], levels) for id, levels in before.items())
     text = f"{len(before)} of {count(len(now), 'object')} sent from this computer before"
     yield text + (f", {stricter} only at a stricter level" if stricter else "")
+    moves = Counter((levels[0], now[id]) for id, levels in before.items() if levels)
+    for (old, new), number in moves.items():
+        if _is_wider(old, [new]):
+            option = f"; add --tlp {old.lower()} to keep the level"
+            text = _describe_loss(old, new, number)
+            yield text + (option if new == job.default_level else "")
+
+
+def _describe_loss(old: str, new: str, number: int) -> str:
+    """Who no longer gets objects that are sent again at a stricter level than the last time."""
+    objects, were, them = count(number, "object"), "were", "them"
+    if number == 1:
+        were, them = "was", "it"
+    return (
+        f"{objects} {were} sent at TLP:{old} before: at TLP:{new}, readers of TLP:{old} lose {them}"
+    )
 
 
 def _is_wider(level: str, before: Iterable[str]) -> bool:

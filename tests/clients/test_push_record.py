@@ -112,11 +112,20 @@ class TestRecords:
         with records.begin(INBOX, "https://h/", []) as record:
             record.write({"status": "s1", "objects": [["indicator--1", "evil.top", "AMBER"]]})
         moved = replace(INBOX, root="https://new/hub/", url="https://new/hub/c/1/")
-        found = {"indicator--1": {"AMBER"}}
+        found = {"indicator--1": ["AMBER"]}
         assert records.find_levels(found, "https://new/", moved) == found
         other = replace(moved, id="2", alias="other")
         assert records.find_levels(found, "https://h/", other) == found
         assert records.find_levels(found, "https://new/", other) == {}
+
+    def test_the_level_of_what_was_sent_last_comes_first(self, tmp_path: Path) -> None:
+        records = PushRecords(tmp_path)
+        for level in ("GREEN", "AMBER", "CLEAR", "AMBER"):
+            with records.begin(INBOX, "https://h/", []) as record:
+                rows = [["indicator--1", "evil.top", each] for each in ("RED", level)]
+                record.write({"status": "s1", "objects": rows})
+        levels = records.find_levels(["indicator--1"], "https://h/", INBOX)["indicator--1"]
+        assert levels == ["AMBER", "RED", "CLEAR", "GREEN"]
 
     def test_a_push_that_sent_nothing_is_not_listed(self, tmp_path: Path) -> None:
         records = PushRecords(tmp_path)

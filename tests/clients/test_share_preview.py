@@ -203,6 +203,22 @@ class TestOnATerminal:
         _, lines = self.push("a.txt", "--tlp", "green", typed="n\n")
         assert f"{expected}, 1 only at a stricter level" in lines
 
+    def test_before_the_question_it_warns_of_readers_who_lose_what_was_sent_less_strictly(
+        self, partner: Medallion
+    ) -> None:
+        Path("a.txt").write_text("evil-portal.top\nbad-portal.top\n")
+        self.push("a.txt", "--tlp", "green", typed="y\n")
+        code, lines = self.push("a.txt", typed="\n")
+        warning = "2 objects were sent at TLP:GREEN before: at TLP:AMBER, readers of TLP:GREEN "
+        text = " ".join(" ".join(lines).split())
+        assert f"{warning}lose them; add --tlp green to keep the level" in text
+        assert code == 1
+        _, lines = self.push("a.txt", "--tlp", "amber", typed="y\n")
+        text = " ".join(" ".join(lines).split())
+        assert f"{warning}lose them" in text and "add --tlp" not in text
+        _, lines = self.push("a.txt", typed="n\n")
+        assert not any("lose them" in line for line in lines)
+
     def test_a_file_that_comes_through_a_pipe_is_asked_about_on_the_terminal(
         self, partner: Medallion
     ) -> None:
