@@ -63,6 +63,8 @@ _STALE_SOURCE = (
     "Poll it with its --url, or remove them with --drop %s"
 )
 
+_LEAST_CONFIDENCE = "least confidence"
+"""The name of the fact that has the confidence which the files require."""
 _PRIMARY = 0xFF
 """The bits of an error code of SQLite that tell the kind of error."""
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
@@ -79,8 +81,11 @@ class MirrorOptions:
 
     formats: tuple[str, ...] = ()
     """Names of output formats; those that the folder has already are written too."""
-    least_confidence: int = 0
-    """Indicators with less confidence, or without any, are left out; 0: none."""
+    least_confidence: int | None = None
+    """Indicators with less confidence, or without any, are left out; 0: none.
+
+    None: as it was the last time.
+    """
     mode: int | None = None
     """The mode of files, new and old; those who may read them may search their folders.
 
@@ -263,7 +268,7 @@ class Mirror:
 
         Raises UnusableFile if a file cannot be written.
         """
-        feed = self._feed()
+        feed, least = self._feed(), self._keep_least_confidence(options.least_confidence)
         if not feed:
             return MirrorChanges(0, 0)
         changed: dict[str, FileRecord | None] = {}
@@ -271,7 +276,7 @@ class Mirror:
         with _explained(self._folder), self._state.reading():
             now = time.time_ns() // 1000
             mark = self._state.mark(now)
-            snapshot = self._state.snapshot(feed, now, options.least_confidence, name)
+            snapshot = self._state.snapshot(feed, now, least, name)
             records = self._state.file_records()
             # Not by the records: the state may have been lost, and read again.
             kept = {name for name in output_formats() if (self._folder / name).is_dir()}
@@ -279,7 +284,7 @@ class Mirror:
                 return MirrorChanges(0, 0)
             for format in _find_formats(kept.union(options.formats)):
                 generation = mark.indicators if format.is_indicators_only else mark.generation
-                facts = (generation, mark.expired, feed, name, options.least_confidence)
+                facts = (generation, mark.expired, feed, name, least)
                 writer = _FormatWriter(self._folder / format.name, format, options.mode, records)
                 changed |= writer.write(snapshot, facts, now)
         with _explained(self._folder), self._state.changing():
@@ -288,11 +293,23 @@ class Mirror:
         done = [bool(record) for name, record in changed.items() if not name.endswith("/")]
         return MirrorChanges(sum(done), len(done) - sum(done))
 
-    def count_indicators(self, least_confidence: int) -> tuple[int, int]:
+    @property
+    def least_confidence(self) -> int:
+        """The confidence that the files require of indicators; 0: none."""
+        return int(self._fact(_LEAST_CONFIDENCE, 0))
+
+    def _keep_least_confidence(self, wanted: int | None) -> int:
+        """The confidence that the files require from now on; None: the one that is kept."""
+        if wanted is not None and wanted != self.least_confidence:
+            with _explained(self._folder), self._state.changing():
+                self._state.set_fact(_LEAST_CONFIDENCE, wanted)
+        return self.least_confidence
+
+    def count_indicators(self) -> tuple[int, int]:
         """The current indicators that the files have, and those with too little confidence."""
         with _explained(self._folder):
             now = time.time_ns() // 1000
-            taken = self._state.count_indicators(now, least_confidence)
+            taken = self._state.count_indicators(now, self.least_confidence)
             return taken, self._state.count_indicators(now) - taken
 
 
@@ -423,7 +440,8 @@ def _explained(path: Path) -> Iterator[None]:
     except DamagedState as error:
         raise UnusableFile(
             f"--mirror: {error}; remove the files in the folder {_STATE_FOLDER} of the mirror, but "
-            "not the folder, to read the collections from the beginning"
+            "not the folder, to read the collections from the beginning, and give "
+            "--minimum-confidence again if the files had one"
         ) from error
     except sqlite3.Error as error:
         is_full = getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _NO_ROOM

@@ -78,7 +78,6 @@ _MIRROR_KEEPS = (
     "when it ends"
 )
 _MIRROR_ONLY = {
-    "least_confidence": "--minimum-confidence",
     "verify": "--verify",
     "mode": "--mode",
     "dropped": "--drop",
@@ -108,8 +107,8 @@ and room be made."""
 
 
 def _parse_percent(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 100:
-        raise ValueError("must be a whole number from 1 to 100")
+    if not text.isdecimal() or not 0 <= int(text) <= 100:
+        raise ValueError("must be a whole number from 0 to 100")
     return int(text)
 
 
@@ -165,8 +164,8 @@ def _parse_mode(text: str) -> int:
     "--minimum-confidence",
     "least_confidence",
     type=ParsedValue("N", _parse_percent),
-    default=0,
-    help="With --mirror: only indicators with this confidence or more, 1 to 100.",
+    help="With --mirror: only indicators with this confidence or more, 1 to 100; the mirror keeps "
+    "it, and 0 takes it back.",
 )
 @click.option(
     "--verify",
@@ -275,6 +274,8 @@ def _check_options(options: dict[str, Any], count: int) -> None:
             raise WrongUsage(f"{word} cannot be combined with --mirror; {_MIRROR_KEEPS}")
         if options[name]:
             raise WrongUsage(f"{word} needs --mirror")
+    if options["least_confidence"] is not None and not mirror:
+        raise WrongUsage("--minimum-confidence needs --mirror")
     formats = () if mirror else options["formats"]
     if len(formats) > 1 or set(formats) - set(FORMATS):
         raise WrongUsage(f"give one --format of {', '.join(FORMATS)}, or --mirror DIR")
@@ -398,16 +399,17 @@ def _mirror(
             is_whole = True
         finally:
             changes = mirror.write(settings, is_whole=is_whole)
-            _report(mirror, changes, settings.least_confidence)
+            _report(mirror, changes)
 
     _follow(poll_all, options["follow"], hidden=False)
 
 
-def _report(mirror: Mirror, changes: MirrorChanges, least_confidence: int) -> None:
+def _report(mirror: Mirror, changes: MirrorChanges) -> None:
     """Say on a terminal, or with --verbose, what the files have; warn if they have nothing."""
+    least_confidence = mirror.least_confidence
     if not (least_confidence or sys.stderr.isatty() or log.isEnabledFor(logging.INFO)):
         return
-    taken, left_out = mirror.count_indicators(least_confidence)
+    taken, left_out = mirror.count_indicators()
     reason = f"confidence below {least_confidence}, or not stated"
     left_out_text = f", {left_out} left out: {reason}" if left_out else ""
     level = logging.INFO if taken or not left_out else logging.WARNING

@@ -290,6 +290,24 @@ def test_the_minimum_confidence_can_be_changed(tocsin: Run, feed: Feed) -> None:
     assert listed() == ["a.test"]
 
 
+def test_the_minimum_confidence_is_kept_until_0_takes_it_back(tocsin: Run, feed: Feed) -> None:
+    feed.add(listing(PATTERN.format("a"), confidence=30), listing(PATTERN.format("b")))
+    mirror(tocsin, "--minimum-confidence", "30")
+    mirror(tocsin)
+    mirror(tocsin, "--verify")
+    assert listed() == ["a.test"]
+    mirror(tocsin, "--minimum-confidence", "0")
+    mirror(tocsin)
+    assert listed() == ["a.test", "b.test"]
+
+
+def test_a_mirror_whose_kept_confidence_leaves_nothing_says_so(tocsin: Run, feed: Feed) -> None:
+    feed.add(listing(PATTERN.format("a")))
+    mirror(tocsin, "--minimum-confidence", "30")
+    _, _, stderr = tocsin("poll", "feed", "--mirror", "m")
+    assert "1 left out: confidence below 30, or not stated" in stderr
+
+
 def test_a_folder_whose_collection_is_not_named_is_refused(tocsin: Run, feed: Feed) -> None:
     feed.add(listing(PATTERN.format("a")))
     mirror(tocsin)
@@ -344,6 +362,7 @@ def test_two_polls_do_not_work_in_one_folder(tocsin: Run, feed: Feed) -> None:
         ["--mode", "644"],
         ["--drop", "https://hub.example"],
         ["--minimum-confidence", "50"],
+        ["--minimum-confidence", "0"],
         ["--format", "edl"],
         ["--format", "jsonl", "--format", "csv"],
         ["--mirror", "m", "--minimum-confidence", "101"],
