@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
+from tocsin.admission.descriptions import count
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import timestamp
-from tocsin.config.command_line import format_examples
+from tocsin.config.command_line import format_examples, print_on_stderr
+from tocsin.config.stdio import PARTLY
 from tocsin.server.cli.command import REASON, Answer, act_on_each, with_acting_hub, with_hub
 from tocsin.server.lifecycle.purge import PurgeReport, is_object_id
 from tocsin.server.reports.receivers import ReceivedBy, Receiver, split_receivers
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.feeds.block_cache import FORGOTTEN
+
+_MOST_NAMED = 10
+"""Ids that a message names; `also_in` has all."""
 
 
 @click.group("object")
@@ -111,7 +116,8 @@ def _purge(hub: Runtime, names: tuple[str, ...], reason: str) -> Iterator[Answer
     says only that the object is revoked.
 
     The exit code is 1 if nothing was deleted for one of the values; the others are purged all
-    the same. With an unknown id or a value of no known kind, nothing is purged.
+    the same. It is 4 if other objects still name a value: standard error has their ids. With an
+    unknown id or a value of no known kind, nothing is purged.
 
     It can be repeated, and a hub goes on with what was interrupted. docs/retention.md says how long
     the database's own files keep what was deleted.
@@ -135,15 +141,36 @@ def purge_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[A
     """
     for name in names:
         hub.services.purger.check(name)
-    yield from act_on_each(names, lambda name: _purge_object(hub, name, reason))
+    reports: dict[str, PurgeReport] = {}
+    try:
+        yield from act_on_each(names, lambda name: _purge_object(hub, name, reason, reports))
+    finally:
+        left = list(_describe_what_is_left(reports))
+        for each in left:
+            print_on_stderr(f"tocsin-hub: {each}")
+    if left:
+        raise click.exceptions.Exit(PARTLY)
 
 
-def _purge_object(hub: Runtime, name: str, reason: str) -> Iterator[Answer]:
-    """The answer about one name; then NotFound if it is a value that was nowhere."""
+def _describe_what_is_left(reports: Mapping[str, PurgeReport]) -> Iterator[str]:
+    """A sentence for each value that was purged, but that other objects still name."""
+    purged = {id for each in reports.values() for id in each.ids}
+    for name, report in reports.items():
+        ids = [id for id in report.also_in if id not in purged]
+        if ids and report.found_anything:
+            more = f" and {count(len(ids) - _MOST_NAMED, 'other')}" if ids[_MOST_NAMED:] else ""
+            named = ", ".join(ids[:_MOST_NAMED]) + more
+            yield f"{name!r} is still published in {named}: purge these ids too"
+
+
+def _purge_object(
+    hub: Runtime, name: str, reason: str, reports: dict[str, PurgeReport]
+) -> Iterator[Answer]:
+    """The answer about one name, whose report is added; then NotFound for a value nowhere."""
     purger = hub.services.purger
     purge = purger.purge if is_object_id(name) else purger.purge_value
     received = _accounts_that_received(hub, name)
-    report = purge(name, hub.actor, reason)
+    report = reports[name] = purge(name, hub.actor, reason)
     if report.versions:
         hub.services.exports.refresh(at_once=True)
         time.sleep(FORGOTTEN)  # until a running hub has it in memory no more

@@ -187,10 +187,23 @@ class TestPurgedValues:
         assert purge("one.top")[0] == 1  # nothing of it is left that says that it was purged
 
     @pytest.mark.slow
+    def test_a_value_that_other_objects_still_name_ends_the_command_with_4(
+        self, hub: HubInProcess, purge: Callable[..., Any]
+    ) -> None:
+        hub.push(indicator("one.top"))
+        hub.push(sdo("malware", name="m", is_family=False, description="see one.top"))
+        code, [answer], err = purge("one.top")
+        (other,) = answer["also_in"]
+        assert len(answer["purged"]) == 1
+        assert code == 4 and f"'one.top' is still published in {other}: purge these ids" in err
+        code, _, err = purge("one.top", other)
+        assert (code, err) == (0, "")
+
+    @pytest.mark.slow
     def test_the_error_about_a_value_that_another_object_names_says_where_to_look(
         self, hub: HubInProcess, purge: Callable[..., Any]
     ) -> None:
         hub.push(sdo("malware", name="m", is_family=False, description="see one.top"))
-        assert purge("one.top")[0] == 0  # the body of the submission is deleted
+        assert purge("one.top")[0] == 4  # the body of the submission is deleted
         code, [answer], err = purge("one.top")
         assert code == 1 and len(answer["also_in"]) == 1 and "see also_in" in err
