@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -21,6 +21,7 @@ from tocsin.admission.descriptions import (
     REMOVED,
     Change,
     compare_texts,
+    count,
     describe_object,
     find_changes,
     find_level,
@@ -38,6 +39,8 @@ _MAX_CELL = 300
 """Characters of a cell before it is folded."""
 _MAX_NAME = 60
 """Characters of a text that stands for its object, or is named beside others."""
+_MAX_FILES = 3
+"""Files that a note names."""
 _CONTEXT = 30
 """Characters shown on each side of a change in a long text."""
 _WIDTH = 80
@@ -73,7 +76,9 @@ class _Summary:
     """The first results of each verdict."""
     changed: dict[Change, tuple[str, int]] = field(default_factory=dict)
     """Each change with the first value, and the number of objects, that it concerns."""
-    notes: Counter[str] = field(default_factory=Counter)
+    notes: dict[str, Counter[str]] = field(default_factory=dict)
+    """Each note with the number of its objects in each file."""
+    files: set[str] = field(default_factory=set)
     more_changes: int = 0
     """Changes beyond those that are kept."""
     more_notes: int = 0
@@ -85,9 +90,10 @@ class _Summary:
         kept = self.first.setdefault(result.verdict, [])
         if len(kept) < self.most:
             kept.append(result)
+        self.files.add(result.file)
         for note in dict.fromkeys(list_notes(result)):
             if note in self.notes or len(self.notes) < _MAX_ALL:
-                self.notes[note] += 1
+                self.notes.setdefault(note, Counter())[result.file] += 1
             else:
                 self.more_notes += 1
         for change in changes(result) if result.verdict == "ready" else ():
@@ -153,8 +159,9 @@ class _View:
         table = self._begin(f"Notes ({total})", "cyan")
         table.add_column("note", ratio=5, overflow="fold")
         table.add_column("objects", justify="right")
-        for note, count in islice(notes.items(), self.found.most):
-            table.add_row(_cell(note), Text(str(count)))
+        for note, counts in islice(notes.items(), self.found.most):
+            place = f"{_name_files([*counts])}: " if len(self.found.files) > 1 else ""
+            table.add_row(_cell(place + note), Text(str(counts.total())))
         self._end(table, total)
 
     def print_reasons(self, verdict: str, title: str, colour: str) -> None:
@@ -179,6 +186,13 @@ class _View:
         if count > self.found.most:
             self.console.print(Text(f"and {count - self.found.most} more", style="dim"))
         self.console.print()
+
+
+def _name_files(files: Sequence[str]) -> str:
+    """The first files of a note, and the number of the others."""
+    more = len(files) - _MAX_FILES
+    named = [_cut(each, _MAX_NAME) for each in files[:_MAX_FILES]]
+    return ", ".join(named) + (f" and {count(more, 'other')}" if more > 0 else "")
 
 
 def find_reason(result: ObjectResult) -> str:

@@ -41,10 +41,10 @@ def named(number: int, **more: Any) -> dict[str, Any]:
     return {**indicator(number), "pattern": f"[domain-name:value = 'bad{number}.top']", **more}
 
 
-def shown(name: str, most: int | None = 15) -> list[str]:
-    """The lines of the preview of a file, 80 columns wide."""
+def shown(*names: str, most: int | None = 15) -> list[str]:
+    """The lines of the preview of files, 80 columns wide."""
     written = StringIO()
-    previews = preview_files(ClientSettings(), Inputs((name,), "", "green"))
+    previews = preview_files(ClientSettings(), Inputs(names, "", "green"))
     results = [result for each in previews for result in each.results(before=True)]
     print_share_preview(Console(file=written, width=80, highlight=False), results, most)
     return [line.rstrip() for line in written.getvalue().splitlines()]
@@ -68,6 +68,17 @@ class TestTable:
         lines = shown("a.txt")
         (row,) = [line for line in lines if line.startswith("TLP:AMBER on line 1")]
         assert "Notes (1)" in lines and row.split()[-1] == "2"
+
+    def test_a_note_names_its_files_if_there_are_several(self) -> None:
+        for name in ("a.txt", "b.txt"):
+            Path(name).write_text("TLP:AMBER\nevil-portal.top\n")
+        Path("c.txt").write_text(
+            "bad-portal.top\nevil-typo.tpo\nhttp//broken.top/x\n45.134.26.0/24\n"
+        )
+        lines = shown("a.txt", "b.txt", "c.txt")
+        assert any(line.startswith("a.txt, b.txt: TLP:AMBER on line 1") for line in lines)
+        assert any(line.startswith("c.txt: 2 lines hold no indicator") for line in lines)
+        assert any(line.startswith("2 lines hold no indicator") for line in shown("c.txt"))
 
     def test_one_change_of_many_objects_is_one_row(self) -> None:
         author = "identity--13003a89-9fed-40fd-aaa3-32d513b843e2"
