@@ -397,7 +397,7 @@ def _may_be_published(result: ObjectResult) -> bool:
 
 
 def _describe_sent_before(job: _Job, records: PushRecords) -> Iterator[str]:
-    """What this computer sent of the objects to the hub before, by their ids, in sentences."""
+    """Sentences on the objects, by their ids, that this computer sent to the hub before."""
     ready = (each for each in job.results if each.verdict == "ready")
     now = {each.source_id: find_level(each.object or {}) for each in ready}
     before = records.find_levels(now, job.hub.url, job.collection)
@@ -415,7 +415,7 @@ def _describe_sent_before(job: _Job, records: PushRecords) -> Iterator[str]:
 
 
 def _describe_loss(old: str, new: str, number: int) -> str:
-    """Who no longer gets objects that are sent again at a stricter level than the last time."""
+    """A sentence on objects that are sent again at a stricter level, so that readers lose them."""
     objects, were, them = count(number, "object"), "were", "them"
     if number == 1:
         were, them = "was", "it"
