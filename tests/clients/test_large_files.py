@@ -262,7 +262,7 @@ def test_processes_that_end_are_an_error_of_the_file(checker: Checker, tmp_path:
     settings = ExaminerSettings("not a policy", None, describe_submitter(SETTINGS))
     file = InputFile("a.json", b"", path=write_bundle(tmp_path / "a.json"))
     with CheckProcesses(settings, count=2) as broken:
-        assert "was ended; try again" in checker.preview(file, NOW, broken).error
+        assert "was killed, probably for lack of memory" in checker.preview(file, NOW, broken).error
 
 
 @pytest.mark.parametrize("content", [b"evil.top\n" * 3, b'{"type":"bundle","objects":[{]}'])
