@@ -12,20 +12,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.markings.tlp import read_markings
 from tocsin.admission.model import StixObject
 
 _NAMING_PROPERTIES = ("pattern", "value", "name", "key", "path")
 """Properties by which a person recognises an object; the first that exists is shown."""
-_COMPARISON = re.compile(r"\[([a-z0-9-]+):([\w.'-]+) = '((?:[^'\\]|\\.)*)'\]")
+_COMPARISON = compile_lazily(r"\[([a-z0-9-]+):([\w.'-]+) = '((?:[^'\\]|\\.)*)'\]")
 """A pattern that compares one property with one value."""
-_HASH = re.compile(r"hashes\.'?([\w-]+)'?")
-_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_HASH = compile_lazily(r"hashes\.'?([\w-]+)'?")
+_STEP = compile_lazily(r"([^.\[\]]+)|\[(\d+)\]")
 """One step of the path of a finding."""
 CHANGING_ACTIONS = ("replaced", "stripped", "asked", "lowered")
 REMOVED = "(removed)"
 """Stands for a value that is left out."""
-_WORD = re.compile(r"\s*(?:\[removed: [^\]\n]{1,60}\]|\S)+|\s+")
+_WORD = compile_lazily(r"\s*(?:\[removed: [^\]\n]{1,60}\]|\S)+|\s+")
 """A word with the spaces before it; a mark of what was removed is one word."""
 _MAX_NAME = 60
 """Characters of a text that stands for its object."""

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from tocsin.admission.detectors.person_names import find_person_names
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.markings import tlp as markings
 from tocsin.admission.markings.granular import drop_selectors, selects_items_of
 from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, Tlp
@@ -38,9 +39,9 @@ _VOCABULARIES = frozenset(
     )
 )
 _CANONICAL_PROPERTIES = ("value", "key")
-_VOCABULARY_WORD = re.compile(r"(?!(?:\D*\d){5})[^\W_][\w -]*")
+_VOCABULARY_WORD = compile_lazily(r"(?!(?:\D*\d){5})[^\W_][\w -]*")
 """A vocabulary word; a string with five digits or more is not one."""
-_INVISIBLE = re.compile(
+_INVISIBLE = compile_lazily(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\ufeff]"
 )
 """Control characters but tabs and ends of lines, soft hyphens, zero-width spaces, direction

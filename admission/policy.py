@@ -6,7 +6,6 @@ logged, so that a log line proves which policy was in force.
 """
 
 import hashlib
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from typing import Any
 
 from tocsin.admission import rules
 from tocsin.admission.errors import PolicyError
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.masking import NOTE
 from tocsin.admission.merge.confidence import DECAY_KINDS, ConfidenceSettings
 from tocsin.admission.timestamps import DAY
@@ -84,7 +84,7 @@ class Policy:
         return replace(self, rule_settings=general, partner_settings=partners)
 
 
-SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+SLUG = compile_lazily(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A partner's short name."""
 _RECOGNISER_RULE = "recognised_names"
 _FIRST_RULE = "user_paths"

@@ -7,15 +7,16 @@ names the place and the rule, and repeats a name or a word only if it can hardly
 import re
 import string
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Path, format_path
 
-_PLAIN_NAME = re.compile(
+_PLAIN_NAME = compile_lazily(
     r"(?!(?:\D*\d){5})[A-Za-z_]?[\w-]{0,59}"
     r"|extension-definition--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     re.ASCII,
 )
 """One word, with fewer digits than a number of a person has."""
-_QUOTATION_MARK = re.compile("[`'\"]")
+_QUOTATION_MARK = compile_lazily("[`'\"]")
 
 
 def is_plain_name(text: str) -> bool:

@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339 = re.compile(
+_RFC3339 = compile_lazily(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,40}))?([Zz]|[+-]\d\d:\d\d)",
     re.ASCII,
 )
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DATE = compile_lazily(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME_FORMS = "write it like 2026-01-31 or 2026-01-31T00:00:00Z"
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND

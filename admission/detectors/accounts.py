@@ -12,6 +12,7 @@ from tocsin.admission.detectors.placeholders import is_personal_account
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
 from tocsin.admission.detectors.urls import find_request_targets
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation, load_words
 
 ACCOUNT = "account name"
@@ -22,26 +23,26 @@ _DOMAIN = (
     r"|[\w.-]{0,20}\[removed: [^\]]{1,40}\][\w.-]{0,20})\\{1,2})"
 )
 """A Windows domain, or the mask in its place; hives of the registry look alike."""
-_LABELLED = re.compile(
+_LABELLED = compile_lazily(
     rf"""(?<![\w&?;-]){load_alternation(__package__, "account_labels")}
       ["']?\ ?[:=][ \t]{{0,8}}["']?{_DOMAIN}?{_NAME}(?![\w:@\\/(-]|\.\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
-_IN_DOMAIN = re.compile(
+_IN_DOMAIN = compile_lazily(
     rf"(?:(?<![\w-])(?:accounts?|users?|benutzers?|konto|utilisateur|usuario|utente|as|/ru)\s{{1,2}}"
     rf"|/u(?:ser)?:)[\"']?{_DOMAIN}{_NAME}(?![\w\\/(]|\.\w)",
     re.IGNORECASE,
 )
-_IN_LOG = re.compile(
+_IN_LOG = compile_lazily(
     rf"\b(?:accepted [\w/-]{{1,30}} for(?= \S{{1,41}} from )|session (?:opened|closed) for user"
     rf"|samaccountname)\s{{1,3}}{_NAME}(?![\w\\/(])",
     re.IGNORECASE,
 )
-_IN_DIRECTORY = re.compile(
+_IN_DIRECTORY = compile_lazily(
     r"(?<!\w)(?:cn|uid)=(?P<name>[^,=\r\n]{2,60}),(?:(?:ou|cn)=[^,=\r\n]{1,60},){0,6}dc=",
     re.IGNORECASE,
 )
-_FURTHER_WORDS = re.compile(
+_FURTHER_WORDS = compile_lazily(
     r"(?:[ ](?:van|von|de|der|den|del|di|da|[A-Z]\.))?(?:[ ][A-ZÀ-Þ][a-zà-ÿ'’-]{1,30}){1,2}"
     r"(?![\w:=])(?!\ ?[:=])"
     r"|(?P<lower>(?:[ ][^\W\d_][^\W\d_'’-]{1,30}){1,2})(?=[\"']?[ ]{0,2}(?:[,;|)\r\n]|\Z))",
@@ -57,17 +58,17 @@ _NOT_NAMES = frozenset(
     )
 )
 """Words that stand behind the name of an account, and are not part of it."""
-_LOGGED_ON = re.compile(
+_LOGGED_ON = compile_lazily(
     r"\b(?:logged|signed|logs|signs|logging|signing)[ -](?:on|in|into)(?: to [\w.-]{1,60})?"
     r" as (?:user )?"
     r"[\"']?(?P<name>[a-z]{1,20}[._][a-z]{2,30})(?![\w@\\/(-]|\.\w)",
     re.IGNORECASE,
 )
-_DATABASE_USER = re.compile(
+_DATABASE_USER = compile_lazily(
     r"(?<![\w?&])(?:uid|user ?id)\s?=\s?(?P<name>[^\s;\"'=]{2,64});\s?(?:pwd|password)\s?=",
     re.IGNORECASE,
 )
-_SECURITY_IDENTIFIER = re.compile(
+_SECURITY_IDENTIFIER = compile_lazily(
     r"(?<![\w-])(?P<name>S-1-(?:5-21(?:-\d{1,10}){3}-\d{4,10}|12-1(?:-\d{1,10}){4}))(?![\w-])",
     re.IGNORECASE,
 )
@@ -93,7 +94,7 @@ _PATTERNS = (
 """Each pattern with a cheap question whether the text may match."""
 
 
-_IN_TARGET = re.compile(
+_IN_TARGET = compile_lazily(
     r"[?&;](?:user(?:[_-]?(?:name|id))?|login(?:[_-]?name)?|logon|usr|uid|account|benutzer)"
     r"=(?P<name>[^&;#\s\[\]]{2,64})",
     re.IGNORECASE,

@@ -8,18 +8,19 @@ from collections.abc import Iterator
 from stdnum import iban
 
 from tocsin.admission.detectors.spans import Span
+from tocsin.admission.lazy_patterns import compile_lazily
 
 IBAN = "IBAN"
 FEWEST_DIGITS = 10
 """An IBAN has at least this many digits, so texts with fewer need no search."""
 
-_NUMBER = re.compile(
+_NUMBER = compile_lazily(
     r"(?<![^\W_])[a-z]{2}\d\d(?:[ .-]?[a-z0-9]{4}){2,7}(?:[ .-]?[a-z0-9]{1,3})?(?![^\W_])",
     re.IGNORECASE,
 )
-_IBAN_WORD = re.compile(r"\b(?:iban|bank account|account number)\b", re.IGNORECASE)
+_IBAN_WORD = compile_lazily(r"\b(?:iban|bank account|account number)\b", re.IGNORECASE)
 _CHARACTERS_BEFORE = 32
-_LAST_GROUP = re.compile(r"[ .-]?[a-z0-9]{1,4}$", re.IGNORECASE)
+_LAST_GROUP = compile_lazily(r"[ .-]?[a-z0-9]{1,4}$", re.IGNORECASE)
 """Takes the same letters as `_NUMBER` does (ignoring case, U+0130 too), so trimming ends."""
 _SHORTEST = 15
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.lazy_patterns import compile_lazily
 
 BIRTH_DATE = "date of birth"
 PATIENT_NUMBER = "patient's number"
@@ -21,7 +22,7 @@ _DATE = rf"""(?:\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}
     |\d{{1,2}}(?:\.|er|º|st|nd|rd|th)?\ (?:de\ )?{_MONTH}\.?,?\ (?:del?\ )?\d{{4}}
     |{_MONTH}\ \d{{1,2}},?\ \d{{4}}
     |\d{{4}}\s?[年년]\s?\d{{1,2}}\s?[月월]\s?\d{{1,2}}\s?[日일])"""
-_BIRTH_DATE = re.compile(
+_BIRTH_DATE = compile_lazily(
     rf"""(?:(?<!\w)(?:d\.?o\.?b\.?|birth[ -]?date|date\ of\ birth|born(?:\ on)?|geburtsdatum|geb\.
         |geboren(?:\ am|\ op)?|née?\ le|date\ de\ naissance|fecha\ de\ nacimiento|data\ di\ nascita
         |nacid[oa](?:\ el)?|nat[oa]\ il|nascid[oa]\ (?:em|a)|data\ de\ nascimento|geboortedatum
@@ -38,7 +39,7 @@ _may_hold_birth_date = contains_any(
     *("dob", "d.o.b", "birth", "born", "geb", "naissance", "nac", "nat", "né", "nasc"),
     *("urodz", "narozen", "lahir", "data na"),
 )
-_PATIENT = re.compile(
+_PATIENT = compile_lazily(
     r"""(?<!\w)(?:mrn|medical\ record(?:\ (?:number|no\.?))?|patient(?:\ (?:id|mrn|number|no\.?))
         |patient(?:en)?-?(?:id|nummer|nr\.?))
         \s?[:=\#]?\s{0,2}(?P<number>[a-z]{0,3}-?\d{5,12})(?!\w)""",

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from tocsin.admission.detectors.placeholders import PLACEHOLDER
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.domain_names import is_known_tld
 from tocsin.admission.word_lists import load_alternation
 
@@ -26,9 +27,9 @@ COMMAND_PASSWORD = "password in a command"  # noqa: S105  the words for it, no s
 
 _LONGEST_COMMAND = 600
 """Characters behind the name of a program that belong to its command."""
-_END = re.compile(r"(?<![\\^])\r|(?<![\\^\r])\n|;\s|\s(?:\|\|?|&&?)\s")
+_END = compile_lazily(r"(?<![\\^])\r|(?<![\\^\r])\n|;\s|\s(?:\|\|?|&&?)\s")
 """The end of a command in a text or a script; a line may be continued (`\\`, `^`)."""
-_NOT_PASSWORD = re.compile(load_alternation(__package__, "not_passwords"), re.IGNORECASE)
+_NOT_PASSWORD = compile_lazily(load_alternation(__package__, "not_passwords"), re.IGNORECASE)
 _AROUND = "`.,;:)]"
 """Characters of the text around a command, behind its last argument."""
 _QUOTES = "\"'\u2018\u2019\u201c\u201d"
@@ -63,8 +64,8 @@ class _Program(NamedTuple):
 def _program(word: str, name: str, *arguments: str, directly: bool = False) -> _Program:
     return _Program(
         word,
-        re.compile(rf"(?<![\w.@-])(?:{name})(?![\w.-])", re.IGNORECASE),
-        tuple(re.compile(each, re.VERBOSE) for each in arguments),
+        compile_lazily(rf"(?<![\w.@-])(?:{name})(?![\w.-])", re.IGNORECASE),
+        tuple(compile_lazily(each, re.VERBOSE) for each in arguments),
         directly,
     )
 
@@ -171,7 +172,7 @@ _PROGRAMS = (
     ),
     _program("freerdp", r"(?:[xw]l?|sdl-)freerdp3?(?:\.exe)?", rf"\s{_QUOTE}?/p:{_PASSWORD}"),
 )
-_VARIABLE = re.compile(
+_VARIABLE = compile_lazily(
     rf"""(?<!\w)(?:(?i:PGPASSWORD|MYSQL_PWD|RSYNC_PASSWORD)|SSHPASS){_QUOTE}?\s?
     (?:=|:(?=\s?(?:\\{{0,4}}["']|{_LOOKS_RANDOM})))\s?{_PASSWORD}""",
     re.VERBOSE,
@@ -180,7 +181,7 @@ _VARIABLE = re.compile(
 
 Behind a colon, a plain word may explain one: `PGPASSWORD: variable`.
 """
-_HOST_AND_PORT = re.compile(
+_HOST_AND_PORT = compile_lazily(
     r"(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[\w-]{1,63}\.){1,8}(?P<tld>[a-z]{2,24})):\d{2,5}", re.IGNORECASE
 )
 _VARIABLES = ("pgpassword", "mysql_pwd", "sshpass", "rsync_password")
@@ -209,12 +210,12 @@ def _find_in_command(text: str, start: int, end: int, program: _Program) -> Iter
     found = _END.search(text, start, end)
     end = found.start() if found else end
     for arguments in program.arguments:
-        find = _match if program.directly else re.Pattern.finditer
-        yield from filter(None, map(_span, find(arguments, text, start, end)))
-
-
-def _match(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[re.Match[str]]:
-    yield from filter(None, [pattern.match(text, start, end)])
+        if program.directly:
+            first = arguments.match(text, start, end)
+            matches = iter([first] if first else [])
+        else:
+            matches = arguments.finditer(text, start, end)
+        yield from filter(None, map(_span, matches))
 
 
 def _span(found: re.Match[str]) -> Span | None:

@@ -15,18 +15,19 @@ from tocsin.admission.detectors.placeholders import PLACEHOLDER
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
 from tocsin.admission.detectors.urls import find_request_targets, find_urls, path_start
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
 URL_CREDENTIALS = "credentials in a URL"
 TOKEN = "token"  # noqa: S105  the word for it, no secret
 
-_USERINFO = re.compile(r"(?<=//)(([^\s/?#@:]{1,128}:[^\s/?#@]{1,256}?)(?:@|\[@\]))")
-_PARAMETER = re.compile(
+_USERINFO = compile_lazily(r"(?<=//)(([^\s/?#@:]{1,128}:[^\s/?#@]{1,256}?)(?:@|\[@\]))")
+_PARAMETER = compile_lazily(
     rf"""[?&;\#](?:amp;)?{load_alternation(__package__, "secret_parameters")}
     =(?P<value>[^&;\#\s"'<>\[\]]{{2,2048}})""",
     re.VERBOSE | re.IGNORECASE,
 )
-_LOGIN_LINK = re.compile(
+_LOGIN_LINK = compile_lazily(
     r"/(?:[\w-]{0,20}(?:reset|verif\w{1,8}|confirm|invite|magic|activate|unsubscribe))[\w-]{0,20}/"
     r"(?P<value>(?=[a-z_-]{0,60}\d)[\w-]{16,512})(?![\w.-])",
     re.IGNORECASE,
@@ -35,11 +36,11 @@ _LOGIN_LINK = re.compile(
 _may_hold_login_link = contains_any(
     *("reset", "verif", "confirm", "invite", "magic", "activate", "unsubscribe")
 )
-_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{6,4096}\.eyJ[\w-]{2,8192}\.[\w-]{8,2048}(?![\w-])")
-_BEARER = re.compile(r"\bbearer\s+(?P<value>[\w~+/.-]{16,2048}=*)", re.IGNORECASE)
+_JWT = compile_lazily(r"(?<![\w-])eyJ[\w-]{6,4096}\.eyJ[\w-]{2,8192}\.[\w-]{8,2048}(?![\w-])")
+_BEARER = compile_lazily(r"\bbearer\s+(?P<value>[\w~+/.-]{16,2048}=*)", re.IGNORECASE)
 _may_hold_bearer = contains_any("bearer")
 
-_SERVICE_KEY = re.compile(
+_SERVICE_KEY = compile_lazily(
     r"""(?<![\w/+-])(?:
         (?:AKIA|ASIA)[0-9A-Z]{16}                     # Amazon
       | gh[pousr]_\w{20,255} | github_pat_\w{20,255} | glpat-[\w-]{20,60}
@@ -53,9 +54,9 @@ _may_hold_service_key = contains_any(
     *("akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox"),
     *("aiza", "ya29.", "k_live_", "k_test_", "sk-", "npm_", "hf_", "sg."),
 )
-_SLACK_WEBHOOK = re.compile(r"hooks\.slack\.com/services/([\w/-]{20,120})", re.IGNORECASE)
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\w+/=\s:,.-]{0,16384}")
-_REQUEST_HEADER = re.compile(
+_SLACK_WEBHOOK = compile_lazily(r"hooks\.slack\.com/services/([\w/-]{20,120})", re.IGNORECASE)
+_PRIVATE_KEY = compile_lazily(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\w+/=\s:,.-]{0,16384}")
+_REQUEST_HEADER = compile_lazily(
     r"""(?<![\w-])(?:
         (?:proxy-)?authorization["']?\ ?:\ ?["']?(?:basic|token|digest|apikey|negotiate|ntlm)\ {1,4}
           (?P<credentials>[^\s"'<>]{6,4096})
@@ -63,7 +64,7 @@ _REQUEST_HEADER = re.compile(
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
-_CONNECTION_LOGIN = re.compile(
+_CONNECTION_LOGIN = compile_lazily(
     r"""\b(?:uid|user\ ?id|username)\s?=\s?[^\s;"']{1,64};\s?(?:pwd|password)\s?=\s?
         (?P<pwd>[^;\s"']{1,128})
       | \baws_secret_access_key["']?\s?[:=]\s?["']?(?P<aws>[\w/+]{40})(?![\w/+])""",

@@ -26,8 +26,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from tocsin.admission.lazy_patterns import compile_lazily
+
 _TAG_AT_SIGN = r"(?:</?[a-z][^<>]{0,80}>)"
-_ESCAPED = re.compile(
+_ESCAPED = compile_lazily(
     # Each begins with one sign, which makes the search fast.
     r"%(?P<percent>[2-7][0-9a-f])|\\u00(?P<json>[2-7][0-9a-f])|\\x(?P<hex>[2-7][0-9a-f])"
     r"|&(?P<entity>\#0{0,20}\d{2,6}|\#x0{0,20}[0-9a-f]{2,5}|commat|period|colon|sol|bsol|nbsp|plus"
@@ -46,7 +48,7 @@ _ESCAPED = re.compile(
 )
 _SIGNS = {"at": "@", "component": ".", "length": "."}
 """The sign that stands for a longer spelling of it, by group."""
-_JOINT = re.compile(
+_JOINT = compile_lazily(
     r"[_:=-](?:(?<=[\d\s(]_)|(?<=_)(?:(?=[\d@+\s)./])|\Z)|(?<=\A_)"
     r"|(?<=[a-z]-)(?=\d{6})|(?<=[a-z][g-z][:=]|[g-z][a-z][:=])(?=[+(\d]))",
     re.IGNORECASE,
@@ -217,7 +219,7 @@ _LOOK_ALIKE = str.maketrans(
     "ounghOUACEMTGHJKLPRSB"
     "ijgailracemopktuvwzghin",
 )
-_NAMED_LETTER = re.compile(
+_NAMED_LETTER = compile_lazily(
     r"(?:LATIN|NEGATIVE|CIRCLED|SQUARED|PARENTHESIZED|REGIONAL|FULLWIDTH)\b.*?\bLETTER "
     r"(?:SMALL CAPITAL )?([A-Z])(?: WITH .+)?"
 )
@@ -225,31 +227,31 @@ _NAMED_LETTER = re.compile(
 _TAG = (
     r"<[!/]?[a-z-][^<>]{0,80}>|\[/?(?:b|i|u|s|em|strong|color|size|font|url)(?:=[^\[\]]{0,30})?\]"
 )
-_TAGS = re.compile(_TAG, re.IGNORECASE)
-_MARKUP = re.compile(
+_TAGS = compile_lazily(_TAG, re.IGNORECASE)
+_MARKUP = compile_lazily(
     rf"{_TAG}"
     r"|(?<=[^\W_])[*`~|^\"']{1,4}(?=[^\W_])|(?<=[^\W_])-[ \t]{0,4}\r?\n[ \t>]{0,8}(?=[^\W_])",
     re.IGNORECASE,
 )
 """Tags, signs of emphasis between two letters, and hyphens at the end of a line."""
 _MARKUP_SIGNS = frozenset("<[*`~|^\"'\n")
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{6,4096}={0,2}")
-_WRAPPED_BASE64 = re.compile(
+_BASE64 = compile_lazily(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{6,4096}={0,2}")
+_WRAPPED_BASE64 = compile_lazily(
     r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{4}){2,1024}"
     r"(?:\r?\n[ \t>]{0,8}(?:[A-Za-z0-9+/_-]{4}){1,1024}(?![A-Za-z0-9+/_-])){0,64}"
     r"\r?\n[ \t>]{0,8}[A-Za-z0-9+/_-]{2,4096}={0,2}(?![A-Za-z0-9+/_-])"
 )
 """Base64 over several lines: all but the last have whole groups of four."""
-_MAY_BE_WRAPPED = re.compile(
+_MAY_BE_WRAPPED = compile_lazily(
     r"\n(?<=[A-Za-z0-9+/_-]{7}[A-Za-z0-9+/_\r-]\n)[ \t>]{0,8}[A-Za-z0-9+/_-]{2}"
 )
 """Begins with the end of the line, which makes the search fast."""
-_LINE_BREAK = re.compile(r"[\r\n\t >]+")
+_LINE_BREAK = compile_lazily(r"[\r\n\t >]+")
 _ASCII_RUN = re.compile(rb"[\x20-\x7e]{6,}")
 _SHORTEST_BINARY = 16
 """Base64 characters from which on text is looked for among octets that are none."""
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
-_HEX = re.compile(r"(?<![A-Za-z0-9])(?:0x)?((?:[2-7][0-9A-Fa-f]){4,512})(?![A-Za-z0-9])")
+_HEX = compile_lazily(r"(?<![A-Za-z0-9])(?:0x)?((?:[2-7][0-9A-Fa-f]){4,512})(?![A-Za-z0-9])")
 _URL_SAFE = str.maketrans("-_", "+/")
 _ASCII_IN_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"
 """The first of each four base64 characters, if they encode ASCII."""

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from tocsin.admission.detectors.national_ids import HAS_FOUR_DIGITS, NATIONAL_ID
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
-_DOCUMENT = re.compile(
+_DOCUMENT = compile_lazily(
     rf"""(?<!\w){load_alternation(__package__, "identity_documents")}
     (?:[ -]?(?:n(?:umber|ummer|umero|úmero|uméro|o|r|°|º|um)|id|\#)s?\.?(?:\ ?[º°])?)?
     \ ?[:=\#]?\ {{0,2}}

@@ -10,6 +10,7 @@ from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 
 from tocsin.admission.detectors.spans import Span
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.addresses import PLAIN_IPV4
 
 Network = IPv4Network | IPv6Network
@@ -30,26 +31,26 @@ and reserved networks."""
 _PRIVATE_ADDRESS = "private address"
 _POINT = r"(?:\.|\[\.\]|\(\.\)|\{\.\}|\[dot\]|\\\.)"
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
-_V4 = re.compile(
+_V4 = compile_lazily(
     rf"(?<![\w.])(?<!\.\])({_OCTET}{_POINT}{_OCTET}{_POINT}{_OCTET}{_POINT}{_OCTET})(/\d\d?)?"
     rf"(:\d{{1,5}})?(?![\w]|{_POINT}\d)",
     re.IGNORECASE,
 )
-_V6 = re.compile(
+_V6 = compile_lazily(
     r"(?<![\w:.])((?=[0-9a-f:]{0,4}:)[0-9a-f:]{2,39}(?:\d{1,3}(?:\.\d{1,3}){3})?)(/\d{1,3})?(?![\w:])",
     re.IGNORECASE,
 )
-_REVERSED = re.compile(
+_REVERSED = compile_lazily(
     rf"(?<![\w.-])({_OCTET})\.({_OCTET})\.({_OCTET})\.({_OCTET})\.in-addr\.arpa\b", re.IGNORECASE
 )
-_IN_HOST_NAME = re.compile(
+_IN_HOST_NAME = compile_lazily(
     rf"(?<![\w-])ip-({_OCTET})-({_OCTET})-({_OCTET})-({_OCTET})(?:\.[a-z][\w.-]{{1,60}}\w)?(?![\w-])",
     re.IGNORECASE,
 )
 """`ip-10-1-2-5.ec2.internal`."""
 _PART = r"(?:0x[0-9a-f]{0,40}|[0-9]{1,40})"
-_NUMERIC_HOST = re.compile(rf"{_PART}(?:\.{_PART}){{0,3}}\.?", re.IGNORECASE)
-_NUMERIC_HOST_OF_URL = re.compile(
+_NUMERIC_HOST = compile_lazily(rf"{_PART}(?:\.{_PART}){{0,3}}\.?", re.IGNORECASE)
+_NUMERIC_HOST_OF_URL = compile_lazily(
     r"(?<=://)(?:[^\s/?#@]{0,64}@)?"
     rf"([1-9][0-9]{{7,9}}|0[0-7]{{9,13}}|0x[0-9a-f]{{7,8}}|{_PART}(?:\.{_PART}){{1,3}})"
     r"(?=\.?(?:[/:?#\s\"'<>),\\]|\Z))",
@@ -59,7 +60,7 @@ _NUMERIC_HOST_OF_URL = re.compile(
 
 In a text a short number alone, as in `http://5/`, is more likely a placeholder than an address.
 """
-_FOUR_OCTETS = re.compile(r"(\d{1,3})\.\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
+_FOUR_OCTETS = compile_lazily(r"(\d{1,3})\.\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
 _PRIVATE_BEGINNINGS = frozenset(
     str(first)
     for network in _PRIVATE
@@ -70,7 +71,7 @@ _PRIVATE_BEGINNINGS = frozenset(
 _BITS_BEFORE_IPV4 = 96
 _BEFORE_IPV4 = frozenset(IPv6Address(text).packed[:12] for text in ("::ffff:0:0", "64:ff9b::"))
 """The first octets of IPv6 addresses that end in an IPv4 address (RFC 4291, RFC 6052)."""
-_REFANG = re.compile(r"[\[\](){}\\]|dot", re.IGNORECASE)
+_REFANG = compile_lazily(r"[\[\](){}\\]|dot", re.IGNORECASE)
 
 
 def find_ip_networks(text: str) -> tuple[tuple[int, int, Network], ...]:
@@ -214,7 +215,7 @@ def _plain_host(host: str) -> str:
     return normalize("NFKC", unquote(host)).replace("\N{IDEOGRAPHIC FULL STOP}", ".")
 
 
-_NAMED_HOST = re.compile(
+_NAMED_HOST = compile_lazily(
     r"(?:[a-z][a-z0-9+.-]{0,20}://)?(?:[a-z0-9_-]{1,63}\.){1,30}[a-z]{2,63}(?::\d{1,5})?(?:[/?#]|\Z)",
     re.IGNORECASE | re.ASCII,
 )

@@ -6,16 +6,16 @@ Characters that the eye confuses count as the same: `acrne`, a Cyrillic letter, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 from tocsin.admission.detectors.disguises import fold_letters
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _CONFUSABLE = str.maketrans("0135789!|", "olestbgll")
 """Digits and signs; `fold_letters` has the letters of other scripts."""
 _CONFUSABLE_PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"))
-_HOST = re.compile(r"(?:[\w-]{1,63}\.){1,10}[\w-]{2,63}")
+_HOST = compile_lazily(r"(?:[\w-]{1,63}\.){1,10}[\w-]{2,63}")
 _SHORTEST = 5
 """Domains with a shorter label would look like too many others."""
 

@@ -49,15 +49,16 @@ from stdnum.za import idnr as south_african
 
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import is_single_word
+from tocsin.admission.lazy_patterns import compile_lazily
 
 NATIONAL_ID = "national identity number"
-HAS_FOUR_DIGITS = re.compile(r"\d(?:\D*\d){3}")
+HAS_FOUR_DIGITS = compile_lazily(r"\d(?:\D*\d){3}")
 """True for every text with such a number; the shortest ones have four digits."""
 
 _LONGEST_ABBREVIATION = 4
 """A word of at most this many letters may be written with dots: `D.N.I.`."""
 _CHARACTERS_BEFORE, _CHARACTERS_AFTER = 40, 16
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = compile_lazily(r"[^\W\d_]+")
 _NO_LETTERS_TO_BLANKS = {code: " " for code in range(128) if not chr(code).isalpha()}
 
 
@@ -74,11 +75,11 @@ class _Identifier(NamedTuple):
 
 def _identifier(form: str, is_valid: Callable[[str], bool], phrases: str) -> _Identifier:
     """A kind of number by its form, its check and, separated by `|`, what people call it."""
-    whole = re.compile(rf"(?<![\w./:=-])(?:{form})(?![\w/:=]|[.-]\w)", re.IGNORECASE)
+    whole = compile_lazily(rf"(?<![\w./:=-])(?:{form})(?![\w/:=]|[.-]\w)", re.IGNORECASE)
     words = "|".join(map(_phrase_pattern, phrases.split("|")))
     first = frozenset(_WORD.match(each)[0] for each in phrases.split("|"))  # type: ignore[index]
     first |= frozenset(each.replace(" ", "") for each in phrases.split("|"))
-    labelled = re.compile(rf"(?<!\w)(?:{words})(?![a-z])", re.IGNORECASE)
+    labelled = compile_lazily(rf"(?<!\w)(?:{words})(?![a-z])", re.IGNORECASE)
     return _Identifier(whole, is_valid, labelled, first)
 
 
@@ -115,7 +116,7 @@ def _is_russian_insurance_number(number: str) -> bool:
 
 
 _GERMAN_INSURANCE_WEIGHTS = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
-_BRITISH_INSURANCE = re.compile(
+_BRITISH_INSURANCE = compile_lazily(
     r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]"
 )
 _ANY_ID = "national id|national identity|id card|identity card|personal id"

@@ -12,25 +12,26 @@ from tocsin.admission.detectors.bank_accounts import IBAN
 from tocsin.admission.detectors.payment_cards import CARD
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.us_social_security_numbers import US_SSN
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _HIDDEN = r"[*x•#]"
-_CARD = re.compile(
+_CARD = compile_lazily(
     rf"(?<![\w*])(?:\d{{4}}[ -]?(?:\d\d)?|{_HIDDEN}{{4}})(?=[ *x•#-]{{4,31}}+\d{{4}}(?!\w))"
     rf"(?:[ -]?{_HIDDEN}{{2,4}}){{2,6}}[ -]?\d{{4}}",
     re.IGNORECASE,
 )
 """Looks for the last digits first: else a line of `####` would be tried in every split."""
-_SSN = re.compile(
+_SSN = compile_lazily(
     rf"(?<![\w*-])(?:{_HIDDEN}{{3}}|\d{{3}})-(?:{_HIDDEN}{{2}}|\d\d)-(?:{_HIDDEN}{{4}}|\d{{4}})(?![\w*-])",
     re.IGNORECASE,
 )
 _SSN_DIGITS = 9
-_IBAN = re.compile(
+_IBAN = compile_lazily(
     r"(?<!\w)[A-Z]{2}\d\d(?:[\dA-Z]{1,30}|(?: [\dA-Z]{1,4}){1,7}) ?"
     rf"(?:\.{{3}}|…|{_HIDDEN}{{4,24}}(?: {_HIDDEN}{{2,4}}){{0,7}})"
     r"(?: ?[\dA-Z]{2,4}(?!\w))?"
 )
-_IBAN_WORD = re.compile(
+_IBAN_WORD = compile_lazily(
     r"\b(?:iban|accounts?|wire transfer|bank transfer|routing)\b", re.IGNORECASE
 )
 _CHARACTERS_BEFORE = 48

@@ -11,19 +11,20 @@ from stdnum import luhn
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.technical_values import find_technical_values
 from tocsin.admission.detectors.text_search import has_word_near
+from tocsin.admission.lazy_patterns import compile_lazily
 
 CARD = "payment card number"
 
-_NUMBER = re.compile(r"\d(?<![\w.,:/=&+-]\d)(?:[ -]?\d){11,18}(?![\w%]|[.,:-]\d)")
-_NUMBER_IN_FOURS = re.compile(
+_NUMBER = compile_lazily(r"\d(?<![\w.,:/=&+-]\d)(?:[ -]?\d){11,18}(?![\w%]|[.,:-]\d)")
+_NUMBER_IN_FOURS = compile_lazily(
     r"\d(?<![\w.,:/=&+-]\d)\d{3}([./,\u00b7\u2022])\d{4}\1\d{4}\1\d{4}(?![\w%/]|[.,:\u00b7\u2022-]\d)"
 )
-_NUMBER_IN_LINES = re.compile(
+_NUMBER_IN_LINES = compile_lazily(
     r"\d(?<![\w.,:/=&+-]\d)(?<!\d\n\d)(?<!\d\r\n\d)\d{3}(\r?\n[ \t>]{0,4})\d{4}\1\d{4}\1\d{4}"
     r"(?![\w%/]|[.,:-]\d|\s*\d)"
 )
 """One group per line, and no other number above or below: ports have four digits too."""
-_ISSUERS = re.compile(
+_ISSUERS = compile_lazily(
     r"""4(?:\d{12}|\d{15}|\d{18})                                            # Visa
       | (?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}        # Mastercard
       | 3[47]\d{13}                                                           # American Express
@@ -35,7 +36,7 @@ _ISSUERS = re.compile(
     """,
     re.VERBOSE,
 )
-_CARD_WORD = re.compile(
+_CARD_WORD = compile_lazily(
     r"\b(?:credit|debit|card|cc|visa|master\s?card|amex|american express|maestro|diners"
     r"|(?:credit|debit)cards?|(?:kredit|bank|giro|debit|ec-)karten?|karten(?:nummer|nr)"
     r"|cartes? (?:bancaire|bleue|de cr[ée]dit)s?|carta di credito|tarjetas?|cart[ãa]o"

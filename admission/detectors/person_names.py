@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.stix.mitre_attack import attack_names
 from tocsin.admission.word_lists import load_alternation, load_words
 
@@ -25,42 +26,42 @@ _WORD = (
     r"|Mc[A-Z][a-z]+)"
 )
 _FURTHER_WORD = rf"(?:[ ](?:[A-ZÀ-Þ]\.[ ]?){{0,3}}(?:{_PARTICLE}[ ]){{0,2}}{_WORD})"
-_TITLED = re.compile(
+_TITLED = compile_lazily(
     rf"""\b(?:
         {load_alternation(__package__, "person_titles_dotted")}\.?[ ](?:Dr\.[ ])?
       | {load_alternation(__package__, "person_titles")}[ ]
     )(?P<name>{_WORD}{_FURTHER_WORD}{{0,2}})""",
     re.VERBOSE,
 )
-_CUE = re.compile(
+_CUE = compile_lazily(
     rf"""\b(?i:{load_alternation(__package__, "person_cues")})[ \t\r\n:"'*_-]{{1,6}}""", re.VERBOSE
 )
 """The name right behind must have two words."""
-_REQUEST = re.compile(
+_REQUEST = compile_lazily(
     rf"""\b(?i:{load_alternation(__package__, "person_requests")})[ \t\r\n:"'*_-]{{1,6}}
         (?=[A-ZÀ-Þ])""",
     re.VERBOSE,
 )
-_CONTACT = re.compile(r"\b(?i:contact(?:ed|ing|s)?)[ \t\r\n:\"'*_-]{1,6}(?=[A-ZÀ-Þ])")
-_IN_CAPITALS = re.compile(
+_CONTACT = compile_lazily(r"\b(?i:contact(?:ed|ing|s)?)[ \t\r\n:\"'*_-]{1,6}(?=[A-ZÀ-Þ])")
+_IN_CAPITALS = compile_lazily(
     r"(?<!\w)(?:CONTACT|ATTN|ATTENTION|REPORTED BY|REPORTER|EMPLOYEE|NAME|PATIENT)[ ]?:[ ]{0,4}"
     r"(?P<name>[A-ZÀ-Þ][A-ZÀ-Þ'’-]{1,25},[ ]?[A-ZÀ-Þ][A-ZÀ-Þ'’-]{1,25}(?:[ ][A-ZÀ-Þ]\.?)?)"
     r"(?=[ ]{0,4}(?:[;|(<\r\n]|\Z))"
 )
 """`CONTACT: DOE, JANE`."""
-_FIELD = re.compile(
+_FIELD = compile_lazily(
     r"""^[\W\d]{0,6}(?:authors?|reporters?|reported\ by|analysts?|creators?|researchers?)
         ["'*\ ]{0,3}[:=]["'*\ ]{0,4}""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 _LOWER_WORD = r"[a-zà-öø-ÿ][a-zà-öø-ÿ'’-]{1,20}"
-_LOWER_TITLED = re.compile(
+_LOWER_TITLED = compile_lazily(
     rf"""(?<![\w.@/-]){load_alternation(__package__, "person_titles_lower")}[ ]
         (?P<name>{_LOWER_WORD}(?:[ ]{_LOWER_WORD})?)(?!\w)""",
     re.VERBOSE,
 )
 _ANY_WORD = r"[^\W\d_][\w.'’-]{0,30}"
-_PART_FIELD = re.compile(
+_PART_FIELD = compile_lazily(
     rf"""(?<![\w/&?]){load_alternation(__package__, "person_fields")}["'*_]{{0,3}}
         (?:[ ]?[:=][ \t]{{0,8}}|[ ](?:is|ist|est|es|è|é)[ ])["'*]{{0,3}}
         (?P<name>{_ANY_WORD}(?:[ ]{_ANY_WORD}){{0,2}}?)
@@ -69,41 +70,41 @@ _PART_FIELD = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 """One word, with what may follow it up to the end of the field."""
-_FULL_FIELD = re.compile(
+_FULL_FIELD = compile_lazily(
     rf"""(?:^[\W\d]{{0,8}}|[.;|,][ ]?|[ ]{{2}})
         (?i:{load_alternation(__package__, "person_full_fields")})["'*_]{{0,3}}
         [ ]?[:=][ \t]{{0,8}}["'*]{{0,3}}
         (?P<name>{_WORD}{_FURTHER_WORD}{{1,3}})(?=["'*]{{0,3}}[ \t]{{0,4}}(?:[.,;|<(\r\n]|\Z))""",
     re.VERBOSE | re.MULTILINE,
 )
-_LOWER_FIELD = re.compile(
+_LOWER_FIELD = compile_lazily(
     rf"""^[\W\d]{{0,8}}(?:full\ )?name[ ]?[:=][ \t]{{0,8}}
         (?P<name>{_ANY_WORD}(?:[ ]{_ANY_WORD}){{1,3}})[ \t]{{0,8}}\r?\n\W{{0,8}}
         (?:address|street|phone|tel|mobile|e-?mail|dob|date\ of\ birth|ssn)\b""",
     re.VERBOSE | re.MULTILINE | re.IGNORECASE,
 )
-_SALUTATION = re.compile(
+_SALUTATION = compile_lazily(
     rf"""^[\W]{{0,8}}(?i:{load_alternation(__package__, "salutations")})[ ]
         (?P<name>{_WORD}{_FURTHER_WORD}{{0,2}})[ ]?(?=[,!])""",
     re.VERBOSE | re.MULTILINE,
 )
-_RECIPIENTS = re.compile(
+_RECIPIENTS = compile_lazily(
     r"^[\s>|*]{0,8}(?:to|cc|bcc|an|kopie|à|para|aan|komu)[ *]{0,3}:(?P<list>[^\r\n]{3,1000})",
     re.MULTILINE | re.IGNORECASE,
 )
-_DISPLAY_NAME = re.compile(
+_DISPLAY_NAME = compile_lazily(
     rf"""(?:"(?P<quoted>[^"<>\[\]\r\n]{{2,60}})"|(?<!\w)'(?P<single>[^'<>\[\]\r\n]{{2,60}})'
        | (?P<name>{_WORD}(?:,?[ ](?:[A-ZÀ-Þ]\.[ ]?)?{_WORD}){{1,3}}))[ ]?<""",
     re.VERBOSE,
 )
-_CARD = re.compile(
+_CARD = compile_lazily(
     rf"""^[>?\s]{{0,8}}(?P<name>{_WORD}{_FURTHER_WORD}{{1,3}})[ \t]{{0,4}}\r?\n
         (?:[^\r\n]{{0,80}}\r?\n){{1,5}}?[>? \t]{{0,8}}
         (?:Apt\.|Suite|Mobile|Phone|Tel|Desk|Fax|E-?mail|[AFD]PO[ ]A[AEP])\b""",
     re.VERBOSE | re.MULTILINE,
 )
 """A name on a line of its own, above an address or a telephone number."""
-_LIVING = re.compile(
+_LIVING = compile_lazily(
     rf"""(?<![\w])(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})[ ]
         (?:lives|lived|resides|was\ born|works\ (?:at|for|as)|can\ be\ reached|wohnt|habite
           |vive)\b""",
@@ -136,8 +137,8 @@ _may_hold_request = contains_any(
     *("emplead", "dipendente", "medewerker", "pracownik"),
 )
 _may_hold_field = contains_any("author", "report", "analyst", "creator", "researcher")
-_FULL_NAME = re.compile(rf"(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})(?![\w’])")
-_NEXT_NAME = re.compile(
+_FULL_NAME = compile_lazily(rf"(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})(?![\w’])")
+_NEXT_NAME = compile_lazily(
     rf"(?:,[ ]|,?[ ](?:and|und|et|y|&)[ ])(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})(?![\w’])"
 )
 _NOT_PERSON_NAMES = frozenset(load_words(__package__, "not_person_names"))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
-PLACEHOLDER = re.compile(r"[%<\[{$*?.(&#^+\\~]|.*[\[\]*{}]")
+PLACEHOLDER = compile_lazily(r"[%<\[{$*?.(&#^+\\~]|.*[\[\]*{}]")
 """Matches at the start of a variable, a wildcard, a regular expression, a mask, a dot file."""
-_SHARED_ACCOUNT = re.compile(
+_SHARED_ACCOUNT = compile_lazily(
     rf"{load_alternation(__package__, 'default_accounts')}[.,!]?", re.IGNORECASE
 )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
 POSTAL_ADDRESS = "postal address"
@@ -30,7 +31,7 @@ _AMERICAN_CODE = r"(?:\d{5}(?:-\d{4})?|[A-Z]\d[A-Z][ ]?\d[A-Z]\d|\d{4})"
 _BRITISH_CODE = r"[A-Z]{1,2}\d[A-Z\d]?[ ]?\d[A-Z]{2}"
 _GAP = r"[ ]?[,\r\n;][ \r\n]{0,3}"
 _FLAT = rf"(?:(?:{_GAP}|[ ])(?:(?i:apt|suite|ste|unit|floor|flat|room)\.?[ ]|\#)[\w-]{{1,8}})?"
-_ADDRESS = re.compile(
+_ADDRESS = compile_lazily(
     rf"""(?<![\w./-])(?:
         \d{{1,6}}[A-Z]?[ ](?:[NSEW]\.?[ ])?(?:{_NAME}[ ]){{1,4}}{_ENGLISH}\b\.?{_FLAT}
           (?:(?:{_GAP}|[ ]){_CITY}){{1,2}}(?:{_GAP}|[ ])
@@ -46,7 +47,7 @@ _ADDRESS = re.compile(
     )(?!\w)""",
     re.VERBOSE,
 )
-_MILITARY = re.compile(
+_MILITARY = compile_lazily(
     r"""(?<![\w-])(?:(?:PSC|CMR|Unit|UNIT|OMC|RR)\ {0,2}\#?\d{1,5}[ ,\r\n]{1,4}
           (?:P\.?O\.?\ )?Box\ \#?\w{1,6}
         |(?:USNS|USS|USCGC|USNV|HMS)\ [^\s,][^\r\n,;]{1,40}
@@ -57,7 +58,7 @@ _MILITARY = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 """Addresses of the armed forces: `PSC 1437, Box 3833, APO AA 66791`, `BFPO 58`."""
-_WITH_FLAT = re.compile(
+_WITH_FLAT = compile_lazily(
     r"""(?<![\w./:-])\d{1,6}[A-Z]?(?:\ [^\s,;:<>@]{1,30}){1,6}[ ]?,?(?:\r?\n[>? \t]{0,8}|\ )
       (?:Apt\.|Suite|Apartment)\ \#?\d{1,5}[A-Z]?(?!\w)
       (?:[ ,]{0,2}(?:\r?\n[>? \t]{0,8}){1,2},?\ ?[A-ZÀ-Þ][^\s\d,;:<>@][^\r\n\d:<>@]{0,40}){0,4}
@@ -65,8 +66,8 @@ _WITH_FLAT = re.compile(
     re.VERBOSE,
 )
 """Street and number, flat, and the lines below: town, country, postcode."""
-_POSTCODE = re.compile(r"\d{4}|\d[A-Z]{2}\b|\d{3} \d\d\b|\d\d-\d{3}\b")
-_ANNOUNCED = re.compile(
+_POSTCODE = compile_lazily(r"\d{4}|\d[A-Z]{2}\b|\d{3} \d\d\b|\d\d-\d{3}\b")
+_ANNOUNCED = compile_lazily(
     r"""\b(?i:(?:home|billing|postal|mailing|street|residential|delivery|shipping)\ address
           (?:\ is|\ ?[:=])
       | (?:lives?|living|resid(?:es?|ing))\ at | wohnhaft\ in | domicili[ée]e?\ (?:au|à))
@@ -74,7 +75,7 @@ _ANNOUNCED = re.compile(
       (?:\r?\n[ \t]{1,8}[^\s<>@\[\]][^\r\n<>@\[\]]{1,60}){0,4})""",
     re.VERBOSE,
 )
-_STATED = re.compile(
+_STATED = compile_lazily(
     rf"""(?:\b(?i:(?:home|billing|postal|mailing|residential|delivery|shipping|private|primary)
           \ address
           (?:\ (?:to|with|at|as|in|of\ record))?
@@ -93,7 +94,7 @@ _STATED = re.compile(
     re.VERBOSE | re.MULTILINE,
 )
 """An address by the words before it and by its number, with the lines below."""
-_STREET_NUMBER = re.compile(r"(?<![\w.:/-])#?\d{1,6}[A-Za-z]?(?![\w:/]|\.\d)")
+_STREET_NUMBER = compile_lazily(r"(?<![\w.:/-])#?\d{1,6}[A-Za-z]?(?![\w:/]|\.\d)")
 _may_state_address = contains_any(
     *("address", "adres", "indirizzo", "anschrift", "direcc", "domicilio", "endere", "live"),
     *("living", "resid", "wohn", "habite", "vive", "abita", "woont"),

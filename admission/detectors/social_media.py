@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import DOT
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_words
 
 HANDLE = "reporter's handle"
 
-_LINK = re.compile(
+_LINK = compile_lazily(
     rf"""(?<![\w.@-])(?:h(?:tt|xx)ps?(?::|\[:\])//)?(?:www{DOT}|mobile{DOT})?
     (?: (?:(?:fx|vx)?twitter{DOT}com|x{DOT}com|nitter{DOT}net)/@?\w{{1,30}}(?:/status(?:es)?/\d+)?
       | bsky{DOT}app/profile/[\w.:-]{{1,80}}(?:/post/\w+)?
@@ -21,11 +22,11 @@ _LINK = re.compile(
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
-_POST = re.compile(r"/(?:status(?:es)?|posts?)/[\w-]|/@[\w.@-]+/\d", re.IGNORECASE)
+_POST = compile_lazily(r"/(?:status(?:es)?|posts?)/[\w-]|/@[\w.@-]+/\d", re.IGNORECASE)
 """The part of a link that leads to a post; a profile may be an attacker's own."""
-_SITE = re.compile(r"/@|(?:com|net|app)/", re.IGNORECASE)
+_SITE = compile_lazily(r"/@|(?:com|net|app)/", re.IGNORECASE)
 """Every link has one of these; cheaper to look for than the links."""
-_HANDLE = re.compile(
+_HANDLE = compile_lazily(
     r"(?<![\w@./+%=\]-])(?<!\w\\)(?:@|\[@\])(\w[\w.]{0,29}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}|\w{2,30})(?![\w/(]|\.\w|@)"
 )
 _NOT_HANDLES = frozenset(load_words(__package__, "not_handles"))

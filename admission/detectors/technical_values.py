@@ -10,8 +10,9 @@ import re
 from functools import lru_cache
 
 from tocsin.admission.detectors.spans import SpanIndex
+from tocsin.admission.lazy_patterns import compile_lazily
 
-_TECHNICAL = re.compile(
+_TECHNICAL = compile_lazily(
     r"""\b[a-z][a-z0-9+.-]{1,12}(?:://|\[:\]//|:\\\\)[^\s<>"]+     # URL
       | (?<![\w.])(?:\d{1,3}(?:\.|\[\.\]|\(\.\))){3}\d{1,3}(?!\.?\d)(?:[:/]\d+)?   # IPv4
       | \b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b               # UUID

@@ -15,28 +15,33 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, NumberParseException, is_v
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.technical_values import find_technical_values
 from tocsin.admission.detectors.text_search import has_word_near
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
 TELEPHONE = "telephone number"
 
-_STRONG_WORD = re.compile(
+_STRONG_WORD = compile_lazily(
     rf"\b{load_alternation(__package__, 'telephone_strong')}\b"
     rf"|{load_alternation(__package__, 'telephone_unspaced')}",
     re.IGNORECASE,
 )
-_WEAK_WORD = re.compile(rf"\b{load_alternation(__package__, 'telephone_weak')}\b", re.IGNORECASE)
-_SIGNATURE_LABEL = re.compile(r"(?:^|[\s|,;/·•])[TMPF](?:[.:]|\s?\|)?\s{1,2}\(?\Z")
+_WEAK_WORD = compile_lazily(
+    rf"\b{load_alternation(__package__, 'telephone_weak')}\b", re.IGNORECASE
+)
+_SIGNATURE_LABEL = compile_lazily(r"(?:^|[\s|,;/·•])[TMPF](?:[.:]|\s?\|)?\s{1,2}\(?\Z")
 """In a signature, right before the number: `T 0641 9327`, `M: 0171 4432190`."""
 _LONGEST_LABEL = 32
-_NUMBER = re.compile(
+_NUMBER = compile_lazily(
     r"""[+(\d](?<![\w.:/@=\#$%&+-].)(?<!\d,.)(?:(?<=\+)\s?\d|(?<=\()\+?\d|(?<=\d))
         [\d() .\-/]{4,22}\d
         (?:\s?(?:x|ext\.?|extension)\s?\d{1,5})?(?![\w%@\\]|[.:,]\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
-_DATE_OR_IPV4 = re.compile(r"(?:19|20)\d\d[-/. ]?[01]?\d[-/. ]?[0-3]?\d|\d{1,3}(?:\.\d{1,3}){3}")
+_DATE_OR_IPV4 = compile_lazily(
+    r"(?:19|20)\d\d[-/. ]?[01]?\d[-/. ]?[0-3]?\d|\d{1,3}(?:\.\d{1,3}){3}"
+)
 """The commonest other numbers; this is cheaper than looking for technical values."""
-_EXTENSION = re.compile(r"\s?(?:x|ext)", re.IGNORECASE)
+_EXTENSION = compile_lazily(r"\s?(?:x|ext)", re.IGNORECASE)
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 16
 _LONGEST_GROUP = 8
 _DOTTED_GROUPS = ((3, 3, 4), (1, 3, 3, 4), (2, 2, 2, 2, 2))

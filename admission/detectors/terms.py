@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tocsin.admission.detectors.disguises import encoded_texts, fold_letters, fold_text, remove_tags
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.domain_names import is_known_tld
 from tocsin.admission.stix.mitre_attack import attack_names
 
@@ -27,7 +28,7 @@ _EMBEDDED_LENGTH = 8
 """From this length on a name of several words is found inside longer words too."""
 _BETWEEN_WORDS = r"(?:[\s_.+-]|%20|\\){0,4}"
 """Between two words of a name, as in texts, host names, queries and paths."""
-_ALPHANUMERICS = re.compile(r"[^\W_]+")
+_ALPHANUMERICS = compile_lazily(r"[^\W_]+")
 _MOST_LABELS = 20
 
 _DOT = r"(?:\\{0,4}\.|\s{0,2}[\[({<]\s?(?:\.|dot|punkt|point)\s?[\])}>]?\s{0,2}|\s?\.[\])}]\s?)"
@@ -35,9 +36,9 @@ _TERM_DOT = rf"(?:{_DOT}|\s{{1,3}}dot\s{{1,3}}|\s\.\s?)"
 """A dot inside a given domain: also spoken, with blanks, or with half of its brackets."""
 _AT = r"(?:@|%40|\s{0,2}[\[({<]\s?(?:at|@)\s?[\])}>]\s{0,2})"
 _LABEL = r"[\w-]{1,63}"
-_LABEL_BEHIND = re.compile(rf"{_DOT}(?P<label>{_LABEL})", re.IGNORECASE)
-_REST_OF_LABEL = re.compile(r"[\w-]{0,63}")
-_MAILBOX_BEHIND = re.compile(
+_LABEL_BEHIND = compile_lazily(rf"{_DOT}(?P<label>{_LABEL})", re.IGNORECASE)
+_REST_OF_LABEL = compile_lazily(r"[\w-]{0,63}")
+_MAILBOX_BEHIND = compile_lazily(
     rf"[\w.+%'-]{{0,64}}{_AT}(?:{_LABEL}{_DOT}){{1,8}}{_LABEL}", re.IGNORECASE
 )
 
@@ -45,7 +46,7 @@ _MAILBOX_BEHIND = re.compile(
 _DOT_BACKWARDS = (
     r"(?:\.\\{0,4}|\s{0,2}[\])}>]\s?(?:\.|tod|tknup|tniop)\s?[\[({<]\s{0,2}|\s?\.[\[({]\s?)"
 )
-_LABELS_BEFORE = re.compile(
+_LABELS_BEFORE = compile_lazily(
     rf"[\w-]{{0,63}}(?:(?:{_DOT_BACKWARDS}|\s{{1,3}}tod\s{{1,3}})[\w-]{{1,63}}){{0,40}}(?:\.\*)?",
     re.IGNORECASE,
 )
@@ -57,18 +58,20 @@ _DISPLAY_NAME_BACKWARDS = (
     r"(?:[ ]?<[ ]?(?:\"[^\"\r\n<>]{1,80}\"|=\?[^?\r\n<>]{1,120}\?[BQbq]\?[\w-]{2,20}\?="
     rf"|{_CAPITALISED}(?:[ ,]{{1,2}}{_CAPITALISED}){{0,3}})?)?"
 )
-_MAILBOX_BEFORE = re.compile(
+_MAILBOX_BEFORE = compile_lazily(
     r"(?:@|04%|\s{0,2}[\])}>]\s?(?:@|(?i:ta))\s?[\[({<]\s{0,2}|\)(?i:a)\(|\s(?i:-ta-)\s)"
     f"{_LOCAL_PART_BACKWARDS}{_DISPLAY_NAME_BACKWARDS}"
 )
-_BOUNCED_BEFORE = re.compile(r"[=%][\w.+'=%-]{1,128}")
+_BOUNCED_BEFORE = compile_lazily(r"[=%][\w.+'=%-]{1,128}")
 """`list+jane=acme.example@…` or `jane%acme.example@…`: the mailbox is inside another one."""
-_SPACED_MAILBOX_BEFORE = re.compile(rf"[ ]@[ ]?{_LOCAL_PART_BACKWARDS}")
-_SPOKEN_MAILBOX_BEFORE = re.compile(r"\s{1,3}(?i:ta)\s{1,3}(?:[\w.+-]|\s(?i:tod)\s(?=\w)){1,64}")
+_SPACED_MAILBOX_BEFORE = compile_lazily(rf"[ ]@[ ]?{_LOCAL_PART_BACKWARDS}")
+_SPOKEN_MAILBOX_BEFORE = compile_lazily(
+    r"\s{1,3}(?i:ta)\s{1,3}(?:[\w.+-]|\s(?i:tod)\s(?=\w)){1,64}"
+)
 """`jane @ acme.example`, and `jane at acme dot example`."""
 _MAY_END_BEFORE_BLANK = frozenset("])}>@tT.-")
 """Ends of an @ or a dot that has a blank behind it: `[at] `, `-at- `, ` dot `."""
-_ACCOUNT_BEHIND = re.compile(
+_ACCOUNT_BEHIND = compile_lazily(
     r"\\{1,2}(?![\w.$-]{1,40}\.(?:exe|dll|sys|ps1|bat|cmd|vbs|js|lnk|log|txt|ini|dat|msi)\b)"
     r"[^\W_][\w.$-]{0,39}[\w$](?![\w\\/])",
     re.IGNORECASE,

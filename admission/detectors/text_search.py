@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.refang import DOT_WORDS
 
 DOT = rf"(?:\.|\\{{1,4}}\.|\s{{0,2}}[\[({{]\s?(?:\.|{DOT_WORDS})\s?[\])}}]\s{{0,2}})"
@@ -12,7 +13,7 @@ DOT = rf"(?:\.|\\{{1,4}}\.|\s{{0,2}}[\[({{]\s?(?:\.|{DOT_WORDS})\s?[\])}}]\s{{0,
 
 _NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
 _CHARACTERS_BEFORE, _CHARACTERS_AFTER = 32, 12
-_TWO_LETTERS = re.compile(r"[^\W\d_]{2}")
+_TWO_LETTERS = compile_lazily(r"[^\W\d_]{2}")
 
 
 def contains_any(*words: str) -> Callable[[str], bool]:

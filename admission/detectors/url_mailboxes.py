@@ -18,53 +18,54 @@ from urllib.parse import unquote
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import DOT, contains_any
 from tocsin.admission.detectors.urls import find_request_targets, find_urls, path_start
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.domain_names import is_known_tld
 from tocsin.admission.word_lists import load_words
 
 EMAIL_IN_URL = "e-mail address in a URL"
 
-_ADDRESS = re.compile(
+_ADDRESS = compile_lazily(
     rf"(?:(?<=%)[0-9a-f]{{2}}|(?<![^\W_]))([\w.+-]{{1,64}})(?:@|%(?:25)?40|\[@\]|\[at\])"
     rf"((?:(?:[^\W_]|-){{1,63}}{DOT}){{1,6}}[^\W\d_](?:[^\W_]|-){{1,23}})(?![\w.-]*@)",
     re.IGNORECASE,
 )
-_USERINFO = re.compile(r"(?<=//)([^/?#:]{3,200})(?::[^/?#@]{0,200})?@")
-_EXAMPLE_USER = re.compile(
+_USERINFO = compile_lazily(r"(?<=//)([^/?#:]{3,200})(?::[^/?#@]{0,200})?@")
+_EXAMPLE_USER = compile_lazily(
     r"(?:.*[._-])?(?:redacted|removed|anonymi[sz]ed)(?:[._-].*)?"
     r"|x{2,}|a{3,}|e?mail|user(?:name)?|victim|test|someone|name|example",
     re.IGNORECASE,
 )
-_EXAMPLE_DOMAIN = re.compile(r"(?:.*[.])?example(?:[.][a-z]{2,3}){1,2}")
+_EXAMPLE_DOMAIN = compile_lazily(r"(?:.*[.])?example(?:[.][a-z]{2,3}){1,2}")
 _RESERVED_TLDS = frozenset(("example", "test", "invalid"))
 """Top-level domains for examples and tests (RFC 2606)."""
-_VERSION = re.compile(r"v?\d[\d.]*(?:[.-].*)?")
+_VERSION = compile_lazily(r"v?\d[\d.]*(?:[.-].*)?")
 """The version of a package: `vue@2.6.14.min.js`."""
 _may_hold_address = contains_any("@", "%40", "%2540", "[at]")
-_FANGS = re.compile(r"[\[\](){}\\]")
-_BASE64 = re.compile(
+_FANGS = compile_lazily(r"[\[\](){}\\]")
+_BASE64 = compile_lazily(
     r"(?:(?<![A-Za-z0-9+_-])|(?<=%3[Dd])|(?<=%2[Ff]))(?:[A-Za-f][A-Za-z0-9+/_-]{3}){3,100}(?:[A-Za-f][A-Za-z0-9+/_-]{1,2})?"
     r"(?:=|%3[Dd]){0,2}(?![A-Za-z0-9+_-])"
 )
 """Base64 of ASCII: of each four characters, the first is one of 32.  A path may end it."""
-_PADDING = re.compile(r"(?:=|%3D)+\Z", re.IGNORECASE)
+_PADDING = compile_lazily(r"(?:=|%3D)+\Z", re.IGNORECASE)
 _URL_SAFE = str.maketrans("-_", "+/")
 _SHORTEST_BASE64 = 12
-_HEX = re.compile(r"(?<![A-Za-z0-9])(?:[2-7][0-9a-f]){8,200}(?![A-Za-z0-9])", re.IGNORECASE)
+_HEX = compile_lazily(r"(?<![A-Za-z0-9])(?:[2-7][0-9a-f]){8,200}(?![A-Za-z0-9])", re.IGNORECASE)
 """Printed characters of ASCII in hexadecimal digits."""
 _MOST_ENCODINGS = 2
 """Maximum number of encodings in base64 upon each other."""
 _MOST_CUT = 50
 """Addresses that are cut out of one URL: the whole rest is searched for each of them."""
-_TOKEN = re.compile(r"[^/?#&;=\s]{6,}")
+_TOKEN = compile_lazily(r"[^/?#&;=\s]{6,}")
 _MOST_ESCAPES = 4
 """Maximum number of percent-encodings upon each other."""
 _WIDE_AT = "\uff20"
-_HAS_SCHEME = re.compile(r"[a-z][a-z0-9+.|:-]{0,40}://", re.IGNORECASE)
+_HAS_SCHEME = compile_lazily(r"[a-z][a-z0-9+.|:-]{0,40}://", re.IGNORECASE)
 
-_PARAMETERS = re.compile(r"[?#]")
-_VALUE_BEGINS = re.compile(r"(?:[?&;#=]|%(?:3D|26|3F|23))(?:mailto(?::|%3A))?\Z", re.IGNORECASE)
-_VALUE_ENDS = re.compile(r"[&;#]|%(?:26|23)|\Z", re.IGNORECASE)
-_NOTHING_LEFT = re.compile(r"[?#&]+\Z")
+_PARAMETERS = compile_lazily(r"[?#]")
+_VALUE_BEGINS = compile_lazily(r"(?:[?&;#=]|%(?:3D|26|3F|23))(?:mailto(?::|%3A))?\Z", re.IGNORECASE)
+_VALUE_ENDS = compile_lazily(r"[&;#]|%(?:26|23)|\Z", re.IGNORECASE)
+_NOTHING_LEFT = compile_lazily(r"[?#&]+\Z")
 _FREE_MAIL = frozenset(load_words("tocsin.admission.extraction", "free_mail_providers"))
 _SHORTEST_NAME = 4
 """Characters of the shortest name of a mailbox that is recognised by itself."""

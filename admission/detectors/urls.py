@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_URL = re.compile(
+from tocsin.admission.lazy_patterns import compile_lazily
+
+_URL = compile_lazily(
     r"""\b[a-z][a-z0-9+.-]{1,12}(?:|\[)(?::|\[:\]|:\])(?://|\\/\\/)[^\s<>"'`]{3,4096}""", re.I
 )
 
@@ -18,7 +20,7 @@ def find_urls(text: str) -> tuple[tuple[int, str], ...]:
     return tuple((found.start(), found[0]) for found in _URL.finditer(text))
 
 
-_TARGET = re.compile(r"""(?<![^\s"'])/[^\s<>"'`?]{0,2048}\?[^\s<>"'`]{3,4096}""")
+_TARGET = compile_lazily(r"""(?<![^\s"'])/[^\s<>"'`?]{0,2048}\?[^\s<>"'`]{3,4096}""")
 
 
 @lru_cache(maxsize=4)

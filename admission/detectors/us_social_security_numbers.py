@@ -10,11 +10,12 @@ from stdnum.us import ssn
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.technical_values import find_technical_values
 from tocsin.admission.detectors.text_search import has_word_near
+from tocsin.admission.lazy_patterns import compile_lazily
 
 US_SSN = "US social security number"
 
-_NUMBER = re.compile(r"\d(?<![\w./=-]\d)\d\d([-. ]?)\d\d\1\d{4}(?![\w/]|[.-]\w)")
-_SSN_WORD = re.compile(r"\b(?:ssn|social security|taxpayer|tin|itin)\b", re.IGNORECASE)
+_NUMBER = compile_lazily(r"\d(?<![\w./=-]\d)\d\d([-. ]?)\d\d\1\d{4}(?![\w/]|[.-]\w)")
+_SSN_WORD = compile_lazily(r"\b(?:ssn|social security|taxpayer|tin|itin)\b", re.IGNORECASE)
 
 
 def find_us_social_security_numbers(text: str) -> Iterator[Span]:

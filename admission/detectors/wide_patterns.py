@@ -22,6 +22,7 @@ import jsonschema_rs
 
 from tocsin.admission.detectors.ip_addresses import is_private_address
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Observable
 from tocsin.admission.observables.domain_names import is_public_suffix
 from tocsin.admission.observables.values import HOST, referred_kind
@@ -122,9 +123,9 @@ def _find(pattern: str) -> Width | None:
 _remembered = lru_cache(maxsize=1024)(_find)
 
 
-_ADDRESSES_LIKE = re.compile(r"((?:[0-9]{1,3}\.){1,3})%+")
-_ADDRESSES_MATCHED = re.compile(r"\^((?:[0-9]{1,3}\\\.){1,3})(?:\.[*+]\$?)?")
-_MATCHES_ONE = re.compile(r"\^((?:[\w:/@=&~ -]|\\[./?+-]|\.)+)\$")
+_ADDRESSES_LIKE = compile_lazily(r"((?:[0-9]{1,3}\.){1,3})%+")
+_ADDRESSES_MATCHED = compile_lazily(r"\^((?:[0-9]{1,3}\\\.){1,3})(?:\.[*+]\$?)?")
+_MATCHES_ONE = compile_lazily(r"\^((?:[\w:/@=&~ -]|\\[./?+-]|\.)+)\$")
 
 
 def simplify(observable: Observable) -> Observable:
@@ -217,9 +218,9 @@ def _as_expression(text: str) -> str:
     return f"^{body}$".replace("^.*", "", 1) if body.startswith(".*") else f"^{body}$"
 
 
-_LOOK_AROUND = re.compile(r"\(\?<?[=!](?:[^()\\]|\\.)*\)", re.DOTALL)
+_LOOK_AROUND = compile_lazily(r"\(\?<?[=!](?:[^()\\]|\\.)*\)", re.DOTALL)
 _ENDS = {r"\A": "^", r"\Z": "$", r"\z": "$", r"\G": "", r"\K": "", r"\Q": "", r"\E": ""}
-_ESCAPE = re.compile(r"\\(?:[AZzGKQE]|.)", re.DOTALL)
+_ESCAPE = compile_lazily(r"\\(?:[AZzGKQE]|.)", re.DOTALL)
 
 
 def _in_one_dialect(text: str) -> str:
@@ -231,7 +232,7 @@ def _in_one_dialect(text: str) -> str:
     return _ESCAPE.sub(lambda found: _ENDS.get(found[0], found[0]), plain).replace("(?>", "(?:")
 
 
-_TOKEN = re.compile(
+_TOKEN = compile_lazily(
     r"""(?P<open>\((?:\?(?:[A-Za-z-]*:|P?<\w+>|'\w+'|(?=[A-Za-z-]+\))|<?[=!]))?)
       | (?P<close>\)) | (?P<either>\|)
       | (?P<count>[*?+]\??|\{\d{1,9}(?:,\d{0,9})?\}\??)
@@ -273,7 +274,7 @@ def _least_count(quantifier: str) -> int:
     return min(int(digits[1]), _MAX_REPEATED) if digits else int(quantifier[0] == "+")
 
 
-_COUNT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
+_COUNT = compile_lazily(r"\{(\d+)(?:,(\d*))?\}")
 
 
 def _compile(expression: str) -> jsonschema_rs.Draft202012Validator | None:
@@ -291,7 +292,7 @@ def _compile(expression: str) -> jsonschema_rs.Draft202012Validator | None:
         return None
 
 
-_WORD = re.compile(r"[a-z]{2,24}(?:\\?\.[a-z]{2,24}|\\x\{2e\}[a-z]{2,24})?", re.IGNORECASE)
+_WORD = compile_lazily(r"[a-z]{2,24}(?:\\?\.[a-z]{2,24}|\\x\{2e\}[a-z]{2,24})?", re.IGNORECASE)
 _MAX_SUFFIXES = 8
 
 
@@ -311,7 +312,7 @@ def _invented(kind: str, expression: str) -> Iterator[str]:
             yield f"{_INVENTED}@{name}" if kind in ("email-addr", "mailbox") else name
 
 
-_NUMBERS = re.compile(r"\^\(?((?:\d{1,3}(?:\\?\.|\\x\{2e\})){1,3})")
+_NUMBERS = compile_lazily(r"\^\(?((?:\d{1,3}(?:\\?\.|\\x\{2e\})){1,3})")
 
 
 def _private_samples(kind: str, expression: str) -> Iterator[str]:

@@ -4,21 +4,22 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.timestamps import find_instant
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = 631_152_000_000_000  # 1990
 _MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
-_ORDERED = re.compile(
+_ORDERED = compile_lazily(
     r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]+(\d{1,2}):(\d\d)(?::(\d\d))?)?(?:\.\d{1,9})?"
     r"(?: ?(?:UTC|GMT|Z))?",
     re.ASCII | re.IGNORECASE,
 )
-_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
-_DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
+_COMPACT = compile_lazily(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
+_DOTTED = compile_lazily(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 """With dots, the day comes first."""
-_NAMED = re.compile(r"([A-Za-z]{3})[a-z]{0,6}\.? (\d{1,2}),? (\d{4})", re.ASCII)
-_DAY_FIRST = re.compile(r"(\d{1,2})[ -]([A-Za-z]{3})[a-z]{0,6}[ -](\d{4})", re.ASCII)
+_NAMED = compile_lazily(r"([A-Za-z]{3})[a-z]{0,6}\.? (\d{1,2}),? (\d{4})", re.ASCII)
+_DAY_FIRST = compile_lazily(r"(\d{1,2})[ -]([A-Za-z]{3})[a-z]{0,6}[ -](\d{4})", re.ASCII)
 
 
 def parse_date(text: str, latest: int) -> int | None:

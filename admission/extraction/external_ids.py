@@ -5,8 +5,11 @@ the formats to say.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
+
+from tocsin.admission.lazy_patterns import compile_lazily
 
 
 class ExternalId(NamedTuple):
@@ -25,38 +28,40 @@ class ExternalId(NamedTuple):
         return {name: text for name, text in parts.items() if text}
 
 
+_Reader = Callable[[re.Match[str]], ExternalId]
+
 MOST_IDS = 20
 """Ids that one indicator refers to."""
 _SHOWN = 8
 _SIGNS = ("CVE", "cve", "Cve", "mitre", "MITRE", "nvd")
 """Every id and link but the number of a technique has one of these."""
 _DOT = r"(?:\.|\[\.\]|\(\.\)|\[dot\])"
-_CATALOGUE_LINK = re.compile(
+_CATALOGUE_LINK = compile_lazily(
     r"(?<![\w.-])(?:h[tx]{2}ps?(?::|\[:\])//)?(?:www\.)?"
     rf"(?:(attack{_DOT}mitre{_DOT}org)|cve{_DOT}mitre{_DOT}org|nvd{_DOT}nist{_DOT}gov"
     rf"|cve{_DOT}org)(?![\w.-]*\w)(/[^\s\"'<>()\[\]{{}}|`\\]*)?",
     re.IGNORECASE,
 )
-_CVE = re.compile(
+_CVE = compile_lazily(
     r"(?<![\w.=%-])(?:(?<!/)|(?<=CVE-\d{4}-\d{4}/)|(?<=CVE-\d{4}-\d{5}/))CVE[-\u2010\u2011\u2013](\d{4})[-\u2010\u2011\u2013](\d{4,10})"
     r"(?![\w=-]|\.[a-z0-9])",
     re.IGNORECASE,
 )
-_TECHNIQUE = re.compile(
+_TECHNIQUE = compile_lazily(
     r"(?<![\w.=%&\\-])(?:(?<!/)|(?<=\bT\d{4}/))(T(?!1000)(?:0[89]|1[0-7])\d\d|TA0[01]\d\d)"
     r"(?:[./](\d{3}))?(?![\w=-]|\.\w)",
     re.ASCII,
 )
 """Numbers of techniques and tactics; those of software and groups are found in links only."""
-_LIKE_TECHNIQUE = re.compile(r"T(?:0[89]|1[0-7]|A0[01])\d\d", re.ASCII)
+_LIKE_TECHNIQUE = compile_lazily(r"T(?:0[89]|1[0-7]|A0[01])\d\d", re.ASCII)
 """Begins with a character, so that all others are passed over at once."""
-_IN_PATH = re.compile(r"/(TA?|S|G|M|C|DS|DET|A|AN)(\d{4})(?:/(\d{3}))?(?![\w-])", re.IGNORECASE)
-_CVE_IN_PATH = re.compile(r"CVE-(\d{4})-(\d{4,10})", re.IGNORECASE)
+_IN_PATH = compile_lazily(r"/(TA?|S|G|M|C|DS|DET|A|AN)(\d{4})(?:/(\d{3}))?(?![\w-])", re.IGNORECASE)
+_CVE_IN_PATH = compile_lazily(r"CVE-(\d{4})-(\d{4,10})", re.IGNORECASE)
 _FOLDERS = {
     **{"T": "techniques", "TA": "tactics", "S": "software", "G": "groups", "M": "mitigations"},
     **{"C": "campaigns", "DS": "datasources", "A": "assets"},
 }
-_ONLY_IDS = re.compile(r"[\W_]*\Z")
+_ONLY_IDS = compile_lazily(r"[\W_]*\Z")
 
 
 def may_have_external_ids(text: str) -> bool:
@@ -95,14 +100,14 @@ def take_external_ids(text: str) -> tuple[str, tuple[ExternalId, ...]]:
         return text, ()
     found: list[ExternalId] = []
 
-    def take(match: re.Match[str]) -> str:
-        found.append(_READERS[match.re][1](match))
+    def take(read: _Reader, match: re.Match[str]) -> str:
+        found.append(read(match))
         return " "
 
     plain = text.lower()
-    for pattern, (signs, _) in _READERS.items():
+    for pattern, signs, read in _READERS:
         if any(sign in plain for sign in signs):
-            text = pattern.sub(take, text)
+            text = pattern.sub(partial(take, read), text)
     return text, tuple(dict.fromkeys(found))
 
 
@@ -160,11 +165,9 @@ def _cve(match: re.Match[str]) -> ExternalId:
     return ExternalId("cve", f"CVE-{match[1]}-{match[2]}")
 
 
-_READERS: Mapping[
-    re.Pattern[str], tuple[tuple[str, ...], Callable[[re.Match[str]], ExternalId]]
-] = {
-    _CATALOGUE_LINK: (("mitre", "nvd", "cve"), _read_link),
-    _CVE: (("cve",), _cve),
-    _TECHNIQUE: (("t0", "t1", "ta"), _read_technique),
-}
+_READERS: tuple[tuple[re.Pattern[str], tuple[str, ...], _Reader], ...] = (
+    (_CATALOGUE_LINK, ("mitre", "nvd", "cve"), _read_link),
+    (_CVE, ("cve",), _cve),
+    (_TECHNIQUE, ("t0", "t1", "ta"), _read_technique),
+)
 """Each pattern with the signs of it in lower case, and its reader; links first: they hold ids."""

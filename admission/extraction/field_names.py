@@ -8,6 +8,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation, load_words
 
 _PACKAGE = "tocsin.admission.extraction"
@@ -17,8 +18,8 @@ _SHORTEST_SPLIT = 3
 """Characters of a name up to which it is one word."""
 _MAIL = ("mail", "courriel", "correo", "posta", "почт", "メール", "邮", "郵", "메일", "بريد")
 """Parts of words for mailboxes."""
-_SPLIT_MAIL = re.compile(r"\be mail\b")
-_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
+_SPLIT_MAIL = compile_lazily(r"\be mail\b")
+_CAMEL_CASE = compile_lazily(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 """The beginnings of words in `RemoteIP` and `IPAddress`."""
 _LETTERS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe"})
 """Letters that Unicode does not decompose."""
@@ -34,7 +35,7 @@ _DESTINATIONS = frozenset(
     )
 )
 """Words of recipients only beside one for mailboxes; others are hosts."""
-_PEOPLE_LABEL = re.compile(
+_PEOPLE_LABEL = compile_lazily(
     rf"[\s*_]*{load_alternation(_PACKAGE, 'people_labels')}[\s*_:]*", re.IGNORECASE
 )
 
@@ -59,8 +60,8 @@ _BESIDE = _load("mailbox_words")
 _VICTIMS = _load("victim_names")
 _AFFECTED = _load("affected_words")
 _MACHINES = _load("machine_words")
-_ATTACKING = re.compile(r"compromi|kompromi|infec|infi[cz]|infet", re.IGNORECASE)
-_OWN = re.compile(
+_ATTACKING = compile_lazily(r"compromi|kompromi|infec|infi[cz]|infet", re.IGNORECASE)
+_OWN = compile_lazily(
     rf"(?<![\w-]){load_alternation(_PACKAGE, 'own_words')}\s((?:[^\W\d_][\w-]{{1,20}}\s){{0,2}}?"
     r"[^\W\d_][\w-]{1,20})(?:\s(?:is|was|ist|war|lautet|est|es|era|é|è|jest|je))?[\s:(\"'`*=\[]{1,4}$",
     re.IGNORECASE,
@@ -75,7 +76,7 @@ _JOINING = _load("joining_words")
 """Small words between those for victims and for machines: `IP de la víctima`."""
 _UNSPACED_AFFECTED = tuple(each for each in _AFFECTED if each > "\u1100")
 _UNSPACED_MACHINES = ("ip", *(each for each in _MACHINES if each > "\u1100"))
-_OF_MAILBOXES = re.compile("|".join(map(_fold, _MAIL)))
+_OF_MAILBOXES = compile_lazily("|".join(map(_fold, _MAIL)))
 _UNSPACED = "|".join(
     sorted(
         (each for each in _PEOPLE | _SENDERS | _BESIDE if each > "\u1100" and " " not in each),
@@ -84,7 +85,7 @@ _UNSPACED = "|".join(
     )
 )
 """Words of scripts that put no spaces between words."""
-_WORD = re.compile(rf"[a-z0-9]+|{_UNSPACED}|(?:(?!{_UNSPACED})[^\W_a-z0-9])+")
+_WORD = compile_lazily(rf"[a-z0-9]+|{_UNSPACED}|(?:(?!{_UNSPACED})[^\W_a-z0-9])+")
 
 
 def normalise_heading(heading: str) -> str:

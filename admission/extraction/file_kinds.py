@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from tocsin.admission.extraction.text_encoding import decode_text
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _IMAGE = "it is an image, and text in images is not read: type its values into a text or a table"
 _ARCHIVE = "it is an archive: unpack it and send the files in it"
@@ -42,7 +43,7 @@ _BINARY_EXCEL = "it is a binary workbook (.xlsb): save it as .xlsx or CSV"
 _OPEN_TEXT = "it is an OpenDocument text: save it as .docx or PDF"
 _OPEN_TABLE = "it is an OpenDocument table: save it as .xlsx or CSV"
 _RICH_TEXT = "it is rich text (RTF): save it as .docx or PDF"
-_JSON_VALUE = re.compile(r'"[^"]*"|-?[0-9][0-9.eE+-]*|true|false')
+_JSON_VALUE = compile_lazily(r'"[^"]*"|-?[0-9][0-9.eE+-]*|true|false')
 _ONE_VALUE = (
     "it is JSON, but only one value, and no object or list: send STIX, or the values as text or CSV"
 )
@@ -124,14 +125,14 @@ _BY_ENDING: dict[str, str] = {
     **dict.fromkeys((".eml", ".msg"), _NO_MAIL),
 }
 _PERSONAL = (
-    (re.compile(r"BEGIN:VCARD\s", re.IGNORECASE), _CARD),
-    (re.compile(r"BEGIN:VCALENDAR\s", re.IGNORECASE), _CALENDAR),
-    (re.compile(r"#separator [^\n]*\n(?:#[^\n]*\n)*?#fields\t[^\n]*\bid\.orig_h\b"), _ZEEK),
-    (re.compile(r"(?:#[^\n]*\s+|[a-z-]+ [^\n{};]*;\s+)*lease [\d.]+ \{"), _LEASES),
-    (re.compile(r"OpenVPN CLIENT LIST\s|TITLE[,\t]OpenVPN"), _VPN_STATUS),
-    (re.compile(r"(?:version: 1\s+)?dn:(?::|[^\n]*,\s?(?:dc|ou?|c)=)"), _DIRECTORY),
+    (compile_lazily(r"BEGIN:VCARD\s", re.IGNORECASE), _CARD),
+    (compile_lazily(r"BEGIN:VCALENDAR\s", re.IGNORECASE), _CALENDAR),
+    (compile_lazily(r"#separator [^\n]*\n(?:#[^\n]*\n)*?#fields\t[^\n]*\bid\.orig_h\b"), _ZEEK),
+    (compile_lazily(r"(?:#[^\n]*\s+|[a-z-]+ [^\n{};]*;\s+)*lease [\d.]+ \{"), _LEASES),
+    (compile_lazily(r"OpenVPN CLIENT LIST\s|TITLE[,\t]OpenVPN"), _VPN_STATUS),
+    (compile_lazily(r"(?:version: 1\s+)?dn:(?::|[^\n]*,\s?(?:dc|ou?|c)=)"), _DIRECTORY),
 )
-_SVG = re.compile(r"<svg[\s>]")
+_SVG = compile_lazily(r"<svg[\s>]")
 
 
 def describe_kind(name: str, content: bytes) -> str:

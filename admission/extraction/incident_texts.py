@@ -17,6 +17,7 @@ from tocsin.admission.extraction.field_names import is_user, names_senders, name
 from tocsin.admission.extraction.log_lines import remove_own_ends
 from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.extraction.references_and_contacts import LineRole, closes_text
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.ioc_types import HASH_TYPES, IocType, RecognisedIoc
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.word_lists import load_alternation, load_words
@@ -50,7 +51,7 @@ _SPACED_LETTER = r"[\0-\u10ff](?<=\w)"
 def _words(*names: str) -> re.Pattern[str]:
     """The entries of word lists."""
     entries = "|".join(load_alternation(_PACKAGE, each) for each in names)
-    return re.compile(rf"(?<!{_SPACED_LETTER})(?i:{entries})(?!{_SPACED_LETTER})")
+    return compile_lazily(rf"(?<!{_SPACED_LETTER})(?i:{entries})(?!{_SPACED_LETTER})")
 
 
 _BLOCKED = _words("blocked_words")
@@ -62,39 +63,39 @@ _OWN_SIDE = _words("words_of_own_side")
 _OWNERS = _words("own_words", "your_words")
 _MACHINE = _words("machine_words")
 _IS = r"(?:is|was|are|were|ist|war|sind|lautet|est|était|es|era|é|è|jest|je|är)"
-_BEFORE_OWN = re.compile(
+_BEFORE_OWN = compile_lazily(
     rf"(?:\s[^\W\d_][\w-]{{1,20}}){{0,3}}(?:\s{_IS})?[\s:(\"'`*=\[]{{0,4}}", re.IGNORECASE
 )
 """The words between `our` and its value."""
-_SENTENCE_END = re.compile(r"(?:(?<=[^\W_A-Z])|(?<=[)\]\"'»”%]))[.!?;]\s|[。！？；]")
-_VALUE = re.compile(
+_SENTENCE_END = compile_lazily(r"(?:(?<=[^\W_A-Z])|(?<=[)\]\"'»”%]))[.!?;]\s|[。！？；]")
+_VALUE = compile_lazily(
     r"(?:h(?:tt|xx)ps?|ftp)://[^\s<>\"]+|[^\s<>(),;@]{1,64}@[\w.-]+"
     r"|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w])"
     r"|(?<![\w.@-])(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,18}(?![\w-])",
     re.IGNORECASE | re.ASCII,
 )
 """A possible value, in a line that is not defanged any more."""
-_AFTER_TOKEN = re.compile(r"(?::\d{1,5})?[.,:;!?)\]}'\"*`]*$")
-_JOINED = re.compile(
+_AFTER_TOKEN = compile_lazily(r"(?::\d{1,5})?[.,:;!?)\]}'\"*`]*$")
+_JOINED = compile_lazily(
     rf"[\s,;/&|•*+-]*(?:{load_alternation(_PACKAGE, 'conjunctions')}\s)?[\s(<\"'`]*", re.IGNORECASE
 )
 """Between two values of which a sentence says the same."""
-_SAID_OF_IT = re.compile(
+_SAID_OF_IT = compile_lazily(
     rf"[\w:/]{{0,8}}[\s`*]*(?:[(\[=–—-]|,?\s?{_IS}\b|[はが은는이가是])([^()]{{0,60}})",
     re.IGNORECASE,
 )
 """The words that speak of the value before them: `(C2)`, ` is a scanner`."""
-_LABEL = re.compile(r"[\s>*•-]{0,20}([^\W\d][^:：=|@]{1,28})[:：=]\s*")
-_LIST_ITEM = re.compile(r"[\s>#*+•|\d.)(\[\]`-]*")
-_ARROW = re.compile(r"[-=~]{1,3}>|→|⇒|➜")
+_LABEL = compile_lazily(r"[\s>*•-]{0,20}([^\W\d][^:：=|@]{1,28})[:：=]\s*")
+_LIST_ITEM = compile_lazily(r"[\s>#*+•|\d.)(\[\]`-]*")
+_ARROW = compile_lazily(r"[-=~]{1,3}>|→|⇒|➜")
 _CONJUNCTIONS = frozenset(load_words(_PACKAGE, "conjunctions"))
-_GAP = re.compile(r"\S(?: {2,}|\t)\S")
+_GAP = compile_lazily(r"\S(?: {2,}|\t)\S")
 """Between the cells of a table that are lined up."""
-_BETWEEN_CELLS = re.compile(r" {2,}|\t|\|")
-_EXTORTION = re.compile(r"(?i)crypt(?:ed|ion|or)?\b|ransom|bitcoin")
+_BETWEEN_CELLS = compile_lazily(r" {2,}|\t|\|")
+_EXTORTION = compile_lazily(r"(?i)crypt(?:ed|ion|or)?\b|ransom|bitcoin")
 """Words of extortion texts; notices about an attack say `your network` too."""
-_HIDDEN_SERVICE = re.compile(r"\.onion(?![\w.-])")
-_WORD = re.compile(r"[^\W\d_]{2,}")
+_HIDDEN_SERVICE = compile_lazily(r"\.onion(?![\w.-])")
+_WORD = compile_lazily(r"[^\W\d_]{2,}")
 _FEWEST_WORDS = 5
 """Words of a line that is a part of a sentence."""
 

@@ -4,7 +4,6 @@ The id is derived from the pattern, so the same file sent twice gives the same
 indicators.
 """
 
-import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from tocsin.admission.extraction.external_ids import MOST_IDS, ExternalId, forma
 from tocsin.admission.extraction.places import Places
 from tocsin.admission.extraction.rewritten_links import is_wrapped, unwrap
 from tocsin.admission.formats import ReadOptions
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp, Verdict
 from tocsin.admission.observables.domain_names import parse_host_name
@@ -28,7 +28,7 @@ from tocsin.admission.observables.ioc_types import (
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.timestamps import stix_time
 
-_WILDCARD = re.compile(r"\*\.([\w.-]+)")
+_WILDCARD = compile_lazily(r"\*\.([\w.-]+)")
 _NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e").bytes
 """UUID namespace for the ids of indicators that are built from plain values."""
 _VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-_SPACE = re.compile(r"[ \t\r\n]*")
-_BETWEEN = re.compile(r"[ \t\r\n,:]*")
+from tocsin.admission.lazy_patterns import compile_lazily
+
+_SPACE = compile_lazily(r"[ \t\r\n]*")
+_BETWEEN = compile_lazily(r"[ \t\r\n,:]*")
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 

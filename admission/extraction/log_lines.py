@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import chain
 
 from tocsin.admission.detectors.ip_addresses import Network, is_private, parse_network
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
 _VALUE = r"\"?\s{0,2}[=:]\s{0,2}(?:\"([^\"]{0,300})\"|([^\s|^,;\"}\]]{1,300}))"
@@ -18,14 +19,14 @@ _VALUE = r"\"?\s{0,2}[=:]\s{0,2}(?:\"([^\"]{0,300})\"|([^\s|^,;\"}\]]{1,300}))"
 def _fields(words: str) -> re.Pattern[str]:
     """The fields of a log that a list of words names, with their values."""
     names = load_alternation("tocsin.admission.extraction", words)
-    return re.compile(rf"(?<![\w.\"?&/-])\"?{names}{_VALUE}", re.IGNORECASE)
+    return compile_lazily(rf"(?<![\w.\"?&/-])\"?{names}{_VALUE}", re.IGNORECASE)
 
 
 _SOURCES = _fields("fields_of_sources")
 _DESTINATIONS = _fields("fields_of_destinations")
 _OWN = _fields("fields_of_own_machines")
-_HEAD = re.compile(r"\b(?:CEF:\d|LEEF:\d)")
-_REFERRER = re.compile(r"(\" \d{3} (?:\d{1,12}|-) )\"https?://[^\"\s]{1,2000}\"")
+_HEAD = compile_lazily(r"\b(?:CEF:\d|LEEF:\d)")
+_REFERRER = compile_lazily(r"(\" \d{3} (?:\d{1,12}|-) )\"https?://[^\"\s]{1,2000}\"")
 """In the access log of a web server: the writer's page from which a request came."""
 
 

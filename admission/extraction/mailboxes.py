@@ -13,30 +13,31 @@ from tocsin.admission.extraction.field_names import (
     names_people,
     names_senders,
 )
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation, load_words
 
 _PACKAGE = "tocsin.admission.extraction"
 _LONGEST = 200
 """Characters before a mailbox in which its words stand."""
-_SENTENCE = re.compile(r"(?<=[^\W_A-Z])[.!?]\s|[;|]\s")
-_BYSTANDER_WORDS = re.compile(
+_SENTENCE = compile_lazily(r"(?<=[^\W_A-Z])[.!?]\s|[;|]\s")
+_BYSTANDER_WORDS = compile_lazily(
     rf"(?<![\w@.-]){load_alternation(_PACKAGE, 'words_before_bystander_mailboxes')}(?![\w@-])",
     re.IGNORECASE,
 )
-_UNSPACED_BYSTANDER_WORDS = re.compile(
+_UNSPACED_BYSTANDER_WORDS = compile_lazily(
     load_alternation(_PACKAGE, "unspaced_words_before_bystander_mailboxes")
 )
 """Likewise, in scripts that put no spaces between words."""
-_ATTACKER_WORDS = re.compile(
+_ATTACKER_WORDS = compile_lazily(
     rf"(?<![\w@.-]){load_alternation(_PACKAGE, 'words_before_attacker_mailboxes')}(?![\w@-])",
     re.IGNORECASE,
 )
-_RECIPIENT_FIELDS = re.compile(
+_RECIPIENT_FIELDS = compile_lazily(
     rf"(?<![\w@.-]){load_alternation(_PACKAGE, 'recipient_fields')}(?![\w@-])", re.IGNORECASE
 )
 SIGMA_MODIFIERS = r"(?:\|(?:contains|startswith|endswith|all|re|cased)){1,3}"
 """A regular expression of what Sigma has after a field: `To|contains|all:`."""
-_FIELDS = re.compile(
+_FIELDS = compile_lazily(
     r"(?:\"(?:name|key)\"\s?:\s?\"([^\"@]{1,40})\"\s?,\s?\"value\"\s?:"
     r"|(?<!\S)-([a-z]{2,40})\s"
     r"|<\w{1,20}\s+name=[\"']([\w.-]{1,60})[\"'][^<>]{0,80}>"
@@ -57,14 +58,14 @@ _LONGEST_FIELD, _MOST_WORDS = 40, 3
 """Characters and words before the last one of a field's name."""
 _OTHER_FIELDS = ("a", "no")
 """Names of tags and of numbers, although they are words of heads of mails."""
-_EXFILTRATION = re.compile(r"\bexfil\w{0,9}\W{1,6}\{[^{}]*$", re.IGNORECASE)
+_EXFILTRATION = compile_lazily(r"\bexfil\w{0,9}\W{1,6}\{[^{}]*$", re.IGNORECASE)
 """The beginning of the part of a stealer's configuration that says where its loot goes."""
-_AFTER_RECIPIENT = re.compile(
+_AFTER_RECIPIENT = compile_lazily(
     r"[>\"']{0,2}(?:\s?(?:\.\.\.|:)\s?(?:recipient|user unknown|unknown user|no such|mailbox"
     r"|relay access denied|host \S{1,255} said)|;\s(?:mon|tue|wed|thu|fri|sat|sun)\b)",
     re.IGNORECASE,
 )
-_AFTER_SENDER = re.compile(r"[>\"']{0,2}(?:\.\.\.|:)\s?sender\b", re.IGNORECASE)
+_AFTER_SENDER = compile_lazily(r"[>\"']{0,2}(?:\.\.\.|:)\s?sender\b", re.IGNORECASE)
 """Words of a mail server's reply after the mailbox that it is about, and the time of `Received`."""
 _AND = load_alternation(_PACKAGE, "conjunctions")
 _ANY_MAILBOX = (
@@ -72,39 +73,39 @@ _ANY_MAILBOX = (
     r"(?:@|\s?[\[({]\s?(?:@|at)\s?[\])}]\s?)[\w\[(](?:[\w.\[\](){}-]{0,252}[\w\])}])?"
 )
 """A mailbox, defanged or not."""
-_MAILBOX = re.compile(_ANY_MAILBOX, re.IGNORECASE)
-_JOINED = re.compile(
+_MAILBOX = compile_lazily(_ANY_MAILBOX, re.IGNORECASE)
+_JOINED = compile_lazily(
     rf"[>\"')\]\s]{{0,6}}(?:\([^()@]{{1,30}}\)\s)?\(?"
     rf"(?:[,;、，；/&+]|\b{_AND}\b|(?<=\s)|{_AND}\s?)"
     r"\s{0,4}(?:(?:\"[^\"@]{0,60}\"|[A-Z][^<>()@:,;\"]{0,60})\s{0,4}(?=[<(]))?[\s<\"'(\[]{0,6}",
     re.IGNORECASE,
 )
 """Between two mailboxes of which a sentence says the same."""
-_AFTER_PERSON = re.compile(
+_AFTER_PERSON = compile_lazily(
     rf"[>\"')]{{0,2}}(?:\s?(?:\b{_AND}\b|{_AND}|,)\s?{_ANY_MAILBOX})?(?:\s\([^()@]{{1,40}}\))?"
     rf"\s?{load_alternation(_PACKAGE, 'words_after_recipients')}",
     re.IGNORECASE,
 )
 """Verbs of sentences about somebody who received a mail."""
-_ADDRESS = re.compile(r"[^\s,;、，；:=|<>\"'()\[\]{}@]{1,64}@[\w.-]{1,253}")
-_BETWEEN_LISTED = re.compile(
+_ADDRESS = compile_lazily(r"[^\s,;、，；:=|<>\"'()\[\]{}@]{1,64}@[\w.-]{1,253}")
+_BETWEEN_LISTED = compile_lazily(
     r"[>\"')\]\s]{0,6}[,;、，；]\s{0,4}"
     r"(?:(?:\"[^\"@]{0,60}\"|[A-Z][^<>()@:,;\"]{0,60})\s{0,4}(?=[<(]))?"
     r"[\s<\"'(\[]{0,6}"
 )
 """Between two mailboxes of one list, which may have names."""
 _MESSAGE_ID_NAMES = load_alternation(_PACKAGE, "message_id_names")
-_MESSAGE_ID = re.compile(
+_MESSAGE_ID = compile_lazily(
     rf"(?<![\w@.?&-])(?:{_MESSAGE_ID_NAMES}[\"'\s]{{0,20}}[:=：|\t]\s{{0,4}}[\"']?<?"
     r"|(?:in-reply-to|references)\s?[:=]\s?<|id=|mid=<)[^\s<>,;\"'|]{1,250}@[^\s<>,;\"'|\[]{1,250}",
     re.IGNORECASE,
 )
-_PROCESSED = re.compile(r"\b((?:processing|checking) message )<[^<>@]{1,250}@[^<>]{1,250}>")
+_PROCESSED = compile_lazily(r"\b((?:processing|checking) message )<[^<>@]{1,250}@[^<>]{1,250}>")
 """The message id in a line of SpamAssassin's log."""
-_RELAY_OF_RECIPIENT = re.compile(
+_RELAY_OF_RECIPIENT = compile_lazily(
     r"(?<=\bto=<)([^>]{0,320}>.{0,400}?\s)relay=[^\s,]{1,400}(?: \[[^\]\s]{2,50}\])?"
 )
-_SERVER_OF_RECIPIENT = re.compile(
+_SERVER_OF_RECIPIENT = compile_lazily(
     r"(\bpostfix/(?:\w{1,20}/)?[sl]mtp\[\d{1,10}\]: .{0,500}?\b(?:connect to|host) )"
     r"[\w.-]{1,253}\[[^\]\s]{2,50}\]"
 )
@@ -114,22 +115,22 @@ _EXIM = (
     r" \w{6}-\w{4,11}(?:-\w{2,4})? "
 )
 """The time and the id with which a line of Exim's log begins."""
-_EXIM_DELIVERY = re.compile(rf"({_EXIM})(?:[=-]>|>>|\*[*>]|==) .*")
-_EXIM_ARRIVAL = re.compile(rf"{_EXIM}<= ")
-_MIMEDEFANG = re.compile(r"(\bMDLOG,(?:[^,]{0,200},){4}<[^>]{0,320}>),.*")
+_EXIM_DELIVERY = compile_lazily(rf"({_EXIM})(?:[=-]>|>>|\*[*>]|==) .*")
+_EXIM_ARRIVAL = compile_lazily(rf"{_EXIM}<= ")
+_MIMEDEFANG = compile_lazily(r"(\bMDLOG,(?:[^,]{0,200},){4}<[^>]{0,320}>),.*")
 """Its log names the sender, then the recipient."""
-_CEF_LABEL = re.compile(r"\b(c\w{1,6}\d)Label=([^=|]{1,60}?)(?=\s\w+=|\s*$|\|)")
+_CEF_LABEL = compile_lazily(r"\b(c\w{1,6}\d)Label=([^=|]{1,60}?)(?=\s\w+=|\s*$|\|)")
 _MOST_LABELS = 20
-_PROGRAM = re.compile(r"(?<!\S)[\w./-]{1,60}\.(?:pl|py|sh)\[\d{1,10}\]:")
+_PROGRAM = compile_lazily(r"(?<!\S)[\w./-]{1,60}\.(?:pl|py|sh)\[\d{1,10}\]:")
 """A program that wrote a line of a log, with its process."""
-_TENANT = re.compile(
+_TENANT = compile_lazily(
     r"(\b(?:organi[sz]ation|tenant)[_ ]?(?:name|domain|id)?[\"']?\s{0,30}[:=]\s{0,4}[\"']?)"
     r"[\w-]{1,64}\.onmicrosoft\.com\b",
     re.IGNORECASE,
 )
 """The name of the victim's own tenant in a log of Microsoft 365."""
 _ISO_TIME = r"\d{4}-\d\d-\d\dT[\d:.]{8,16}(?:Z|[+-]\d\d:?\d\d)"
-_LOGGING_HOST = re.compile(
+_LOGGING_HOST = compile_lazily(
     rf"\A(<\d{{1,3}}>1 {_ISO_TIME} (?=\S{{1,253}} \S{{1,60}} )"
     r"|(?:<\d{1,3}>)?"
     rf"(?:[A-Z][a-z]{{2}} [ \d]\d (?:\d{{4}} )?\d\d:\d\d:\d\d|{_ISO_TIME}) "
@@ -154,16 +155,16 @@ _NOT_OF_SENDERS = (
 )
 """Parts that are removed from lines of logs: a sign, the pattern, and the text that stays."""
 _AT = r"(?<=\w.)\s?(?:@|[aA][tT])\s?[\])}]"
-_DEFANGED_MAILBOX = re.compile(
+_DEFANGED_MAILBOX = compile_lazily(
     rf"\[{_AT}|\({_AT}|\{{{_AT}|@(?<=\w@)[\w-]{{1,63}}\s?[\[({{]\s?(?:\.|[dD][oO][tT])"
 )
-_MESSAGE_IDS = re.compile(
+_MESSAGE_IDS = compile_lazily(
     r"[\s>*-]{0,20}(?:message-id|in-reply-to|references)\s*:\s*<", re.IGNORECASE
 )
 _DOT = r"\s?(?:\.|[dD][oO][tT])\s?[\])}]"
-DEFANGED = re.compile(rf"h[xX][xX][pP]|H[xX][xX][pP]|\[{_DOT}|\({_DOT}|\{{{_DOT}|\[:(?://)?\]")
+DEFANGED = compile_lazily(rf"h[xX][xX][pP]|H[xX][xX][pP]|\[{_DOT}|\({_DOT}|\{{{_DOT}|\[:(?://)?\]")
 """Signs of a defanged value in a line."""
-_RANSOM = re.compile(
+_RANSOM = compile_lazily(
     r"\byour (?:files|data|documents|network)\b|\bdecrypt(?:ion|or)?\b", re.IGNORECASE
 )
 PEOPLE_HEADINGS = frozenset(load_words(_PACKAGE, "people_headings"))

@@ -20,27 +20,28 @@ from tocsin.admission.extraction.references_and_contacts import (
     is_recipient_heading,
     labels_people,
 )
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
 _ROLES = (None, LineRole.VICTIMS, LineRole.RECIPIENTS)
 _CODES = {role: code for code, role in enumerate(_ROLES)}
-_SEPARATOR = re.compile(r"[\s,;|#()\[\]]+")
+_SEPARATOR = compile_lazily(r"[\s,;|#()\[\]]+")
 _LONGEST = 200
 """Characters of a line that may be a heading, have a label, or a word beside its value."""
 _SHORTEST_HASH = 32
 _VALUE_AND_WORD = 2
-_HEADING = re.compile(r"[^\d./@,|\"]{2,40}")
-_NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,2})?[.)]?\s+")
+_HEADING = compile_lazily(r"[^\d./@,|\"]{2,40}")
+_NUMBER = compile_lazily(r"\d{1,2}(?:\.\d{1,2})?[.)]?\s+")
 """The number of a heading: `4. Contact`."""
-_LABELLED = re.compile(r"([^:：=|@<>\t\"./]{2,40})[:：]\s*\S")
+_LABELLED = compile_lazily(r"([^:：=|@<>\t\"./]{2,40})[:：]\s*\S")
 _SIGNS = " \t\ufeff#;/*=-[]!"
 _COMMENTS = ("#", ";", "//", "!")
-_CONTACTS = re.compile(load_alternation(__package__, "contact_headings"), re.IGNORECASE)
+_CONTACTS = compile_lazily(load_alternation(__package__, "contact_headings"), re.IGNORECASE)
 """A heading that ends with these words names nobody, so that the mailboxes below it do.
 
 `Reported by CERT Bank` names somebody, and may stand above a list of senders.
 """
-_ALLOWED = re.compile(
+_ALLOWED = compile_lazily(
     rf"(?:our |own |these )?(?:{load_alternation(__package__, 'allow_headings')})(?!\w)",
     re.IGNORECASE,
 )

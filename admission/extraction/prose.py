@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from tocsin.admission.extraction.field_names import holds_people, names_senders
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.ioc_types import (
     HASH_TYPES,
@@ -29,43 +30,43 @@ from tocsin.admission.observables.refang import join_spaced, refang
 from tocsin.admission.word_lists import load_words
 
 _LONGEST_LINE = 65_536
-_SCHEME = re.compile(r"(?:https?|ftps?|sftp|wss?|tcp|udp)://", re.IGNORECASE)
+_SCHEME = compile_lazily(r"(?:https?|ftps?|sftp|wss?|tcp|udp)://", re.IGNORECASE)
 _WIDE_COMMAS = "\u3001\uff0c\uff1b"
 """Commas and the semicolon of Chinese and Japanese, which stand between values without blanks."""
-_URL_END = re.compile(
+_URL_END = compile_lazily(
     rf"[\s{_WIDE_COMMAS}\"<>`\u201c\u201d\u2018\u2019\u00ab\u00bb|^{{}}\\]"
     r"|\]\(|'(?![\w%])|[,;](?=https?:)",
     re.IGNORECASE,
 )
-_PARTS = re.compile(
+_PARTS = compile_lazily(
     rf"[\s{_WIDE_COMMAS}\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022\uff1a,;|^(){{}}]+"
 )
-_PIECES = re.compile(
+_PIECES = compile_lazily(
     rf"[\s{_WIDE_COMMAS}\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022\uff1a,;|^=(){{}}!?&]+"
 )
-_MARKS_IN_URLS = re.compile(r"[=!?&]")
+_MARKS_IN_URLS = compile_lazily(r"[=!?&]")
 """Marks that part words in texts, and belong to paths and queries of URLs."""
 _TRIM = (
     " \t\ufeff\u200b\"'`<>,;|*-\u2013\u2014\u2022()[]{}.:!?~\u201c\u201d\u2018\u2019\u00a0"
     f"\u3002{_WIDE_COMMAS}"
 )
-_PASSTHROUGH = re.compile(r"\+{1,3}")
+_PASSTHROUGH = compile_lazily(r"\+{1,3}")
 """Passthrough marks of AsciiDoc."""
-_PASS_MACRO = re.compile(r"\bpass:[a-z,]{0,20}\[((?:[^\[\]]|\[[^\[\]]{0,20}\]){0,2000})\]")
+_PASS_MACRO = compile_lazily(r"\bpass:[a-z,]{0,20}\[((?:[^\[\]]|\[[^\[\]]{0,20}\]){0,2000})\]")
 _PASSED_THROUGH = (
-    re.compile(r"\+\+\+((?:[^+]|\+(?!\+\+)){1,2000})\+\+\+"),
-    re.compile(r"(?<![\w+])\+\+((?=\S)(?:[^+]|\+(?!\+)){1,2000}(?<=\S))\+\+(?![\w+])"),
-    re.compile(r"(?<![\w+])\+((?=\S)[^+]{1,2000}(?<=\S))\+(?![\w+])"),
+    compile_lazily(r"\+\+\+((?:[^+]|\+(?!\+\+)){1,2000})\+\+\+"),
+    compile_lazily(r"(?<![\w+])\+\+((?=\S)(?:[^+]|\+(?!\+)){1,2000}(?<=\S))\+\+(?![\w+])"),
+    compile_lazily(r"(?<![\w+])\+((?=\S)[^+]{1,2000}(?<=\S))\+(?![\w+])"),
 )
 _AROUND_URLS = " \t\ufeff\u200b\"'`<>,;|\u2022\u201c\u201d\u2018\u2019\u00a0"
 _CLOSING = {")": "(", "]": "["}
-_BULLET = re.compile(r"\A\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
+_BULLET = compile_lazily(r"\A\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
 _SHORTEST_HASH = min(HASH_TYPES)
 _VALUE_SIGNS = frozenset(".:@")
 """Every value but a hash holds one of these."""
 _NEAR = 40
 """Characters before a value in which a word may name its kind."""
-_FIELD_OF_ATTACKER = re.compile(r"(?:source|url|dns|threat|file)(?:\.[a-z_]+){1,5}")
+_FIELD_OF_ATTACKER = compile_lazily(r"(?:source|url|dns|threat|file)(?:\.[a-z_]+){1,5}")
 """A field of an event (Elastic Common Schema) about its source or its content."""
 _FILE_ENDINGS = frozenset(["py", "md", "sh", "so", "zip", "mov", "cab"])
 """Top-level domains that in a text are nearly always a file name extension."""
@@ -74,17 +75,17 @@ _PERHAPS_FILE_ENDINGS = frozenset(["pl", "rs", "ps", "app", "pub", "mk"])
 _COMMON_TLDS = frozenset(load_words("tocsin.admission.extraction", "common_tlds"))
 _PACKAGES = ("com.", "org.", "net.", "android.", "java.", "jp.co.", "ru.", "cn.", "io.", "de.")
 _NOT_HOSTS = frozenset(["asp.net", "ado.net", "vb.net", "node.js", "socket.io", "system.io"])
-_OTHER_HASHES = re.compile(
+_OTHER_HASHES = compile_lazily(
     r"(?:imp(?:ort)?[ _-]?hash|ja3s?|jarm|authenti[ _-]?hash|v[ _-]?hash|thumb[ _-]?print"
     r"|ssdeep|tlsh|serial|rich[ _-]?(?:pe[ _-]?)?hash|icon[ _-]?hash)(?:es)?\W{0,12}$",
     re.IGNORECASE,
 )
-_VERSION = re.compile(r"(?:version|release|build|firmware|\bver|\bv)\W{0,4}$", re.IGNORECASE)
-_CAPITAL_END = re.compile(r"\.(?:[A-Z][a-z]+|[A-Z]{2,})$")
-_BRACKETS = re.compile(r"[\[\]]")
-_HOST_WITH_ADDRESS = re.compile(r"([\w.-]{4,253})\[([0-9A-Fa-f.:]{7,45})\]\S{0,9}")
-_KEYED_MAILBOX = re.compile(r"([a-z][\w.-]{0,40})=([^=@]{1,64})@")
-_UNDERSCORED = re.compile(r"_.*_")
+_VERSION = compile_lazily(r"(?:version|release|build|firmware|\bver|\bv)\W{0,4}$", re.IGNORECASE)
+_CAPITAL_END = compile_lazily(r"\.(?:[A-Z][a-z]+|[A-Z]{2,})$")
+_BRACKETS = compile_lazily(r"[\[\]]")
+_HOST_WITH_ADDRESS = compile_lazily(r"([\w.-]{4,253})\[([0-9A-Fa-f.:]{7,45})\]\S{0,9}")
+_KEYED_MAILBOX = compile_lazily(r"([a-z][\w.-]{0,40})=([^=@]{1,64})@")
+_UNDERSCORED = compile_lazily(r"_.*_")
 
 
 def remove_placeholders(line: str, markup: bool = False) -> tuple[str, int]:

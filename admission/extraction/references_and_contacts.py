@@ -25,6 +25,7 @@ from tocsin.admission.extraction.field_names import (
 )
 from tocsin.admission.extraction.places import Places
 from tocsin.admission.extraction.prose import find_in_line
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.ioc_types import (
     HASH_TYPES,
     MAX_CHARACTERS,
@@ -52,53 +53,53 @@ _ROLES: tuple[LineRole | None, ...] = (None, *LineRole)
 _PACKAGE = "tocsin.admission.extraction"
 _COMMENT_SIGNS = ("#", "//", ";", "!")
 _BULLET = r"[\s>#/;!*_+-]*+(?:\[?\d{1,3}[\].)]\s*+[*_]*+)?+"
-_PEOPLE_LABEL = re.compile(
+_PEOPLE_LABEL = compile_lazily(
     rf"{_BULLET}{load_alternation(_PACKAGE, 'people_labels')}[*_]*"
     r"\s*(?:[:\uff1a]|=(?!\S+\s+\w{1,20}=))",
     re.IGNORECASE,
 )
-_PEOPLE_LEAD = re.compile(
+_PEOPLE_LEAD = compile_lazily(
     rf"(?:^|[\s(-]){load_alternation(_PACKAGE, 'people_leads')}[*_\"'\s]{{0,4}}[:=-][\s*_-]*$",
     re.IGNORECASE,
 )
-_THEFT_LEAD = re.compile(
+_THEFT_LEAD = compile_lazily(
     rf"""{_BULLET}[*_]*(?:the\ )?(?:stolen|exfiltrated|harvested)\ (?:[\w-]{{1,20}}\ )?
       (?:data|credentials|passwords|logs|information|files|keystrokes|cookies|screenshots)
       (?:\ (?:is|are|was|were|being|then)){{0,2}}\ (?:sent|mailed|forwarded|delivered)\ to\b""",
     re.VERBOSE | re.IGNORECASE,
 )
 """`Stolen data is sent to:`, which introduces mailboxes of an attacker."""
-_PERSONAL_BLOCK = re.compile(
+_PERSONAL_BLOCK = compile_lazily(
     r"\s*(?:BEGIN:(VCARD|VCALENDAR)\s*$|(?-i:dn):(?::|[^,]{1,400},\s?(?:dc|ou?|c)=))", re.IGNORECASE
 )
 """The first line of a contact card, a calendar, or an entry of a directory (LDIF)."""
-_PERSONAL_PROPERTY = re.compile(
+_PERSONAL_PROPERTY = compile_lazily(
     r"\s*(?:[\w-]{1,20}\.)?(?:attendee|organizer|contact|email|x-ms-olk-sender)(?:;[^\n]{0,2000})?:",
     re.IGNORECASE,
 )
 """A property of a calendar that names people."""
-_PEOPLE_PHRASE = re.compile(
+_PEOPLE_PHRASE = compile_lazily(
     rf"{_BULLET}(?:feed )?{load_alternation(_PACKAGE, 'people_phrases')}\b", re.IGNORECASE
 )
-_PLEASE_CONTACT = re.compile(r"(?:^|[\s(])please contact\b", re.IGNORECASE)
-_REFERENCE_LABEL = re.compile(
+_PLEASE_CONTACT = compile_lazily(r"(?:^|[\s(])please contact\b", re.IGNORECASE)
+_REFERENCE_LABEL = compile_lazily(
     rf"{_BULLET}{load_alternation(_PACKAGE, 'reference_labels')}[*_]*\s*[:\uff1a=]", re.IGNORECASE
 )
 _PLAIN_URL = r"<?https?://[\w.-]{1,253}(?![\w.\[({-])(?:[:/?#][^\s\"<>|\]]{0,2000})?"
 """A URL that is not defanged."""
-_READ_MORE = re.compile(
+_READ_MORE = compile_lazily(
     r"\b(?<!during )(?:(?:information|details|analysis|report|article|more) (?:is |are )?"
     r"(?:available |here )?(?:at|on|in|from|here|via)|see|siehe(?: auch)?|vgl\."
     r"|voir(?: aussi)?|v[ée]ase|consulte|vedi|zie(?: ook)?|zobacz|viz|см\.):? {0,2}" + _PLAIN_URL,
     re.IGNORECASE,
 )
 """`more information at https://…` in the middle of a line."""
-_ANALYSIS_PAGE = re.compile(
+_ANALYSIS_PAGE = compile_lazily(
     rf"(?<![\w/])https?://{load_alternation(_PACKAGE, 'analysis_pages')}[^\s\"<>|\]]{{0,2000}}",
     re.IGNORECASE,
 )
 """`https://www.virustotal.com/gui/file/…`, which is about a value and no indicator."""
-_PUBLISHED_AT = re.compile(_PLAIN_URL, re.IGNORECASE)
+_PUBLISHED_AT = compile_lazily(_PLAIN_URL, re.IGNORECASE)
 _PUBLICATION = (
     r"(?:blog ?posts?|white ?papers?|reports?|articles?|write-?ups?|iocs?"
     r"|indicators(?: of compromise)?|(?:yara|sigma|snort) rules)\b"
@@ -107,7 +108,7 @@ _IS_AVAILABLE = (
     r"\b(?:(?:is|are|was|were) (?:now |also )?(?:available|published)"
     r"|can (?:also )?be (?:found|read))\b"
 )
-_ANNOUNCED = re.compile(
+_ANNOUNCED = compile_lazily(
     rf"(?:\b{_PUBLICATION}(?:(?!\b(?:that|which|where|who)\b)[^.!?|;]){{0,120}}?{_IS_AVAILABLE}"
     rf"|{_IS_AVAILABLE} as an? {_PUBLICATION})[^.!?|;]{{0,60}}\b(?:at|on|in|via|from|here)\b:?\s*$",
     re.IGNORECASE,
@@ -122,11 +123,11 @@ _RECIPIENT_HEADINGS = frozenset(load_words(_PACKAGE, "recipient_headings")) | {
     each.replace(" ", "-") for each in load_words(_PACKAGE, "recipient_phrases")
 }
 _HEADINGS = _REFERENCE_HEADINGS | mailboxes.PEOPLE_HEADINGS | _RECIPIENT_HEADINGS
-_OTHER_LABEL = re.compile(r"\s*[\w.-]{1,30}\s?[:=]\s*\S")
+_OTHER_LABEL = compile_lazily(r"\s*[\w.-]{1,30}\s?[:=]\s*\S")
 _ENDS_OF_LEADS = (":", "=", "-", "*", "_")
 _LONGEST_LEAD = 300
 _LONGEST_TERM = 60
-_DEFINITION = re.compile(r"\s{0,3}:\s+\S")
+_DEFINITION = compile_lazily(r"\s{0,3}:\s+\S")
 """The definition of the term in the line above, in Markdown."""
 _MOST_IN_ROWS = 3
 """`|` in a row of a label and a value."""
@@ -134,7 +135,7 @@ _LONGEST_PROPERTY = 2_000
 _MOST_IDLE = 5
 """Lines without a mailbox at the beginning of a list of recipients."""
 _CLOSINGS = frozenset(map(normalise_heading, load_words(_PACKAGE, "closings")))
-_END_OF_CLOSING = re.compile("[,!.;。،]")
+_END_OF_CLOSING = compile_lazily("[,!.;。،]")
 _BEGINNINGS_OF_CLOSINGS = frozenset(each.split()[0] for each in load_words(_PACKAGE, "closings"))
 _LONGEST_CLOSING = 60
 LONGEST_SIGNATURE = 12
@@ -151,57 +152,57 @@ _LAST_OF_HEADINGS = frozenset(
     for each in load_words(_PACKAGE, name)
 }
 _AROUND_HEADINGS = "#=*_:" + "".join(c for c in map(chr, range(0x3001)) if c.isspace())
-_HEADING_TEXT = re.compile(
+_HEADING_TEXT = compile_lazily(
     r"[#=*_\s]*(?:\d{1,2}(?:\.\d{1,2})?[.)]?\s)?([^\d./@,|()\[\]\"]{2,40}?)[#=*_:：\s]*"
 )
-_HEADING = re.compile(r"\s*(?:#{1,6}|={1,6})\s+\S|\s*\S[^./@:：]{0,60}[:：]\s*$")
-_SIGNS_OF_HEADINGS = re.compile("[:：#=]")
+_HEADING = compile_lazily(r"\s*(?:#{1,6}|={1,6})\s+\S|\s*\S[^./@:：]{0,60}[:：]\s*$")
+_SIGNS_OF_HEADINGS = compile_lazily("[:：#=]")
 _UNDERLINE_ENDS = ("-", "=", "~", "^", " ", "\t", "\r")
-_UNDERLINE = re.compile(r"\s*([-=~^])\1{2,}\s*")
-_YARA = re.compile(
+_UNDERLINE = compile_lazily(r"\s*([-=~^])\1{2,}\s*")
+_YARA = compile_lazily(
     r"\s*(?:(?:private|global)\s+){0,2}rule\s+\w{1,200}\s*(?::[\w\s]{0,200})?(?:\{|$)"
 )
-_CONDITION = re.compile(r"(?:^|[\s{/\"])condition\s*:")
+_CONDITION = compile_lazily(r"(?:^|[\s{/\"])condition\s*:")
 _LONGEST_RULE = 500
 """Lines of a YARA rule."""
-_SAMPLE_HASH = re.compile(
+_SAMPLE_HASH = compile_lazily(
     r"(?<![\w$])\w{0,20}(?:hash|md5|sha|sample)\w{0,20}\s*=\s*(\S{1,200})", re.IGNORECASE
 )
-_IDS_RULE = re.compile(
+_IDS_RULE = compile_lazily(
     r"[\s#]*(?:alert|drop|reject\w{0,5}|pass|log|sdrop)\s+\w{1,20}\s+\S+\s+\S+\s+(?:->|<>)\s[^(]*\("
 )
-_RULE_CONTENT = re.compile(r'\bcontent\s*:\s*+(?:!\s*+)?"([^"]{1,2000})"')
-_LABEL = re.compile(rf"{_BULLET}([^:：=|@<>\t\"{{}}\[]{{1,40}})([:：|])")
+_RULE_CONTENT = compile_lazily(r'\bcontent\s*:\s*+(?:!\s*+)?"([^"]{1,2000})"')
+_LABEL = compile_lazily(rf"{_BULLET}([^:：=|@<>\t\"{{}}\[]{{1,40}})([:：|])")
 """`Reply-To:` at the beginning of a line."""
-_LABEL_WITHOUT_COLON = re.compile(
+_LABEL_WITHOUT_COLON = compile_lazily(
     rf"{_BULLET}([^\W\d_][^:：=|@<>\t\"{{}}\[]{{2,38}}[^\W\d_])\s{{1,4}}[<`*]?[^\s@]{{1,64}}@\S{{1,253}}\s*"
 )
 """`Reply to` and a mailbox that ends the line; shorter words, as `de`, are those of sentences."""
-_MODIFIERS = re.compile(rf"{mailboxes.SIGMA_MODIFIERS}(?=:)")
-_CREDENTIALS = re.compile(
+_MODIFIERS = compile_lazily(rf"{mailboxes.SIGMA_MODIFIERS}(?=:)")
+_CREDENTIALS = compile_lazily(
     r"\s*(?:\d{1,6}[.)]\s)?(?:https?://\S{1,500}?[:;|\s]\s?)?"
     r"[^\s@:;|,/]{1,64}@[\w.-]{1,253}(\s?[:;|]\s?)([^\s:;|=]{4,64})\s*"
 )
 """A mailbox and its password, perhaps with the page where it is entered."""
-_PASSWORD = re.compile(r"(?=.*[a-z])(?=.*\d)(?::(?=\S)|(?!\W+[A-Za-z]+[-_.]?\d+$))")
+_PASSWORD = compile_lazily(r"(?=.*[a-z])(?=.*\d)(?::(?=\S)|(?!\W+[A-Za-z]+[-_.]?\d+$))")
 """A colon or another mark, and a word that is hardly anything but a password after it; behind
 other marks, `Storm-0539` may name an attacker."""
 _NEAR_CREDENTIALS = 5
-_ADDRESSED = re.compile(r"\s*+(?:[^@:<>]{1,60}<)?[^\s@<>]{1,64}@")
-_PLAIN_MAILBOX = re.compile(
+_ADDRESSED = compile_lazily(r"\s*+(?:[^@:<>]{1,60}<)?[^\s@<>]{1,64}@")
+_PLAIN_MAILBOX = compile_lazily(
     r"[\s`*_]*+(?:[^@:<>]{1,60}<)?(?:mailto:)?[\w.+'-]{1,64}@(?:[\w-]{1,63}\.)+\w", re.IGNORECASE
 )
 """A mailbox that is not defanged, perhaps with a name before it."""
-_AFTER_HOST = re.compile(r"[/?#:]")
+_AFTER_HOST = compile_lazily(r"[/?#:]")
 _FREE_MAIL = frozenset(load_words(_PACKAGE, "free_mail_providers"))
 _OF_PEOPLE = (LineRole.PEOPLE, LineRole.VICTIMS, LineRole.RECIPIENTS)
 _MAY_NAME_MAILBOXES = (None, *_OF_PEOPLE, LineRole.COMMENT)
-_NOT_IN_HOSTS = re.compile(r"[^a-z0-9.-]+")
-_CELLS = re.compile(r"[|\t]")
+_NOT_IN_HOSTS = compile_lazily(r"[^a-z0-9.-]+")
+_CELLS = compile_lazily(r"[|\t]")
 _MOST_BEFORE_OWN = 80
 _MOST_IN_HEAD = 8
 """Lines of the head of a mail with which a text begins."""
-_BEFORE_SENDER = re.compile(
+_BEFORE_SENDER = compile_lazily(
     r"(?:subject|date|sent|betreff|datum|gesendet|objet|envoyé|asunto|fecha|assunto|data|oggetto"
     r"|onderwerp|temat|předmět|тема|дата|件名|日時|主题|主旨|日期)\s?[:：]",
     re.IGNORECASE,

@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable
 from urllib.parse import parse_qs, unquote, urlsplit
 
-_URL_DEFENSE_3 = re.compile(r"https?://[^/]+/v3/__(.+?)__;([\w-]*)!!.*", re.IGNORECASE)
+from tocsin.admission.lazy_patterns import compile_lazily
+
+_URL_DEFENSE_3 = compile_lazily(r"https?://[^/]+/v3/__(.+?)__;([\w-]*)!!.*", re.IGNORECASE)
 _MOST_WRAPPERS = 3
-_MAY_BE_WRAPPED = re.compile(
+_MAY_BE_WRAPPED = compile_lazily(
     r"safelinks|urldefense|cudasvc|cisco|sophos|trendmicro|fireeye|symantec|mimecast", re.IGNORECASE
 )
 """Parts of the hosts of mail filters: a quick test that most links fail."""
@@ -94,7 +96,7 @@ def _read_nothing(_: str) -> str | None:
 
 
 _FILTERS = tuple(
-    (re.compile(hosts), read)
+    (compile_lazily(hosts), read)
     for hosts, read in (
         (
             r"[\w-]+\.safelinks\.protection\.(?:outlook\.com|office365\.us)",

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Action, Finding, Tlp
 
-_LEVEL = re.compile(
+_LEVEL = compile_lazily(
     r"\bTLP[ :_-]{1,3}(?:(red|green|clear|white)|(amber)([ +_-]{1,3}strict)?)\b", re.IGNORECASE
 )
 

@@ -1,8 +1,8 @@
 """Names of lists and files that say what the values in them are: allowed, or indicators."""
 
-import re
 from pathlib import PurePath
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation, load_words
 
 _PACKAGE = "tocsin.admission.formats"
@@ -11,14 +11,14 @@ _ALLOW_FILE_WORDS = frozenset(("benign", "warninglist", "harmless"))
 _WEAK_FILE_WORDS = frozenset(("white", "good", "false", "fp", "fps", "bypass", "ausnahme"))
 _WEAK_FILE_WORDS |= {"ausnahmen", "freigaben", "excepciones"}
 """Words that say so unless the name speaks of indicators: `whitesnake-iocs`."""
-_FALSE_POSITIVES = re.compile(r"(?i)false[\W_]*positive")
-_ALLOW_STEMS = re.compile(load_alternation(_PACKAGE, "allow_stems"))
+_FALSE_POSITIVES = compile_lazily(r"(?i)false[\W_]*positive")
+_ALLOW_STEMS = compile_lazily(load_alternation(_PACKAGE, "allow_stems"))
 """Words that allow, whatever their ending."""
 _INDICATOR_WORDS = frozenset(("ioc", "iocs", "indicator", "indicators", "c2", "c2s", "cnc"))
 _INDICATOR_WORDS |= {"blocklist", "blacklist", "denylist", "ipblocklist"}
 """Words in the names of lists and files of indicators.  A list called `malware` may be one of
 infected machines, or of what a sample contacted."""
-_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
+_WORD = compile_lazily(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 OF_ALLOWED = (
     "the name of the file is that of a list of allowed values: rename it if they are an attacker's"
 )

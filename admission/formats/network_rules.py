@@ -14,26 +14,27 @@ from tocsin.admission.extraction.rule_indicators import Rule, RuleBuilder
 from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.extraction.tlp_words import find_strictest_tlp
 from tocsin.admission.formats import Format, ReadOptions
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Action, Candidate, Finding
 
 _ENDINGS = (".rules", ".suricata", ".snort")
 _ACTION = r"(?:alert|drop|reject\w{0,5}|pass|log|sdrop|block|rewrite)"
-_HEAD = re.compile(rf"{_ACTION}\s+\w{{1,20}}(?:\s+\S+\s+\S+\s+(?:->|<>|<-)\s+\S+\s+\S+)?\s*\(")
-_DISABLED = re.compile(rf"#+\s*{_ACTION}\s+\w{{1,20}}\s.*\(")
-_MESSAGE = re.compile(r"\bmsg\s*:\s*\"((?:\\.|[^\"\\]){1,1000})\"")
-_REFERENCE = re.compile(r"\breference\s*:\s*url\s*,\s*([^\s;]{4,1000})\s*;")
-_CVE = re.compile(r"\breference\s*:\s*cve\s*,\s*(?:cve-)?(\d{4}-\d{4,10})\s*;", re.IGNORECASE)
-_METADATA = re.compile(
+_HEAD = compile_lazily(rf"{_ACTION}\s+\w{{1,20}}(?:\s+\S+\s+\S+\s+(?:->|<>|<-)\s+\S+\s+\S+)?\s*\(")
+_DISABLED = compile_lazily(rf"#+\s*{_ACTION}\s+\w{{1,20}}\s.*\(")
+_MESSAGE = compile_lazily(r"\bmsg\s*:\s*\"((?:\\.|[^\"\\]){1,1000})\"")
+_REFERENCE = compile_lazily(r"\breference\s*:\s*url\s*,\s*([^\s;]{4,1000})\s*;")
+_CVE = compile_lazily(r"\breference\s*:\s*cve\s*,\s*(?:cve-)?(\d{4}-\d{4,10})\s*;", re.IGNORECASE)
+_METADATA = compile_lazily(
     r"(?<=[\s,:])(?:cve|mitre_(?:tactic|technique)_id)\s+([A-Za-z]{1,3}[\w.-]{2,20})", re.IGNORECASE
 )
 """Ids in `metadata`, as Emerging Threats writes them: `cve CVE_2021_44228`."""
-_CLASS = re.compile(r"\bclasstype\s*:\s*([\w-]{2,60})\s*;")
-_SURICATA = re.compile(
+_CLASS = compile_lazily(r"\bclasstype\s*:\s*([\w-]{2,60})\s*;")
+_SURICATA = compile_lazily(
     r"\b(?:http|dns|tls|ssh|smb|ftp|file|ja3s?|ja4|snmp|krb5|quic|mqtt|sip|rdp|smtp|icmpv[46]|tcp)"
     r"\.\w+\s*;|\b(?:dataset|datarep|xbits|flowint|iprep|luajit|lua|app-layer-\w+|bsize|pcrexform"
     r"|dotprefix|to_sha256|tls_cert_\w+|filemd5|filesha\d+|prefilter)\s*[:;]",
 )
-_SNORT = re.compile(
+_SNORT = compile_lazily(
     r"\b(?:metadata\s*:[^;]{0,500}\bservice\s|service\s*:|http_\w+\s*:\s*field|so\s*:|gid\s*:\s*3\s*;"
     r"|file_type\s*:|sd_pattern|bufferlen|metadata\s*:[^;]{0,500}\bpolicy\s[^;]{0,40}-ips\b)"
 )

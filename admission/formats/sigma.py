@@ -12,15 +12,16 @@ from tocsin.admission.extraction.rule_indicators import Rule, RuleBuilder
 from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.extraction.tlp_words import find_strictest_tlp
 from tocsin.admission.formats import Format, ReadOptions
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Candidate, Tlp
 
 _ENDINGS = (".yml", ".yaml", ".sigma")
 _PARTS = (
-    re.compile(r"^title:", re.MULTILINE),
-    re.compile(r"^(?:logsource|correlation):", re.MULTILINE),
+    compile_lazily(r"^title:", re.MULTILINE),
+    compile_lazily(r"^(?:logsource|correlation):", re.MULTILINE),
 )
-_LINK = re.compile(r"https?://[^\s@\"]{4,1000}")
-_TAG_OF_CATALOGUE = re.compile(
+_LINK = compile_lazily(r"https?://[^\s@\"]{4,1000}")
+_TAG_OF_CATALOGUE = compile_lazily(
     r"(?:attack\.((?:ta|[tsg])\d{4}(?:\.\d{3})?)|(cve)[.-](\d{4})[.-](\d{4,10}))", re.IGNORECASE
 )
 """Tags with an id (Sigma's appendix on tags): `attack.t1059.001`, `cve.2021-44228`."""

@@ -24,15 +24,16 @@ from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats import csv as tables
 from tocsin.admission.formats.csv.cells import is_value
 from tocsin.admission.formats.list_names import names_allowed_file
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Candidate
 from tocsin.admission.observables.ioc_types import may_be_ioc
 
-_LINE = re.compile(r"\bline (\d+)")
+_LINE = compile_lazily(r"\bline (\d+)")
 _MOST_TITLES = 20
 """Rows among which the headings of the first table are."""
-_COUNT = re.compile(r"[\d().:#_-]+")
+_COUNT = compile_lazily(r"[\d().:#_-]+")
 """Signs beside the words of a sheet's name: `2. Victims (3)`."""
-_SPACE = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
+_SPACE = compile_lazily(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 """Characters at which a reader of lines or cells would cut a cell."""
 
 

@@ -15,12 +15,13 @@ from tocsin.admission.extraction.rule_indicators import Rule, RuleBuilder
 from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.extraction.tlp_words import find_strictest_tlp
 from tocsin.admission.formats import Format, ReadOptions
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.patterns.bounded_compiler import MAX_CHARACTERS
 
 _ENDINGS = (".yar", ".yara", ".rule")
 _TEXT_ENDINGS = (".txt", ".text", ".md", ".adoc", ".asciidoc", ".csv", ".html", ".rules", ".json")
-_TOKEN = re.compile(
+_TOKEN = compile_lazily(
     r"(?P<skipped>//[^\n]*|/\*.*?(?:\*/|\Z)|\"(?:\\.|[^\"\\\n])*+\"?)"
     r"|(?P<regex>(?:(?<=[=(,])|\bmatches)\s*/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*+\]|[^/\\\n])++/)"
     r"|(?P<hex>=\s*\{[^{}\"]*\})"
@@ -30,14 +31,16 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 """Pieces that may hide a bracket, and words that divide a file into parts."""
-_BEGINS = re.compile(
+_BEGINS = compile_lazily(
     r"(?:\s|//[^\n]*\n|/\*.*?\*/)*+(?:import\s+\"|include\s+\"|(?:private\s+|global\s+){0,2}rule\s+\w)",
     re.DOTALL,
 )
-_META = re.compile(r"(?<![$\w])([A-Za-z_]\w{0,60})\s{0,9}=\s{0,9}\"((?:\\.|[^\"\\\n]){1,2000})\"")
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_LINK = re.compile(r"https?://[^\s@\"]{4,1000}")
-_MODULE = re.compile(r"\"(\w{1,40})\"")
+_META = compile_lazily(
+    r"(?<![$\w])([A-Za-z_]\w{0,60})\s{0,9}=\s{0,9}\"((?:\\.|[^\"\\\n]){1,2000})\""
+)
+_WORD = compile_lazily(r"[A-Za-z_]\w*")
+_LINK = compile_lazily(r"https?://[^\s@\"]{4,1000}")
+_MODULE = compile_lazily(r"\"(\w{1,40})\"")
 _INCLUDE = "a rule file that includes others: put their rules into this one"
 _LONG = "together with the rules that it needs it is too long: send fewer rules at a time"
 _LONGEST_FILE = 100_000_000

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import micros
 
@@ -40,12 +41,14 @@ _IDENTIFIER_OF_HUB = "isa:guide.{}.ACS3-"
 _PRODUCTION, _TEST = "19001", "999191"
 _UNPUBLISHED = "00000000-0000-0000-0000-000000000000"
 _NEVER = "1970-01-01T00:00:00.000Z"
-ORGANISATION = re.compile(r"[A-Z0-9]+\.[A-Z0-9]+(?:\.[A-Z0-9][A-Z0-9-]+)?")
+ORGANISATION = compile_lazily(r"[A-Z0-9]+\.[A-Z0-9]+(?:\.[A-Z0-9][A-Z0-9-]+)?")
 _GROUPS = ("CDC", "CIKR", "DIB", "FIN", "ISAC", "NONFED", "PRIVATESECTOR")
-_IDENTIFIER = re.compile(r"isa:guide\.\d+\.ACS3-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
-_AUTHORITY = re.compile(r"urn:isa:authority:\w+", re.ASCII)
+_IDENTIFIER = compile_lazily(
+    r"isa:guide\.\d+\.ACS3-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I
+)
+_AUTHORITY = compile_lazily(r"urn:isa:authority:\w+", re.ASCII)
 _DEFAULTS = r"urn:isa:policy:acs:ns:v3\.0\?privdefault=(permit|deny)&sharedefault=(permit|deny)"
-_POLICY = re.compile(rf"(?:{_DEFAULTS}\s?)+")
+_POLICY = compile_lazily(rf"(?:{_DEFAULTS}\s?)+")
 _VIEW_PRIVILEGES = frozenset(("ALL", "DSPLY", "CISAUSES"))
 """Privileges that a reader needs in order to see the object."""
 _READER_LIMITS = {

@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings, split_off_granular_tlp
 from tocsin.admission.merge.identity import contributing_properties
 from tocsin.admission.model import Candidate, Contribution, Layer, Path, StixObject, Tlp
@@ -34,11 +35,11 @@ _REQUIRED_PROPERTIES = (
     "object_marking_refs",
 )
 """Properties that no layer may lack: without them it would be another object, or not revoked."""
-_TOP_LEVEL_STEP = re.compile(
+_TOP_LEVEL_STEP = compile_lazily(
     r"(?!(?:type|spec_version|object_marking_refs|granular_markings)$)[a-z0-9_-]{3,249}"
 )
-_STEP = re.compile(r"\[\d+\]|[a-z0-9_-]{1,250}")
-_INDEX = re.compile(r"\[(\d{1,9})\]", re.ASCII)
+_STEP = compile_lazily(r"\[\d+\]|[a-z0-9_-]{1,250}")
+_INDEX = compile_lazily(r"\[(\d{1,9})\]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 import re
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import StixObject
 
-_LIMITS = re.compile(
+_LIMITS = compile_lazily(
     r"(?<![^\W_])(?:TLP|FOUO|VS-?NfD|confidential(?:ly)?|classified|top secret"
     r"|(?:for )?(?:official|internal) use only|not for (?:distribution|redistribution|release)"
     r"|do not (?:share|distribute|redistribute|forward|publish)"

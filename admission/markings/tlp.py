@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.markings.acs import is_acs
 from tocsin.admission.markings.statements import seems_to_limit_sharing
 from tocsin.admission.model import StixObject, Tlp
@@ -51,7 +52,7 @@ WELL_KNOWN_IDS = frozenset(("marking-definition--fa42a846-8d90-4e51-bc29-71d5b48
 _OFFICIAL: Mapping[str, Tlp] = {
     id_: level for table in (TLP_1_IDS, TLP_2_IDS) for level, id_ in table.items()
 }
-_LABEL = re.compile(
+_LABEL = compile_lazily(
     r"(?<![^\W_])tlp[\W_]{0,4}(?P<level>white|clear|green|amber(?:[\W_]{0,3}strict)?|red)(?![^\W_])"
 )
 """A level in a label: `tlp:red`, `misp:tlp="red"`, `TLP:AMBER+STRICT`."""

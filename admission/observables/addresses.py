@@ -1,13 +1,14 @@
 """IP addresses and networks: their canonical form and their syntax."""
 
 import ipaddress
-import re
+
+from tocsin.admission.lazy_patterns import compile_lazily
 
 LEAST_PREFIX = {"ipv4-addr": 12, "ipv6-addr": 28}
 """The shortest prefix of a network that is not wide: lists of hijacked networks have no wider ones,
 and regional registries assign wider ones to the largest providers only."""
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-PLAIN_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
+PLAIN_IPV4 = compile_lazily(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
 """An address in its canonical form; `ipaddress` takes ten times as long to say so."""
 
 

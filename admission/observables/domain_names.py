@@ -11,15 +11,17 @@ from functools import cache, lru_cache
 import idna
 from publicsuffixlist import PublicSuffixList
 
+from tocsin.admission.lazy_patterns import compile_lazily
+
 _AROUND = "".join(map(chr, range(33))) + "\x85\xa0\u3000"
 _AFTER = _AROUND + "."
-_DOMAIN = re.compile(
+_DOMAIN = compile_lazily(
     r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_-]{1,63})*", re.ASCII
 )
-_HOST = re.compile(
+_HOST = compile_lazily(
     r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,60}([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"
 )
-_PORT = re.compile(r":\d{1,5}", re.ASCII)
+_PORT = compile_lazily(r":\d{1,5}", re.ASCII)
 _LONGEST_HOST = 253
 _SPECIAL_TLDS = frozenset(("onion", "za"))
 """Top-level domains that the list of public suffixes lacks or holds only with a second level."""

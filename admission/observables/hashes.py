@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Path, StixObject
 from tocsin.admission.stix.memo import memoize_nested
 
@@ -24,8 +25,8 @@ STIX does not name IMPHASH, an MD5; sensors do.
 """
 
 _HASH_NAMES = {name.replace("-", "").lower(): name for name in (*HASH_DIGITS, "SSDEEP", "TLSH")}
-_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
-_HASH_PATH = re.compile(r"(?:.*[._'])?hashes'?\.'?([^'.]+)'?", re.DOTALL)
+_HEXADECIMAL = compile_lazily(r"[0-9A-Fa-f]+", re.ASCII)
+_HASH_PATH = compile_lazily(r"(?:.*[._'])?hashes'?\.'?([^'.]+)'?", re.DOTALL)
 
 
 def hash_name(text: str) -> str:

@@ -9,6 +9,7 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.addresses import canonical_address
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.placeholders import has_placeholder
@@ -53,21 +54,21 @@ _TESTED: dict[IocType, str] = {
     IocType.SHA512: "file:hashes.'SHA-512'",
 }
 _SHORTEST_HASH = min(HASH_TYPES)
-_HEX = re.compile(r"[0-9A-Fa-f]{32,128}")
+_HEX = compile_lazily(r"[0-9A-Fa-f]{32,128}")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_IPV4 = re.compile(
+_IPV4 = compile_lazily(
     rf"((?:{_OCTET}\.){{3}}{_OCTET})(?:(/(?:3[0-2]|[12]?\d))|[:|]\d{{1,5}})?", re.ASCII
 )
-_IPV6 = re.compile(r"\[?([0-9A-Fa-f:.]{2,45})(?:(?<!\])(/\d{1,3})|\](?::\d{1,5})?)?", re.ASCII)
-_URL = re.compile(r"(https?|ftps?|sftp|wss?)://([^/?#\\\s]{1,512})(?:[/?#]\S{0,4096})?", re.I)
+_IPV6 = compile_lazily(r"\[?([0-9A-Fa-f:.]{2,45})(?:(?<!\])(/\d{1,3})|\](?::\d{1,5})?)?", re.ASCII)
+_URL = compile_lazily(r"(https?|ftps?|sftp|wss?)://([^/?#\\\s]{1,512})(?:[/?#]\S{0,4096})?", re.I)
 TRANSPORTS = frozenset(("tcp", "udp", "sctp", "tls", "ssl"))
 """Words after a port, `:53/udp`."""
-_PLACE_END = re.compile(r"[/?#]")
-_SOCKET = re.compile(
+_PLACE_END = compile_lazily(r"[/?#]")
+_SOCKET = compile_lazily(
     r"(?:tcp|udp|tls|ssl)://([^/?#\\\s]{1,300})(?:[/?#]\S{0,4096})?", re.IGNORECASE
 )
 """The URL of a socket stands for its host; TCP and UDP know no paths."""
-_LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'+/=?^_`{|}~-]{1,64}", re.ASCII)
+_LOCAL = compile_lazily(r"[A-Za-z0-9.!#$%&'+/=?^_`{|}~-]{1,64}", re.ASCII)
 SIGNS = frozenset(".:@[({")
 """Every value except a hash contains one of these, defanged or not."""
 

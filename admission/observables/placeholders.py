@@ -6,6 +6,8 @@ stands matches nothing.
 
 import re
 
+from tocsin.admission.lazy_patterns import compile_lazily
+
 EXPLANATION = (
     "it has a placeholder in brackets, so it matches nothing: replace the placeholder,"
     " or send a STIX pattern with LIKE or MATCHES"
@@ -23,15 +25,15 @@ _TAGS = (
 _DOTS = r"(?!(?:dot|at|d|a)\])"
 _BEFORE = r"(?:(?<=[/.=&?_:(\"'`-])|\A)"
 _BEHIND = r"(?=[/.?&=#_:,;)\"'`-]|\Z)"
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = compile_lazily(
     rf"{_BEFORE}(?:<{_TAGS}{_NAME}(?:>{_BEHIND}|\Z)"
     rf"|\{{\{{?(?:{_NAME}|\d)\}}?\}}{_BEHIND}"
     rf"|\[{_DOTS}{_NAME}\]{_BEHIND})",
     re.IGNORECASE,
 )
-_LINK = re.compile(r"(?<=[^=.]\[)[^\]]*\](?![/.?&=#_-][A-Za-z0-9])")
+_LINK = compile_lazily(r"(?<=[^=.]\[)[^\]]*\](?![/.?&=#_-][A-Za-z0-9])")
 """The words of a link in AsciiDoc, `https://example.com/[words]`."""
-_OPENING = re.compile(r"[<{\[][A-Za-z_{\d]")
+_OPENING = compile_lazily(r"[<{\[][A-Za-z_{\d]")
 
 
 def may_have_placeholder(text: str) -> bool:

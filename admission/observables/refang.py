@@ -6,51 +6,53 @@ so that the time grows with the length of the text and with nothing else.
 
 import re
 
-_SPACED = re.compile(r"(?:\[[ \t]?\.[ \t]?\]|\([ \t]?\.[ \t]?\)|\{[ \t]?\.[ \t]?\})[ \t]{0,2}")
+from tocsin.admission.lazy_patterns import compile_lazily
+
+_SPACED = compile_lazily(r"(?:\[[ \t]?\.[ \t]?\]|\([ \t]?\.[ \t]?\)|\{[ \t]?\.[ \t]?\})[ \t]{0,2}")
 AT_WORDS = "at|ät|aet|arroba|chiocciola|klammeraffe|kukac|małpa|собака|zavináč"
 """Words in brackets for an @, in several languages, as an alternation."""
 DOT_WORDS = "dot|kropka|point|ponto|punkt|punto|точка"
 """The same for a dot; most are words of sentences too, so blanks around them are not joined."""
-_SPACED_WORD = re.compile(
+_SPACED_WORD = compile_lazily(
     rf"[\[({{<][ \t]?(dot|{AT_WORDS}|@)[ \t]?[\])}}>][ \t]{{0,2}}", re.IGNORECASE
 )
 """Both begin with a bracket, so that all other characters are passed over at once."""
-_SPOKEN = re.compile(
+_SPOKEN = compile_lazily(
     r"(?<![\w.+-])([a-z0-9._+-]{1,64}) at ([a-z0-9-]{1,63}(?: dot [a-z0-9-]{1,63}){1,6})\b",
     re.IGNORECASE,
 )
 _HTTP = r"(?:h[x*+]{1,3}p|h(?:tx|xt)p|meow)"
-_SCHEME = re.compile(
+_SCHEME = compile_lazily(
     rf"(?<![A-Za-z]){_HTTP}(s|\(s\)|)(?=[:\[({{])|(?<![A-Za-z])http(\(s\))(?=[:\[({{])"
     rf"|[\[(](?:http|{_HTTP})(s?)[\])](?=[:\[({{])",
     re.IGNORECASE,
 )
 """Also `hxxp(s)://`, of which `https` is the likelier, and `[http]://`."""
-_FTP = re.compile(r"(?<![A-Za-z])fxp(s?)(?=[:\[({])", re.IGNORECASE)
+_FTP = compile_lazily(r"(?<![A-Za-z])fxp(s?)(?=[:\[({])", re.IGNORECASE)
 _SIMPLE: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\[:/{1,2}\]|\(:/{1,2}\)|\{:/{1,2}\}"), "://"),
-    (re.compile(r"\[:\]|\(:\)|\{:\}"), ":"),
-    (re.compile(r"\[/\]|\(/\)"), "/"),
+    (compile_lazily(r"\[:/{1,2}\]|\(:/{1,2}\)|\{:/{1,2}\}"), "://"),
+    (compile_lazily(r"\[:\]|\(:\)|\{:\}"), ":"),
+    (compile_lazily(r"\[/\]|\(/\)"), "/"),
     (
-        re.compile(
+        compile_lazily(
             r"\[[.,]\]|\(\.\)|\{\.\}|<\.>|(?<=\w)\\\.(?=\w)"
             rf"|[\[({{<](?:{DOT_WORDS})[\])}}>]",
             re.IGNORECASE,
         ),
         ".",
     ),
-    (re.compile(rf"[\[({{<](?:{AT_WORDS}|@)[\])}}>]", re.IGNORECASE), "@"),
-    (re.compile(r"(?<=\w)\[\.(?=\w)|(?<=\w)\.\](?=\w)"), "."),
+    (compile_lazily(rf"[\[({{<](?:{AT_WORDS}|@)[\])}}>]", re.IGNORECASE), "@"),
+    (compile_lazily(r"(?<=\w)\[\.(?=\w)|(?<=\w)\.\](?=\w)"), "."),
 )
-_HALF_CLOSED = re.compile(r"\.([A-Za-z]{2,24})\](?=$|[/:,;])")
-_SUSPECT = re.compile(
+_HALF_CLOSED = compile_lazily(r"\.([A-Za-z]{2,24})\](?=$|[/:,;])")
+_SUSPECT = compile_lazily(
     r"\[[.,:/@dDaA]|\([.:/@dDaA]|\{[.:@dDaA]|<\.>|\\\.|\.\]"
     rf"|[\[({{<](?i:{AT_WORDS}|{DOT_WORDS})[\])}}>]"
     r"|[hH]..[pP](?:\(|s?[\])])|[hH][tT][xX]"
     r"|h[xX*+]|H[xX*+]|m[eE][oO][wW]|M[eE][oO][wW]|f[xX][pP]|F[xX][pP]"
 )
 """Each alternative begins with one character, so that all others are passed over at once."""
-_PULLED_APART = re.compile(rf"[\[({{<][ \t]?(?:[.@]|(?i:dot|{AT_WORDS}))[ \t]?[\])}}>]")
+_PULLED_APART = compile_lazily(rf"[\[({{<][ \t]?(?:[.@]|(?i:dot|{AT_WORDS}))[ \t]?[\])}}>]")
 
 
 def join_spaced(line: str) -> str:

@@ -4,25 +4,28 @@ import ipaddress
 import re
 from urllib.parse import urlsplit, urlunsplit
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.addresses import canonical_address
 from tocsin.admission.observables.domain_names import canonical_host
 from tocsin.admission.observables.placeholders import has_placeholder
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
-_WEB_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_DROPPED = re.compile(r"[\t\r\n]")
-_CANONICAL_URL = re.compile(r"(?:https?|ftp)://[a-z0-9_-]+(?:\.[a-z0-9_-]+)*(?:[/?#][^\t\r\n]*)?")
+_WEB_SCHEME = compile_lazily(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_DROPPED = compile_lazily(r"[\t\r\n]")
+_CANONICAL_URL = compile_lazily(
+    r"(?:https?|ftp)://[a-z0-9_-]+(?:\.[a-z0-9_-]+)*(?:[/?#][^\t\r\n]*)?"
+)
 """URLs that are in their canonical form already; to take them apart costs five times as much."""
 _LONGEST = 8192
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+-]*:(?!\d+(?:/|$))[^\s\x00-\x20]", re.ASCII)
-_WEB = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,39}://[^/?#\s]", re.ASCII)
-_LOCAL_FILE = re.compile(r"file:///?\S", re.IGNORECASE)
-_AUTHORITY = re.compile(r"(?:https?|ftps?|sftp|wss?)://([^/?#\\]{0,1024})", re.IGNORECASE)
-_PORT = re.compile(r":\d{0,9}\Z", re.ASCII)
-_NOT_IN_HOST = re.compile(r"""[\s\x00-\x20\x7f<>"'`{}|^:\[\]]""")
-_DEFANGED = re.compile(r"hxxps?:", re.IGNORECASE)
+_SCHEME = compile_lazily(r"[A-Za-z][A-Za-z0-9+-]*:(?!\d+(?:/|$))[^\s\x00-\x20]", re.ASCII)
+_WEB = compile_lazily(r"[A-Za-z][A-Za-z0-9+.-]{0,39}://[^/?#\s]", re.ASCII)
+_LOCAL_FILE = compile_lazily(r"file:///?\S", re.IGNORECASE)
+_AUTHORITY = compile_lazily(r"(?:https?|ftps?|sftp|wss?)://([^/?#\\]{0,1024})", re.IGNORECASE)
+_PORT = compile_lazily(r":\d{0,9}\Z", re.ASCII)
+_NOT_IN_HOST = compile_lazily(r"""[\s\x00-\x20\x7f<>"'`{}|^:\[\]]""")
+_DEFANGED = compile_lazily(r"hxxps?:", re.IGNORECASE)
 _LAST_PORT = 65_535
-_UNPRINTED = re.compile(r"[\x00-\x1f\x7f]")
+_UNPRINTED = compile_lazily(r"[\x00-\x1f\x7f]")
 
 
 def canonical_url(text: str) -> str:

@@ -20,6 +20,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Observable, StixObject
 from tocsin.admission.observables.addresses import canonical_address, is_address
 from tocsin.admission.observables.domain_names import canonical_host, is_domain_name
@@ -129,7 +130,7 @@ def _from_sco(kind: str, subject: StixObject) -> Iterator[Observable]:
 
 
 MAILBOX, HOST = "email-addr", "host"
-_REFERRED = re.compile(r"(?:.*\.)?([a-z_]+)_refs?(?:\[[^]]*\])?\.value", re.DOTALL)
+_REFERRED = compile_lazily(r"(?:.*\.)?([a-z_]+)_refs?(?:\[[^]]*\])?\.value", re.DOTALL)
 _CONNECTED = ("network-traffic", "process", "domain-name", "ipv4-addr", "ipv6-addr")
 _HOSTS = ("src", "dst", "resolves_to")
 _MAILBOXES = ("from", "sender", "to", "cc", "bcc")
@@ -174,7 +175,7 @@ def _kind_of_host(text: str) -> str:
     return "ipv4-addr" if is_address(text, 4) else "domain-name"
 
 
-_ANY_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
+_ANY_MAC = compile_lazily(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
 
 
 def canonical_email(text: str) -> str:
@@ -232,8 +233,8 @@ def canonicalizer(kind: str, name: str) -> Callable[[str], str] | None:
     return canonical_registry_key if kind == "windows-registry-key" and name == "key" else None
 
 
-_MAIL = re.compile(r"""(?:[^\s@"<>(),:;\\]{1,128}|"[^"\r\n]{1,128}")@([^\s@<>(),;\\]{1,255})""")
-_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
+_MAIL = compile_lazily(r"""(?:[^\s@"<>(),:;\\]{1,128}|"[^"\r\n]{1,128}")@([^\s@<>(),;\\]{1,255})""")
+_MAC = compile_lazily(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
 _LAST_AS = 2**32 - 1
 _NO_CHARSETS = ("base64", "bz2", "hex", "quopri", "rot_13", "uu", "zlib", "mbcs")
 _CHARSETS = frozenset(
@@ -242,8 +243,10 @@ _CHARSETS = frozenset(
     for name in pair
     if not pair[1].startswith(_NO_CHARSETS)
 )
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,6}", re.ASCII)
-_FAMILY = re.compile(r"(?:cs|ibm|iso|utf|ebcdic|windows|x?mac|jis|ks|gb|euc|hz|us)[a-z0-9]{1,40}")
+_LANGUAGE = compile_lazily(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,6}", re.ASCII)
+_FAMILY = compile_lazily(
+    r"(?:cs|ibm|iso|utf|ebcdic|windows|x?mac|jis|ks|gb|euc|hz|us)[a-z0-9]{1,40}"
+)
 """Character sets that Python lacks, by the first letters of their names at IANA."""
 
 

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, joined_lines
 from tocsin.admission.output_formats.entries import parse_object, tlp_label
@@ -27,7 +28,7 @@ COLUMNS = (
     "labels",
     "revoked",
 )
-_FORMULA = re.compile(r"(^|;)(?=[\s\"'`]*([^\s\"'`]))")
+_FORMULA = compile_lazily(r"(^|;)(?=[\s\"'`]*([^\s\"'`]))")
 """The start of a cell, or of a part after `;`, which some spreadsheets take for a separator, and
 its first character.
 

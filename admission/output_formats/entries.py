@@ -11,11 +11,12 @@ from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.markings import tlp as markings
 from tocsin.admission.output_formats.listed_values import Listed, listed_values
 from tocsin.admission.timestamps import find_instant
 
-_PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,300}", re.ASCII)
+_PLAIN_ID = compile_lazily(r"[A-Za-z0-9._-]{1,300}", re.ASCII)
 _MOST_VALUES = 10_000
 """Values of one indicator; more than that are left out."""
 

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Observable
 from tocsin.admission.observables.addresses import LEAST_PREFIX, canonical_address
 from tocsin.admission.observables.domain_names import canonical_host, is_public_suffix
@@ -56,25 +57,25 @@ for those of IPv4.  A list that had one would cut readers off from their own net
 _NAMES_OF_EACH_NETWORK = frozenset({"arpa", "internal", "local", "localdomain", "localhost"})
 """Top-level domains of names that each network, or DNS itself, uses for itself."""
 _LONGEST_URL = 4096
-_DOMAIN = re.compile(
+_DOMAIN = compile_lazily(
     r"(?=.{4,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+"
     r"(?!\d+$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
     re.ASCII,
 )
-_URL = re.compile(
+_URL = compile_lazily(
     r"[a-z][a-z0-9+.-]{0,19}://(?:(?:(?!%5C)[^/?#@\[\]])*@)?"
     r"(?:\[([0-9a-f:.]+)\]|([^/?#:@\[\]]+))(?::(\d{1,5}))?(?=[/?#]|$)",
     re.ASCII,
 )
 """An IPv6 address or a host, and a port.  Programs take a backslash (`%5C`) for a slash."""
 _HIGHEST_PORT = 65_535
-_SPELT = re.compile(r"[!-~]+")
+_SPELT = compile_lazily(r"[!-~]+")
 _NEVER_IN_URLS = frozenset('"<>\\^`{|}')
 _SAFE_IN_URLS = "".join(chr(n) for n in range(0x21, 0x7F) if chr(n) not in _NEVER_IN_URLS)
-_WILDCARD_END = re.compile(r"(?<=/)\*+\Z")
-_EMAIL = re.compile(r"[a-z0-9.!#$%&'+/=?^_{|}~-]{1,64}@[a-z0-9_.-]+", re.ASCII | re.IGNORECASE)
+_WILDCARD_END = compile_lazily(r"(?<=/)\*+\Z")
+_EMAIL = compile_lazily(r"[a-z0-9.!#$%&'+/=?^_{|}~-]{1,64}@[a-z0-9_.-]+", re.ASCII | re.IGNORECASE)
 _HASH = {
-    kind: re.compile(rf"[0-9a-f]{{{digits}}}", re.ASCII)
+    kind: compile_lazily(rf"[0-9a-f]{{{digits}}}", re.ASCII)
     for kind, digits in zip(HASHES, (32, 40, 64, 128), strict=True)
 }
 _HASH_KINDS = {"MD5": "md5", "SHA1": "sha1", "SHA256": "sha256", "SHA512": "sha512"}

@@ -21,6 +21,7 @@ from functools import lru_cache
 from itertools import chain, product
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.addresses import canonical_address
 from tocsin.admission.observables.domain_names import canonical_host
 from tocsin.admission.observables.hashes import hash_name, is_hash_table
@@ -48,10 +49,10 @@ from tocsin.admission.patterns.grammar import (
     quote_string,
 )
 
-_STEP = re.compile(r"'((?:[^'\\]|\\.)*)'|([A-Za-z_][A-Za-z0-9_]*)|(\[[^]]*\])", re.DOTALL)
-_BARE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_PATHS_WITHOUT_IN = re.compile(r"(?:^|\.)hashes[.\[]|_(?:hex|bin)(?:\[[^]]*\])?$")
-_KEYS = re.compile(r"key|values\[\S+\]\.name")
+_STEP = compile_lazily(r"'((?:[^'\\]|\\.)*)'|([A-Za-z_][A-Za-z0-9_]*)|(\[[^]]*\])", re.DOTALL)
+_BARE_NAME = compile_lazily(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_PATHS_WITHOUT_IN = compile_lazily(r"(?:^|\.)hashes[.\[]|_(?:hex|bin)(?:\[[^]]*\])?$")
+_KEYS = compile_lazily(r"key|values\[\S+\]\.name")
 _NOT_LITERAL = frozenset("%_K;`")
 """Wildcards of LIKE, and the ASCII characters that something else becomes under NFC."""
 

@@ -17,6 +17,7 @@ from decimal import Decimal
 from itertools import islice
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.quotations import is_plain_name
 from tocsin.admission.timestamps import micros
 
@@ -27,7 +28,7 @@ MAX_PATH_CHARACTERS = 1024
 _LONGEST_FRACTION = 40
 
 _BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-_TOKEN = re.compile(
+_TOKEN = compile_lazily(
     rf"""(?P<space>[{_BLANKS}]++)
       | (?P<comment>/\*.*?\*/|//[^\r\n]*+)
       | (?P<typed>t'\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d++)?Z'
@@ -41,7 +42,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
 _BETWEEN = frozenset(("space", "comment"))
-SIMPLE_PATTERN = re.compile(
+SIMPLE_PATTERN = compile_lazily(
     r"\[(?!(?:true|false):)([a-z][a-z0-9-]*):((?!(?:true|false)\b)[a-z_]+(?:\.'[A-Za-z0-9-]+'|\.MD5)?)"
     r" ?= ?'([^'\\]*+)'\]"
 )

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"?|/\*|//[^\n]*|(?<!\S)#[^\n]*')
-_FURTHER_COMMENTS = re.compile(
+from tocsin.admission.lazy_patterns import compile_lazily
+
+_TOKEN = compile_lazily(r'"(?:[^"\\\n]|\\.)*"?|/\*|//[^\n]*|(?<!\S)#[^\n]*')
+_FURTHER_COMMENTS = compile_lazily(
     r"\(\?\#[^)]*+|```(?:(?!```).)*+(?:```)?|`\s{0,4}comment\s{0,4}\([^`]*+"
     r"|<!--(?:(?!-->).)*+|(?<!\S)--[^\n]*+",
     re.DOTALL | re.IGNORECASE,
@@ -19,11 +21,11 @@ _FURTHER_COMMENTS = re.compile(
 """Comments of PCRE, of Splunk's search language, of XML and of SQL, whatever quotes are around."""
 _OWN_COMMENTS = frozenset(("sigma", "snort", "suricata", "yara"))
 """Languages in which none of these is a comment."""
-_NAME_BEFORE = re.compile(r"(?P<sign>[$#@!.]?)\b(?P<name>\w{1,40})\s{0,8}[=:]\s{0,8}\Z")
+_NAME_BEFORE = compile_lazily(r"(?P<sign>[$#@!.]?)\b(?P<name>\w{1,40})\s{0,8}[=:]\s{0,8}\Z")
 _LONGEST_NAME = 60
-_SNORT_METADATA = re.compile(r"\bmetadata\s{0,4}:(?P<text>[^;]{1,2000})", re.IGNORECASE)
-_SIGMA_KEY = re.compile(r"(?P<name>[a-z_]{1,40})\s*:", re.IGNORECASE)
-_AUTHOR = re.compile(
+_SNORT_METADATA = compile_lazily(r"\bmetadata\s{0,4}:(?P<text>[^;]{1,2000})", re.IGNORECASE)
+_SIGMA_KEY = compile_lazily(r"(?P<name>[a-z_]{1,40})\s*:", re.IGNORECASE)
+_AUTHOR = compile_lazily(
     r"\bauthors?\b\s{0,8}[:=]?|\b(?:written|created|made|coded)\s{1,4}by\b", re.IGNORECASE
 )
 """Authors of public rules name themselves: that word alone announces no person to protect."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.recogniser.known_words import is_unknown_word
 
 LONGEST = 480
 """Characters of a passage: the length with which the model was trained."""
-_TECHNICAL = re.compile(
+_TECHNICAL = compile_lazily(
     r"""\[removed:[^\]]{0,80}\]         # a mask of our own
       | \(Citation:[^)]{0,200}\)        # ATT&CK's references to what was published
       | \S{40,}
@@ -22,13 +23,13 @@ _TECHNICAL = re.compile(
       | (?:[^\w\s]\s{0,9}){6,}           # a row of signs""",
     re.VERBOSE,
 )
-_PARAGRAPH = re.compile(r"(?:[ \t]{0,80}\r?\n){2,}")
-_SENTENCE_END = re.compile(r"[.!?:;][\"')\]]?\s|\r?\n")
-_WORD = re.compile(r"[^\W\d_]{2,}")
-_NAME_LIKE = re.compile(r"(?<!\w)(?:[^\W\d_a-z][a-zß-ÿ'’]+(?:[-'’]?[^\W\d_]+)*)")
+_PARAGRAPH = compile_lazily(r"(?:[ \t]{0,80}\r?\n){2,}")
+_SENTENCE_END = compile_lazily(r"[.!?:;][\"')\]]?\s|\r?\n")
+_WORD = compile_lazily(r"[^\W\d_]{2,}")
+_NAME_LIKE = compile_lazily(r"(?<!\w)(?:[^\W\d_a-z][a-zß-ÿ'’]+(?:[-'’]?[^\W\d_]+)*)")
 """A word with a capital and at least one small letter."""
-_CAPITALS = re.compile(r"(?<!\w)[A-ZÀ-Þ]{2,}(?:\s|,\s)+[A-ZÀ-Þ]{3,}(?!\w)")
-_SMALL = re.compile(r"[a-zß-ÿ]{3}")
+_CAPITALS = compile_lazily(r"(?<!\w)[A-ZÀ-Þ]{2,}(?:\s|,\s)+[A-ZÀ-Þ]{3,}(?!\w)")
+_SMALL = compile_lazily(r"[a-zß-ÿ]{3}")
 
 
 def find_passages(text: str) -> Iterator[tuple[int, str]]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tocsin.admission.detectors.person_names import PERSON
 from tocsin.admission.detectors.postal_addresses import POSTAL_ADDRESS
 from tocsin.admission.detectors.spans import Span
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.recogniser.known_words import (
     common_words,
     is_known_name,
@@ -24,18 +25,18 @@ LIKELY = 0.5
 """The likelihood from which a piece of a word counts."""
 LIKELY_ALONE = 0.8
 """The likelihood that a name of one word must reach: most false alarms are single words."""
-_WITHIN_NAME = re.compile(r"[ ]?(?:[A-ZÀ-Þ]?\.)?[ ’'-]?")
-_WITHIN_ADDRESS = re.compile(r"[\s,.;#/()>-]{0,8}(?:\w{1,3}[\s,.]{0,3})?")
-_LETTER = re.compile(r"[\w'’-]")
-_WORD = re.compile(r"[^\W\d_][\w'’.-]*")
-_WORD_BEFORE = re.compile(r"[\w-]+[ -]\Z")
-_CODE = re.compile(r"(?!(?:Mc|Mac|De|Di|La|Le|Van|Fitz)[A-Z])\w*[a-zß-ÿ][A-Z]")
+_WITHIN_NAME = compile_lazily(r"[ ]?(?:[A-ZÀ-Þ]?\.)?[ ’'-]?")
+_WITHIN_ADDRESS = compile_lazily(r"[\s,.;#/()>-]{0,8}(?:\w{1,3}[\s,.]{0,3})?")
+_LETTER = compile_lazily(r"[\w'’-]")
+_WORD = compile_lazily(r"[^\W\d_][\w'’.-]*")
+_WORD_BEFORE = compile_lazily(r"[\w-]+[ -]\Z")
+_CODE = compile_lazily(r"(?!(?:Mc|Mac|De|Di|La|Le|Van|Fitz)[A-Z])\w*[a-zß-ÿ][A-Z]")
 """A capital within a word, as functions have it; but not `McDonald`."""
-_TECHNICAL_SIGN = re.compile(r"[$%^&+~\\_=|#!]\w")
+_TECHNICAL_SIGN = compile_lazily(r"[$%^&+~\\_=|#!]\w")
 """A sign within a word, with a letter behind it."""
-_NUMBER = re.compile(r"\d")
-_CAPITAL = re.compile(r"[A-ZÀ-Þ][a-zß-ÿ]{2}")
-_PORT = re.compile(r"ports?\b", re.IGNORECASE)
+_NUMBER = compile_lazily(r"\d")
+_CAPITAL = compile_lazily(r"[A-ZÀ-Þ][a-zß-ÿ]{2}")
+_PORT = compile_lazily(r"ports?\b", re.IGNORECASE)
 
 
 class Reading(NamedTuple):

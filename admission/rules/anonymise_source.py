@@ -11,7 +11,6 @@ forwards an identity can add one, so a label never grants more than the partner 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -19,6 +18,7 @@ from functools import lru_cache
 from tocsin.admission.detectors.social_media import HANDLE, find_handles, is_post
 from tocsin.admission.detectors.spans import Span, SpanIndex
 from tocsin.admission.detectors.terms import OWN_TERM, SUBMITTER, is_domain_term, term_matcher
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.masking import (
     VALUE_MODES,
     TextSearch,
@@ -56,7 +56,7 @@ ROUNDED = "rounded to whole seconds"
 """The message on an indicator whose validity has fractions of a second."""
 _REDUCING_LABELS = {f"ais-consent-{each.value}": each for each in (Consent.NONE, Consent.USG)}
 _RULE = "anonymise_source"
-_SEPARATORS = re.compile(r"[\W_]+")
+_SEPARATORS = compile_lazily(r"[\W_]+")
 _SECOND = 1_000_000
 _LAST = micros("9999-12-31T23:59:59Z")
 _LONGEST_AMBIGUOUS = 3

@@ -7,10 +7,10 @@ is held.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.masking import (
     PROPERTY_MODES,
     VALUE_MODES,
@@ -50,7 +50,7 @@ _PROPERTIES = {
 """By property of an e-mail message (STIX 2.1 section 6.6.1): its setting, and the reason."""
 _RECIPIENT_PROPERTIES = frozenset(("to_refs", "cc_refs", "bcc_refs", "received_lines"))
 _HEADERS = "additional_header_fields"
-_RECIPIENT_HEADER = re.compile(
+_RECIPIENT_HEADER = compile_lazily(
     r"(?!.*(?:reply|errors|follow-?up|notification|abuse|report|complaints|receipt|return)-to$)"
     r"(?:(?:.*-)?(?:to|b?cc)$|.*(?:rcpt|recipient|receive[dr]|delivered))"
 )

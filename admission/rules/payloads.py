@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.masking import (
     PROPERTY_MODES,
     Removal,
@@ -70,7 +71,7 @@ _IN_DICTIONARIES: Mapping[str, tuple[tuple[Path, re.Pattern[str], str, str], ...
     "network-traffic": (
         (
             ("extensions", "http-request-ext", "request_header"),
-            re.compile(
+            compile_lazily(
                 f".*{load_alternation('tocsin.admission.rules', 'stripped_http_request_headers')}"
             ),
             "secrets",
@@ -80,7 +81,7 @@ _IN_DICTIONARIES: Mapping[str, tuple[tuple[Path, re.Pattern[str], str, str], ...
     "file": (
         (
             ("extensions", "pdf-ext", "document_info_dict"),
-            re.compile(
+            compile_lazily(
                 r"author|company|manager|owner|last-?(?:modified|saved)-?by|source-?modified"
             ),
             "metadata",
@@ -88,7 +89,7 @@ _IN_DICTIONARIES: Mapping[str, tuple[tuple[Path, re.Pattern[str], str, str], ...
         ),
         (
             ("extensions", "raster-image-ext", "exif_tags"),
-            re.compile(
+            compile_lazily(
                 r"artist|author|.*owner|xp-?author|copyright|gps|.*serial-?number|.*unique-?id"
             ),
             "metadata",

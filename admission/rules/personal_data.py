@@ -38,6 +38,7 @@ from tocsin.admission.detectors.us_social_security_numbers import (
     US_SSN,
     find_us_social_security_numbers,
 )
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.masking import (
     TEXT_MODES,
     VALUE_MODES,
@@ -119,18 +120,18 @@ _MAY_DESCRIBE_PERSON = (
     " state the class, or send the organisation instead"
 )
 _RULE = "personal_data"
-_OWNER = re.compile(r"\s*Registered(?:Owner|Organi[sz]ation)\s*", re.IGNORECASE)
-_OWNER_IN_PATTERN = re.compile(r"Registered(?:Own|Org|[\W_]|$)", re.IGNORECASE)
+_OWNER = compile_lazily(r"\s*Registered(?:Owner|Organi[sz]ation)\s*", re.IGNORECASE)
+_OWNER_IN_PATTERN = compile_lazily(r"Registered(?:Own|Org|[\W_]|$)", re.IGNORECASE)
 """The same also with wildcards of LIKE, or in a regular expression."""
 _OF_OWNER = "matches on the name of the person to whom a machine belongs"
 _IDENTIFYING: Mapping[str, Mapping[str, re.Pattern[str]]] = {
     "software": {
-        **dict.fromkeys(("name", "vendor", "swid", "cpe"), re.compile(r"[A-Za-z]{0,80}")),
-        "version": re.compile(r"[vV]?\d{1,20}(?:\.\d{1,20})+(?:[-+_~][A-Za-z0-9.]{1,40}){0,4}"),
+        **dict.fromkeys(("name", "vendor", "swid", "cpe"), compile_lazily(r"[A-Za-z]{0,80}")),
+        "version": compile_lazily(r"[vV]?\d{1,20}(?:\.\d{1,20})+(?:[-+_~][A-Za-z0-9.]{1,40}){0,4}"),
     },
-    "user-account": {"account_type": re.compile(r"[a-z]{1,40}(?:-[a-z]{1,40}){0,4}")},
+    "user-account": {"account_type": compile_lazily(r"[a-z]{1,40}(?:-[a-z]{1,40}){0,4}")},
     "x509-certificate": {
-        "serial_number": re.compile(
+        "serial_number": compile_lazily(
             r"(?:0[xX])?[0-9A-Fa-f]{1,80}|[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2})*"
         )
     },
@@ -142,11 +143,11 @@ _ROUNDED_METRES = 10_000.0
 _LONGEST_UNBROKEN = 40
 """Nothing looked for has more characters without a blank or a sign."""
 _FEWEST_DIGITS = 7
-_SEVEN_DIGITS = re.compile(
+_SEVEN_DIGITS = compile_lazily(
     r"\d(?:(?:[ ().\-/]{0,3}\d){6}|\d{3}(?:[,\u00b7\u2022]|\r?\n[ \t>]{0,4})\d{4})"
 )
 """Cards, social security and telephone numbers begin so; far cheaper than looking for each."""
-_EMAIL_IN_PATTERN = re.compile(
+_EMAIL_IN_PATTERN = compile_lazily(
     r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,80}"
     r"|(?<![\\\w])\w(?:[\w+-]|\\{0,4}\.){0,64}(?:\\{0,4}@|\\x40|%40|\[@\]|\|40\|)[\w-]{1,63}"
     r"(?:\\{1,4}\.|\[\.\]|\\x2e|\|2e\||\.)[\w.\\-]{2,80}",

@@ -17,6 +17,7 @@ from tocsin.admission.detectors.ip_addresses import (
     is_surely_public,
     mentions_private,
 )
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.masking import (
     VALUE_MODES,
     TextSearch,
@@ -34,8 +35,8 @@ DEFAULTS: Mapping[str, object] = {
 }
 MODES = {"mixed": VALUE_MODES}
 
-_FOUR_NUMBERS = re.compile(r"(?:\d{1,3}\.){4}[a-z0-9_-]", re.IGNORECASE | re.ASCII)
-_AFTER_HOST = re.compile(r"[/?#]")
+_FOUR_NUMBERS = compile_lazily(r"(?:\d{1,3}\.){4}[a-z0-9_-]", re.IGNORECASE | re.ASCII)
+_AFTER_HOST = compile_lazily(r"[/?#]")
 _RULE = "private_addresses"
 _HOSTS = frozenset(("ipv4-addr", "ipv6-addr", "domain-name"))
 _POSITIVE_OPERATORS = frozenset(("=", "IN", "LIKE", "ISSUBSET", "ISSUPERSET"))

@@ -9,7 +9,6 @@ address that is a parameter, because phishers write the next victim's into its p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 
@@ -40,6 +39,7 @@ from tocsin.admission.detectors.url_mailboxes import (
     find_mailboxes,
     has_mailbox,
 )
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.masking import (
     CUT,
     CUT_OR_KEEP,
@@ -106,10 +106,10 @@ _ONLY_IN_TEXTS: Mapping[str, Find] = {"users": find_account_names, "tokens": fin
 """By setting: a further detector for texts."""
 _ONLY_IN_VALUES: Mapping[str, Find] = {"users": find_security_identifiers}
 """By setting: a further detector for patterns and observables."""
-_MAILBOX = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_MAILBOX = compile_lazily(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _KEEPING = ("keep", GENERALISE_OR_KEEP, CUT_OR_KEEP)
 """Modes in which a value that cannot be changed stays as it is."""
-_HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_HIDDEN = compile_lazily("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Characters that are not seen, and may split the name of a folder."""
 _TO_ACCOUNTS = ("user_ref", "belongs_to_ref")
 """References that lead to an account: of a process or registry key, of a mailbox."""

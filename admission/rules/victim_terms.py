@@ -6,7 +6,6 @@ held, since a mask would change what it matches.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_network
@@ -16,6 +15,7 @@ from tocsin.admission.detectors.ip_addresses import Network, find_ip_networks, o
 from tocsin.admission.detectors.lookalikes import holds_lookalike, skeletons
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.terms import OWN_TERM, term_matcher
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.masking import (
     PROPERTY_MODES,
     TEXT_MODES,
@@ -53,7 +53,7 @@ MODES = {
 
 _RULE = "victim_terms"
 _SAYS_WHO = "says who was attacked"
-_DOMAIN = re.compile(r"(?:[\w-]{1,63}\.)+[^\W\d][\w-]{1,62}")
+_DOMAIN = compile_lazily(r"(?:[\w-]{1,63}\.)+[^\W\d][\w-]{1,62}")
 
 
 def build_rule(context: RuleContext) -> Rule:

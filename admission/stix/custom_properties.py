@@ -7,19 +7,19 @@ author chooses, no property is undefined.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Path, StixObject
 from tocsin.admission.stix.memo import memoize_nested
 from tocsin.admission.stix.schemas import documents, standard_types
 
 _Node = tuple[str, Mapping[str, Any]]
 """A part of a schema, with the name of its document."""
-_NAME = re.compile(r"\^([\w-]+)\$")
+_NAME = compile_lazily(r"\^([\w-]+)\$")
 """A pattern that matches exactly one name."""
 
 

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 from tocsin.admission.errors import Unprocessable
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Path, StixObject
 from tocsin.admission.stix.memo import memoize_nested
 from tocsin.admission.stix.schemas import schemas, standard_property_names, standard_types
@@ -97,12 +98,12 @@ _VALUE_NAMES = {kind: tuple(sorted(names)) for kind, names in _VALUES.items()} |
 
 _CONTAINERS = (dict, list)
 _REFERS = ("_ref", "_refs")
-_REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-DIGEST = re.compile(r"(?=\D*\d)(?!\w{1,20}://)[A-Za-z0-9+][A-Za-z0-9+/:]{15,255}")
+_REFERENCE = compile_lazily(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+DIGEST = compile_lazily(r"(?=\D*\d)(?!\w{1,20}://)[A-Za-z0-9+][A-Za-z0-9+/:]{15,255}")
 """The shape of a hash, fuzzy hashes included."""
-_PLAIN_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|\d{3}))?", re.ASCII)
+_PLAIN_LANGUAGE = compile_lazily(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|\d{3}))?", re.ASCII)
 """Language, script and country; private parts of a code, `de-x-…`, count as text."""
-_HEX = re.compile(r"[0-9A-Fa-f]{32,256}")
+_HEX = compile_lazily(r"[0-9A-Fa-f]{32,256}")
 """Hashes without information; the values of others, and custom names, may contain text."""
 
 

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import orjson
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import StixObject
 from tocsin.admission.quotations import is_plain_name
 
@@ -216,7 +217,7 @@ def _check_members(pairs: list[tuple[str, Any]]) -> None:
 
 _CHECKER = _strict_decoder(object_pairs_hook=_check_members)
 _ABOUT_OTHERS = frozenset(("type", "id", "labels", "granular_markings", "objects"))
-_MAY_HOLD = re.compile("ref|objects", re.IGNORECASE)
+_MAY_HOLD = compile_lazily("ref|objects", re.IGNORECASE)
 """Names of references, in any spelling."""
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from tocsin.admission.lazy_patterns import compile_lazily
+
 LONGEST_TITLE = 200
 """Characters of a title."""
-_COMPARISON = re.compile(r"\[[a-z0-9-]+:[^=\s\]]+ = '((?:[^'\\]|\\.)*)'\]", re.DOTALL)
+_COMPARISON = compile_lazily(r"\[[a-z0-9-]+:[^=\s\]]+ = '((?:[^'\\]|\\.)*)'\]", re.DOTALL)
 """A pattern that compares one property with one value."""
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED = compile_lazily(r"\\(.)", re.DOTALL)
 _PROPERTIES = ("pattern", "value", "name", "path", "key", "content")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.markings.granular import drop_selectors, selects_items_of
 from tocsin.admission.model import Action, Finding, StixObject
 from tocsin.admission.observables.hashes import (
@@ -26,8 +27,8 @@ from tocsin.admission.stix.schemas import Schema
 from tocsin.admission.stix.upgrade import upgrade
 from tocsin.admission.timestamps import micros, stix_time, timestamp
 
-_MILLIS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
-_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
+_MILLIS = compile_lazily(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_UTC = compile_lazily(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 _MILLISECOND_TIMES = frozenset(("created", "modified", "object_modified"))
 """Timestamps that have exactly three decimals (STIX 2.1 sections 3.2 and 7.1)."""
 _LONGEST_TIME = 80
@@ -42,7 +43,7 @@ _UNORDERED_LISTS = frozenset(
 """Lists in which duplicates have no meaning."""
 _LONGEST_LANGUAGE = 80
 _CANONICAL_PROPERTIES = {"mac-addr": "value", "windows-registry-key": "key"}
-_VERSIONED_TLSH = re.compile(r"[Tt]1[0-9A-Fa-f]{70}")
+_VERSIONED_TLSH = compile_lazily(r"[Tt]1[0-9A-Fa-f]{70}")
 """A TLSH as its programs write it since version 4; STIX 2.1 has the digits alone."""
 _AUTHOR = "created_by_ref"
 _OPENCTI = "extension-definition--ea279b3e-5c71-4632-ac08-831c66a786ba"

@@ -15,6 +15,7 @@ from itertools import islice
 import orjson
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.markings.granular import drop_selectors, find_marking_errors, format_selector
 from tocsin.admission.model import Action, Candidate, Finding, Observable, Path, StixObject
 from tocsin.admission.observables.hashes import find_hash_faults, hash_algorithm, hash_fault
@@ -39,10 +40,10 @@ from tocsin.admission.stix.schema_errors import explain_schema_error
 from tocsin.admission.stix.schemas import Schema, schema_for, schemas
 from tocsin.admission.timestamps import micros
 
-_ID = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ID = compile_lazily(r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONGEST_ID = 288
-_VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}(?:[-+][0-9A-Za-z.+-]{1,100})?", re.ASCII)
-_PROPERTY_NAME = re.compile(r"[a-z0-9_]{3,250}", re.ASCII)
+_VERSION = compile_lazily(r"\d{1,9}\.\d{1,9}\.\d{1,9}(?:[-+][0-9A-Za-z.+-]{1,100})?", re.ASCII)
+_PROPERTY_NAME = compile_lazily(r"[a-z0-9_]{3,250}", re.ASCII)
 _TOPLEVEL = "toplevel-property-extension"
 _MOST_FAULTS = 10
 _PAIRS = (
@@ -65,10 +66,10 @@ _DEEP_TIMES = frozenset(
     )
 )
 """Timestamps inside a certificate's extensions and those of a program file."""
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROL = compile_lazily("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _NO_CONTROLS = "contains control characters: write what can be seen"
 _CHECKED_KINDS = ("domain-name", "ipv4-addr", "ipv6-addr", "email-addr")
-_SHOWN = re.compile(r"(?!(?:\D*\d){5})[\w.*:/?(){}[\]-]{1,60}", re.ASCII)
+_SHOWN = compile_lazily(r"(?!(?:\D*\d){5})[\w.*:/?(){}[\]-]{1,60}", re.ASCII)
 """An impossible value that a message may show: signs of hosts and addresses, few digits."""
 _EXACT = ("=", "!=", "IN")
 _ADVICE = (
@@ -175,7 +176,7 @@ class _LastValid:
 
 
 _last_valid = _LastValid()
-_OWN_ID = re.compile(
+_OWN_ID = compile_lazily(
     r"indicator--[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 )
 """The form of an id that the schema and `_shape_fault` demand."""

@@ -37,6 +37,7 @@ from zlib import crc32
 
 import msgspec
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import WarninglistHit, Warninglists
 from tocsin.admission.observables.urls import without_scheme
 from tocsin.admission.warninglists.lists import HELD_LISTS, LIST_REACH, OWN_LISTS, Reach
@@ -404,7 +405,7 @@ def _host(url: str) -> tuple[str, _Degree]:
     return host, _Degree.INCLUDES if more else _Degree.EXACT
 
 
-_START_PAGE = re.compile(r"(?:/|/(?:\.|%2e){1,2}(?=/|$))*", re.IGNORECASE)
+_START_PAGE = compile_lazily(r"(?:/|/(?:\.|%2e){1,2}(?=/|$))*", re.IGNORECASE)
 """The path of a start page, with the steps that a browser takes out."""
 
 

@@ -5,7 +5,6 @@ counts if it is an indicator as a whole; a reporter's mailbox or a link to a
 report does not.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, pairwise
@@ -88,6 +87,7 @@ from tocsin.admission.formats.csv.states import (
 )
 from tocsin.admission.formats.list_names import OF_ALLOWED
 from tocsin.admission.formats.misp.attribute_types import is_private_type
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, may_be_ioc
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
@@ -116,14 +116,14 @@ _READ_CELLS: Mapping[Role, tuple[str, str]] = {
 _LONGEST_LABEL = 40
 _LONGEST_EXCERPT = 60
 """Characters of a cell that is refused."""
-_MARKDOWN_ROW = re.compile(r"\s*\|.*\|\s*$")
-_JSON_MEMBER = re.compile(r"\{\s*\"[^\"]{1,100}\"\s*:")
-_FIELD_NAME = re.compile(r"[A-Za-z_@][\w@.-]*")
+_MARKDOWN_ROW = compile_lazily(r"\s*\|.*\|\s*$")
+_JSON_MEMBER = compile_lazily(r"\{\s*\"[^\"]{1,100}\"\s*:")
+_FIELD_NAME = compile_lazily(r"[A-Za-z_@][\w@.-]*")
 _FEWEST_FIELDS = 4
 _TRIM = '\ufeff \t"'
 MAP_OPTION = " (--map COLUMN=KIND changes one)"
 """The hint to users of a command line; other programs leave it out."""
-_OF_COMMANDS = re.compile(r" \(--map [^()]{1,400}\)")
+_OF_COMMANDS = compile_lazily(r" \(--map [^()]{1,400}\)")
 """The hints in messages that name an option."""
 READ_AS = f"columns read as{MAP_OPTION}:"
 _LIST_OF_PEOPLE = "a list of people or victims is never shared"

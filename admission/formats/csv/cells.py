@@ -12,6 +12,7 @@ from tocsin.admission.extraction.field_names import (
 )
 from tocsin.admission.extraction.indicators import recognise_declared
 from tocsin.admission.extraction.rewritten_links import is_wrapped, unwrap
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.ioc_types import (
     HASH_TYPES,
     IocType,
@@ -30,14 +31,14 @@ LONGEST_TEXT = 2000
 _PACKAGE = "tocsin.admission.formats.csv"
 _HOST_TYPES = frozenset(load_words(_PACKAGE, "host_types"))
 _UNSUPPORTED_TYPES = frozenset(load_words(_PACKAGE, "unsupported_types"))
-_CERTIFICATE_TYPES = re.compile(
+_CERTIFICATE_TYPES = compile_lazily(
     r"(?!.*(?:serial|subject|issuer|name)).*(?:cert|x509|thumbprint)", re.DOTALL
 )
-_OTHER_HASH_TYPES = re.compile(
+_OTHER_HASH_TYPES = compile_lazily(
     r"cert|x509|thumbprint|fingerprint|imphash|ssdeep|tlsh|ja3|jarm|serial"
 )
 """Parts of the names of types that are hashes, but not of files."""
-_STOLEN_TYPES = re.compile(
+_STOLEN_TYPES = compile_lazily(
     r"(?:compromised|stolen|leaked|breached) (?:email|account|credential|user)s?(?: address)?"
 )
 _TYPE_NAMES = frozenset(
@@ -45,19 +46,19 @@ _TYPE_NAMES = frozenset(
 )
 _ALGORITHMS = {IocType.MD5: "MD5", IocType.SHA1: "SHA-1", IocType.SHA256: "SHA-256"}
 _TRIM = " \t\n\u00a0\ufeff\u200b\"'`<>,;|"
-_SEPARATORS = re.compile(r"[\s,;、，；|]+")
-_SCOPE = re.compile(r"(?i)(?:ip|range):(?=[\da-f])")
+_SEPARATORS = compile_lazily(r"[\s,;、，；|]+")
+_SCOPE = compile_lazily(r"(?i)(?:ip|range):(?=[\da-f])")
 """The beginning of the cells of CrowdSec: `Ip:198.51.100.7`."""
-_MISP_SEPARATOR = re.compile(r"(?<=\S)\|(?=\S)")
+_MISP_SEPARATOR = compile_lazily(r"(?<=\S)\|(?=\S)")
 """Between the parts of a MISP value, `filename|sha256`; file names may hold spaces."""
-_LABEL_SEPARATORS = re.compile(r"[,;|#\n]+")
+_LABEL_SEPARATORS = compile_lazily(r"[,;|#\n]+")
 _MOST_LABELS = 20
 _SHORTEST_WORD, _LONGEST_WORD = 4, 40
 """Characters of a cell that says whose a value is; shorter ones may be codes of countries."""
 _OF_ATTACKS = frozenset(("delivered", "targeted"))
 """Words of recipients' fields that a cell also says of a message or an attack."""
 _SHORTEST_HASH = min(HASH_TYPES)
-_OTHER_OPERATORS = re.compile(r"\b(?:AND|FOLLOWEDBY|NOT|LIKE|MATCHES|WITHIN|REPEATS|START)\b")
+_OTHER_OPERATORS = compile_lazily(r"\b(?:AND|FOLLOWEDBY|NOT|LIKE|MATCHES|WITHIN|REPEATS|START)\b")
 _CONFIDENCE = {"low": 15, "medium": 50, "moderate": 50, "med": 50, "high": 85, "certain": 95}
 """Confidence in words (STIX 2.1 appendix A, none/low/medium/high)."""
 

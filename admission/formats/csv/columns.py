@@ -22,6 +22,7 @@ from tocsin.admission.extraction.field_names import (
     normalise_heading,
     split_heading,
 )
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.word_lists import load_alternation, load_words
@@ -100,16 +101,18 @@ _INDICATOR_ROLES = frozenset((Role.VALUE, Role.VALUE_OF_KIND))
 _CERTIFICATE_WORDS = _load("words_in_certificate_headings")
 _FINGERPRINT_WORDS = _CERTIFICATE_WORDS | _load("words_in_fingerprint_headings")
 _TYPE_NAMES = frozenset(load_words(_PACKAGE, "type_names"))
-_HASH_NAME = re.compile(r"sha ?(256|512|1)\b")
-_MAILBOX = re.compile(r"mail|courriel|correo")
+_HASH_NAME = compile_lazily(r"sha ?(256|512|1)\b")
+_MAILBOX = compile_lazily(r"mail|courriel|correo")
 _PASSWORD_WORDS = _load("words_of_passwords")
 _LOGIN_WORDS = frozenset(("user", "username", "login", "account", "usuario", "benutzer"))
 _PAGE_WORDS = frozenset(("url", "site", "website", "host", "hostname", "domain"))
-_OF_FILES = re.compile(r"\b(?:sha ?\d{1,3}|md5|hash(?:es)?)\b")
-_TAG = re.compile(r"#\w{1,60}(?:\s+#\w{1,60})*")
+_OF_FILES = compile_lazily(r"\b(?:sha ?\d{1,3}|md5|hash(?:es)?)\b")
+_TAG = compile_lazily(r"#\w{1,60}(?:\s+#\w{1,60})*")
 _MOST_COLUMNS = 2000
-_DIRECTION = re.compile(r"\b(?:src|dst|dest|source|destination|remote) ?(?:ip|host|address|port)\b")
-_FIELD = re.compile(
+_DIRECTION = compile_lazily(
+    r"\b(?:src|dst|dest|source|destination|remote) ?(?:ip|host|address|port)\b"
+)
+_FIELD = compile_lazily(
     rf"(?:[a-z]\w*\.)*{load_alternation(_PACKAGE, 'objects_of_events')}"
     r"\.(?:name|email|id|to|cc|host|link|date|group)",
     re.IGNORECASE | re.ASCII,
@@ -120,7 +123,7 @@ _LOGGING_HOST = frozenset(("host", "hostname", "host name"))
 _LINKS = frozenset(("link", "links"))
 """Headings of indicators in a list of messages that is without other indicators."""
 _ADDRESS = r" (?:ip(?: address(?:es)?)?|ips|ipv4|ipv6|addr|address(?:es)?)"
-_SOURCE = re.compile(rf"(?:source|src|orig){_ADDRESS}")
+_SOURCE = compile_lazily(rf"(?:source|src|orig){_ADDRESS}")
 """Headings of the servers of senders in a list of messages."""
 _INDICATOR_WORDS = frozenset(("indicator", "indicators", "ioc", "iocs"))
 _ROLES_OF_PEOPLE = frozenset(("role", "rolle", "rol", "ruolo", "rola", "роль"))

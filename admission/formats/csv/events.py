@@ -20,6 +20,7 @@ from tocsin.admission.extraction.field_names import (
 )
 from tocsin.admission.formats.csv.columns import Columns, Role, is_part_of_name
 from tocsin.admission.formats.list_names import names_allowed_file, names_indicator_file
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_words
 
 _PACKAGE = "tocsin.admission.formats.csv"
@@ -35,8 +36,10 @@ _BESIDE_INDICATORS |= {"alert", "reporter", "gemeldet", "signale", "segnalato", 
 """Words of whom an attacker imitates, who reports, and ids of alerts: indicators have these too."""
 _OF_THREATS = frozenset(load_words(_PACKAGE, "words_of_threats"))
 _ADDRESS = r" (?:ip(?: address(?:es)?)?|ips|ipv4|ipv6|addr|address(?:es)?|host|hostname|h)"
-_SOURCE = re.compile(rf"(?:id )?(?:source|src|orig|c){_ADDRESS}|src|sa|(?:src|source)(?:ip|addr)")
-_DESTINATION = re.compile(
+_SOURCE = compile_lazily(
+    rf"(?:id )?(?:source|src|orig|c){_ADDRESS}|src|sa|(?:src|source)(?:ip|addr)"
+)
+_DESTINATION = compile_lazily(
     rf"(?:id )?(?:destination|dest|dst|resp|s){_ADDRESS}|de?st|destination|da|"
     r"(?:destination|de?st)(?:ip|addr)"
 )
@@ -47,11 +50,11 @@ _AFFECTED = frozenset(("affected", "afectado", "afectada", "betroffene", "affect
 _AFFECTED |= {"betroffener", "betroffenes", "affectee", "infected", "infizierte"}
 _HOSTS = frozenset(("ip", "ips", "host", "hosts", "hostname", "server", "servers", "system"))
 """Beside a word for targets, not of what an attacker imitates."""
-_OF_LOGS = re.compile(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.IGNORECASE)
+_OF_LOGS = compile_lazily(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.IGNORECASE)
 """Fields that only logs have."""
 _LONGEST = 40
 """Characters of a heading in a message."""
-_PLAIN = re.compile(r"[\w.@-](?:[\w.@ -]{0,38}[\w.@-])?", re.ASCII)
+_PLAIN = compile_lazily(r"[\w.@-](?:[\w.@ -]{0,38}[\w.@-])?", re.ASCII)
 _MOST_NAMED = 4
 """Headings in a message."""
 

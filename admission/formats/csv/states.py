@@ -4,7 +4,6 @@ It is allowed, harmless or a false positive, no longer in use, or the writer's o
 and spell such columns in many ways, so words are compared and not whole headings.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 from functools import lru_cache
@@ -13,6 +12,7 @@ from typing import NamedTuple
 from tocsin.admission.extraction.field_names import normalise_heading, split_heading
 from tocsin.admission.formats.csv.cells import split_labels
 from tocsin.admission.formats.csv.columns import Role, name_columns
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_words
 
 _PACKAGE = "tocsin.admission.formats.csv"
@@ -36,7 +36,7 @@ _NEEDED_TRUE = _OF_ACTIVITY | {"indicator", "malicious"}
 _COUNTS = frozenset(("detections", "detection", "positives", "vtdetection", "vtdetections"))
 _COUNTS |= {"abuseconfidencescore", "detectionratio"}
 """Headings of the number of those who call a value malicious; it must not be 0."""
-_NO_ENGINE = re.compile(r"0\s*[/|]\s*\d{1,3}")
+_NO_ENGINE = compile_lazily(r"0\s*[/|]\s*\d{1,3}")
 """A ratio of engines that says that none detects the value: `0/72`."""
 _COUNTED = frozenset(("harmless", "benign", "legit", "legitimate", "trusted"))
 """Those in which a number may count who says so."""
@@ -62,7 +62,7 @@ _SMALL_IN_TEXTS |= {"as", "by", "soc", "analyst", "analysts", "probable", "besta
 _MOST_NAMES = 4000
 """Headings that are remembered."""
 _LONGEST_TAGS = 4000
-_DIGIT = re.compile(r"\d")
+_DIGIT = compile_lazily(r"\d")
 _LONGEST_FLAG = 3
 """Characters of a number that stands for true or false."""
 LONGEST_STATE = 40

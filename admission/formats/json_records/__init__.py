@@ -4,7 +4,6 @@ Programs that keep indicators export and answer so: AlienVault OTX, CrowdStrike,
 ThreatFox, XSOAR, Microsoft Defender, TheHive.  They share what a table with such headings would.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -56,6 +55,7 @@ from tocsin.admission.formats.list_names import (
     names_allowed_file,
     names_indicator_file,
 )
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.stix.ijson import parse_json
 from tocsin.admission.timestamps import stix_time
@@ -90,14 +90,14 @@ _LEVELS = ("clear", "green", "amber", "red")
 """TheHive's numbers of TLP levels; 3 may also stand for AMBER+STRICT."""
 _LEFT_OUT = (Role.VALUE_OF_KIND, Role.CERTIFICATE)
 """Values beside the one that a record is about, such as the address of a domain."""
-_TLP = re.compile(r"\btlp\b|traffic ?light")
+_TLP = compile_lazily(r"\btlp\b|traffic ?light")
 _ADDED = ("tags", "references", "tlp")
 """The columns for what objects around a record say of it, and for its level."""
 _NAMED = ("name", "value", "id")
 """The members by which an object in a list is known."""
-_SPACE = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
+_SPACE = compile_lazily(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 """Characters that end a line, or a cell of a line."""
-_LINE = re.compile(r"(^|duplicate of )line (\d+)")
+_LINE = compile_lazily(r"(^|duplicate of )line (\d+)")
 _SECONDS = range(600_000_000, 10_000_000_000)
 """Seconds since 1970 that a number may be as a date; later ones are milliseconds."""
 

@@ -12,10 +12,11 @@ from tocsin.admission.extraction.field_names import split_heading
 from tocsin.admission.formats.csv.cells import is_mailbox, says_recipient
 from tocsin.admission.formats.csv.columns import names_password
 from tocsin.admission.formats.csv.states import LONGEST_STATE, Subject, find_refusing_state
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _WITHIN = frozenset(("name", "value", "label"))
 """The members of an object that is a state."""
-_ALLOW_LIST = re.compile(
+_ALLOW_LIST = compile_lazily(
     r"^(?:allow|white|safe)[ _-]?list(?:ed\b|\s\d)"
     r"|(?:\b|_)(?:allow|white|safe|pass|exception|exclusion)(?:ed|s)?[ _-]?lists?\s*$",
     re.IGNORECASE,
@@ -32,7 +33,7 @@ _OF_ORIGIN = frozenset(
 )
 """Words in the names of members that say who reports a value, and where it was seen."""
 _OF_ARCHIVES = frozenset(("archive", "zip", "rar", "file", "protected", "sample", "attachment"))
-_NOT_IN_WORDS = re.compile(r"[.@:/\d]")
+_NOT_IN_WORDS = compile_lazily(r"[.@:/\d]")
 """Characters of values, which are no words for a state or person."""
 _LONGEST_NAME = 200
 """Characters of the name of a list, at its end, that are looked at."""

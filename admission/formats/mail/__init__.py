@@ -31,6 +31,7 @@ from tocsin.admission.extraction.tlp_words import find_strictest_tlp
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats.mail.forwarding import is_forwarded
 from tocsin.admission.formats.mail.recipients import Recipients
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Action, Candidate, Finding
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, recognise_ioc
 
@@ -55,11 +56,11 @@ _READ_AS_MAIL = (
     "read as a mail: only the sender, links and attached files are taken; "
     "save what you write about a mail in a text of its own"
 )
-_URL_PATTERN = re.compile(r"\[url:value = '((?:[^'\\]|\\.)*)'\]")
+_URL_PATTERN = compile_lazily(r"\[url:value = '((?:[^'\\]|\\.)*)'\]")
 _STATION = re.compile(rb"^received:", re.IGNORECASE | re.MULTILINE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_HEAD = 262_144
-_CHECK = re.compile(r"\b(dmarc|spf|dkim)=(\w+)", re.IGNORECASE)
+_CHECK = compile_lazily(r"\b(dmarc|spf|dkim)=(\w+)", re.IGNORECASE)
 _LONGEST_CHECKS = 20_000
 """Characters of the results of checks that are read; a server writes a few hundred."""
 

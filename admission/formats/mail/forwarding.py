@@ -5,7 +5,6 @@ text, or the head of another message there: `From: …`, `To: …`.  Replies quo
 and count as well: who answers an attacker's mail is as innocent as who forwards it.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import islice
 
@@ -14,17 +13,18 @@ from tocsin.admission.extraction.field_names import (
     names_senders,
     normalise_heading,
 )
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_words
 
 _PACKAGE = "tocsin.admission.formats.mail"
 _PREFIXES = frozenset(map(normalise_heading, load_words(_PACKAGE, "forwarding_prefixes")))
 _LINES = frozenset(map(normalise_heading, load_words(_PACKAGE, "forwarding_lines")))
-_COLON = re.compile("[:：]")
-_TAG = re.compile(r"\[[^\[\]]{0,60}\]|\([^()]{0,60}\)|\*{1,3}[^*]{1,60}\*{1,3}")
+_COLON = compile_lazily("[:：]")
+_TAG = compile_lazily(r"\[[^\[\]]{0,60}\]|\([^()]{0,60}\)|\*{1,3}[^*]{1,60}\*{1,3}")
 """`[EXTERNAL]`, and the count in `Fwd[2]`."""
 _LONGEST_PREFIX = 20
 _LONGEST_SUBJECT = 1_000
-_LABEL = re.compile(r"[\s>*|]{0,40}([^:：@<>\"]{1,40})[:：]")
+_LABEL = compile_lazily(r"[\s>*|]{0,40}([^:：@<>\"]{1,40})[:：]")
 _LONGEST_LINE = 400
 _MOST_LINES = 5_000
 _LONGEST_HEAD = 6

@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from urllib.parse import unquote
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.domain_names import parse_known_host, registrable_domain
 from tocsin.admission.word_lists import load_words
 
 _FREE_MAIL = frozenset(load_words("tocsin.admission.extraction", "free_mail_providers"))
-_MAILBOX = re.compile(r"[\w.+-]{1,64}@[a-z0-9-]{1,63}\.[a-z0-9.-]{2,190}", re.ASCII)
-_NAME_WORD = re.compile(r"[^\W\d_]{3,40}")
-_AFTER_HOST = re.compile(r"(?<=[^:/])[/?#].*", re.DOTALL)
-_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{8,2000}={0,2}")
-_HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,300}")
+_MAILBOX = compile_lazily(r"[\w.+-]{1,64}@[a-z0-9-]{1,63}\.[a-z0-9.-]{2,190}", re.ASCII)
+_NAME_WORD = compile_lazily(r"[^\W\d_]{3,40}")
+_AFTER_HOST = compile_lazily(r"(?<=[^:/])[/?#].*", re.DOTALL)
+_ENCODED = compile_lazily(r"[A-Za-z0-9+/_-]{8,2000}={0,2}")
+_HEX = compile_lazily(r"(?:[0-9a-fA-F]{2}){5,300}")
 _SHORTEST_NAME = 4
 """Characters of the shortest name of a mailbox that is recognised by itself."""
 _COMMON_NAMES = frozenset(("info", "mail", "office", "admin", "sales", "contact", "support"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.indicators import recognise_declared
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.ioc_types import IocType
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
 from tocsin.admission.observables.refang import join_spaced, refang
@@ -35,7 +36,7 @@ SECTION_HASHES: Mapping[str, str] = {
 }
 """The hashes of a section of a Windows program that are read, with their names in STIX."""
 
-_PRIVATE_TYPES = re.compile(
+_PRIVATE_TYPES = compile_lazily(
     r"target-.*|(?:first|middle|last|full)-name|date-of-birth|place-of-birth|gender|nationality"
     r"|passport-.*|redress-number|payment-details|visa-number|issue-date-of-the-visa"
     r"|primary-residence|country-of-residence|special-service-request|frequent-flyer-number"
@@ -107,10 +108,10 @@ _HEXADECIMAL_TYPES = frozenset(
     )
 )
 _LANGUAGES = ("yara", "sigma", "snort", "suricata")
-_HEX = re.compile(r"(?:[0-9a-f]{2}){14,64}")
-_NUMBER = re.compile(r"(?:AS)?\s?(\d{1,10})", re.IGNORECASE | re.ASCII)
-_PIPE_DEVICE = re.compile(r"(?:[\\/]{1,2}[.?])?[\\/]{1,2}pipe[\\/]{1,2}", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HEX = compile_lazily(r"(?:[0-9a-f]{2}){14,64}")
+_NUMBER = compile_lazily(r"(?:AS)?\s?(\d{1,10})", re.IGNORECASE | re.ASCII)
+_PIPE_DEVICE = compile_lazily(r"(?:[\\/]{1,2}[.?])?[\\/]{1,2}pipe[\\/]{1,2}", re.IGNORECASE)
+_CONTROL = compile_lazily(r"[\x00-\x1f\x7f]")
 _LONGEST = 8192
 _LONGEST_RULE = 65_536
 _TRIM = " \t\r\n\u00a0\ufeff\u200b"

@@ -36,6 +36,7 @@ from tocsin.admission.formats.misp.stix_objects import (
     is_true,
 )
 from tocsin.admission.formats.misp.tags import TAG_PROPERTIES
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Verdict
 from tocsin.admission.stix.ijson import parse_json, parse_object
 
@@ -46,7 +47,7 @@ _MOST_MEMBERS = 1_000
 _MOST_KINDS = 12
 _MOST_LINKS = 5
 _PUBLIC = "External analysis"
-_LINK = re.compile(r"https?://[^\s@]{4,1000}", re.IGNORECASE)
+_LINK = compile_lazily(r"https?://[^\s@]{4,1000}", re.IGNORECASE)
 _TYPES_BY_OBJECT = {
     ("android-app", "certificate", "sha1"): "x509-fingerprint-sha1",
     ("android-app", "certificate", "sha256"): "x509-fingerprint-sha256",

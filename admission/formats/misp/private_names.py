@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.admission.formats.misp.attribute_types import is_private_type
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import StixObject
 
 MASK = "[removed: name or victim]"
@@ -19,14 +20,14 @@ _NOBODY = frozenset(("misp",))
 _NAME_RELATIONS = frozenset(("alias", "name", "username", "user", "portrait-name"))
 _PERSON_OBJECTS = frozenset(("person", "victim", "employee", "organization", "legal-entity"))
 _NO_NAMES = frozenset(("gender", "nationality", "email-body", "email-header"))
-_PUNCTUATION = re.compile(r"\A[\W_]+|[\W_]+\Z")
+_PUNCTUATION = compile_lazily(r"\A[\W_]+|[\W_]+\Z")
 _JOINS = dict.fromkeys(map(ord, "\t\n\xa0_-\u2010\u2011\u2013"), " ")
 """Characters between the words of a name, replaced by a space."""
 _SHORTEST, _LONGEST, _MOST, _MOST_LETTERS = 3, 200, 300, 10_000
 _SHORTEST_IN_LINK = 5
 LONGEST_TEXT = 2_000
 """Characters of a text that are shared."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_CONTROL = compile_lazily(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)

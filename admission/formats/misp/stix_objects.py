@@ -34,16 +34,17 @@ from tocsin.admission.formats.misp.distribution import (
 )
 from tocsin.admission.formats.misp.private_names import PrivateNames
 from tocsin.admission.formats.misp.tags import TAG_PROPERTIES, parse_tags, select_labels
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import micros, stix_time
 
 _NAMESPACE = uuid.UUID("2d6f3f5c-0f0d-4d53-8f1c-7a3a0c9b6e11")
 """UUID namespace for the ids of objects that have no UUID in MISP."""
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_KIND = re.compile(r"[A-Za-z0-9][A-Za-z0-9|/_ -]{0,59}")
-_CVE = re.compile(r"CVE-\d{4}-\d{4,19}", re.ASCII)
-_SECONDS = re.compile(r"\d{9,11}", re.ASCII)
+_UUID = compile_lazily(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_KIND = compile_lazily(r"[A-Za-z0-9][A-Za-z0-9|/_ -]{0,59}")
+_CVE = compile_lazily(r"CVE-\d{4}-\d{4,19}", re.ASCII)
+_SECONDS = compile_lazily(r"\d{9,11}", re.ASCII)
 _LONGEST_NAME = 200
 _SEEN, _FALSE, _EXPIRED = "0", "1", "2"
 _MOST_SIGHTINGS = 999_999_999

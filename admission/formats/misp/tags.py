@@ -5,10 +5,11 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import StixObject, Tlp
 
 TAG_PROPERTIES = ("Tag", "EventTag", "AttributeTag")
-_TAG = re.compile(r'([\w-]{1,60}):([\w .+/-]{1,80})(?:\s?=\s?"?([^"]{0,200})"?)?', re.DOTALL)
+_TAG = compile_lazily(r'([\w-]{1,60}):([\w .+/-]{1,80})(?:\s?=\s?"?([^"]{0,200})"?)?', re.DOTALL)
 _NAMESPACES = frozenset(
     (
         *("admiralty-scale", "adversary", "circl", "cryptocurrency-threat", "cssa", "ecsirt"),
@@ -19,12 +20,12 @@ _NAMESPACES = frozenset(
     )
 )
 """Taxonomies about the threat.  Others may describe victims, work in progress or people."""
-_GALAXIES = re.compile(
+_GALAXIES = compile_lazily(
     r"mitre-(?!.*course-of-action)[\w-]+|threat-actor|malpedia|.*malware.*|tool|rat|botnet|banker"
     r"|ransomware|stealer|backdoor|exploit-kit|cryptominers|android|tds|microsoft-activity-group"
     r"|surveillance-vendor|branded-vulnerability"
 )
-_TLP_PREFIX = re.compile(r"\A[\W_]*tlp(?![a-z0-9])[\s:_-]*", re.IGNORECASE)
+_TLP_PREFIX = compile_lazily(r"\A[\W_]*tlp(?![a-z0-9])[\s:_-]*", re.IGNORECASE)
 _NOT_EXPORTABLE = (False, 0, "0", "false", "False")
 _MOST_LABELS = 20
 _LONGEST_LABEL = 100

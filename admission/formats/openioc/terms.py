@@ -1,9 +1,9 @@
 """The terms that OpenIOC searches, as comparisons in STIX patterns."""
 
-import re
 from dataclasses import dataclass
 
 from tocsin.admission.documents import IocItem
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.patterns.grammar import quote_string
@@ -44,7 +44,7 @@ _TERMS: dict[str, str] = {
     "network/useragent": "network-traffic:extensions.'http-request-ext'"
     ".request_header.'User-Agent'",
 }
-_HASH_TERM = re.compile(r"\w+/(?:\w+/){0,6}(?:md5|sha1|sha256|sha512)(?:sum)?")
+_HASH_TERM = compile_lazily(r"\w+/(?:\w+/){0,6}(?:md5|sha1|sha256|sha512)(?:sum)?")
 _PATTERN_OF_LIKE = {"contains": "%{}%", "starts-with": "{}%", "ends-with": "%{}"}
 
 

@@ -18,6 +18,7 @@ from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
 from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.formats import Format, ReadOptions, stix
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Candidate
 from tocsin.admission.timestamps import timestamp
 
@@ -35,9 +36,11 @@ _LIMITS = Limits(
     file_octets=1_000_000,  # a library of the elevator writes tables when it is loaded
     requests=1,  # the elevator keeps its options and results in globals
 )
-_DECLARATION = re.compile(r"\s*<\?xml[^>]{0,200}\?>")
-_TYPE_DECLARATION = re.compile(r"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
-_MARKUP = re.compile(
+_DECLARATION = compile_lazily(r"\s*<\?xml[^>]{0,200}\?>")
+_TYPE_DECLARATION = compile_lazily(
+    r"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE
+)
+_MARKUP = compile_lazily(
     r"<(?:(?P<skipped>!--|!\[CDATA\[|\?)|(?P<end>/?)[^\s<>!?/]"
     r"(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+>)"
 )

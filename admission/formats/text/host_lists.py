@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.domain_names import registrable_domain
 from tocsin.admission.observables.ioc_types import recognise_ioc
 from tocsin.admission.observables.refang import refang
@@ -18,32 +19,34 @@ _FEWEST_OF_ONE, _FEWEST_SERVICES = 8, 3
 _MOST_IN_HEAD, _MOST_SEARCHED = 20, 2_000
 """Lines of a zone that are looked at."""
 _COMMENTS = ("#", "//", ";", "!")
-_TRAILING_COMMENT = re.compile(r"[ \t][#;].*", re.DOTALL)
+_TRAILING_COMMENT = compile_lazily(r"[ \t][#;].*", re.DOTALL)
 _SINKS = frozenset(("0.0.0.0", "127.0.0.1", "::", "::1"))  # noqa: S104 - read, not bound to
-_OWN = re.compile(r"(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01])|169\.254)\.[\d.]+\Z|f[cd][\da-f]{2}:")
+_OWN = compile_lazily(
+    r"(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01])|169\.254)\.[\d.]+\Z|f[cd][\da-f]{2}:"
+)
 """A private address: the name next to it is a machine of the submitter's own network."""
 _TRIM = " \t\ufeff\u200b\"'`<>,;|*-()[]{}"
-_BARE = re.compile(r"[\w.:-][\w.:/-]{0,500}", re.ASCII)
+_BARE = compile_lazily(r"[\w.:-][\w.:/-]{0,500}", re.ASCII)
 """A line without any list syntax."""
-_HEADER = re.compile(
+_HEADER = compile_lazily(
     r"\[(?:adblock|adguard|ublock)[^\]]{0,60}\]\s*$"
     r"|\$(?:TTL|ORIGIN)\b|[^\s#]{0,253}\s*\b(?:\d{1,9}\s+)?(?:IN\s+)?(?:SOA|NS)\s+\S",
     re.IGNORECASE,
 )
 """The title of a browser list; a zone's own records (SOA, NS)."""
-_BLOCKED = re.compile(r"\|\|([^\s|^$*]{3,2000})\^?\|?(?:\$(\S{0,2000}))?")
+_BLOCKED = compile_lazily(r"\|\|([^\s|^$*]{3,2000})\^?\|?(?:\$(\S{0,2000}))?")
 """Browser lists: `||host^`, `||host/path$document`."""
-_CONDITION = re.compile(r"(?:^|,)(?:domain=|denyallow=|badfilter)")
+_CONDITION = compile_lazily(r"(?:^|,)(?:domain=|denyallow=|badfilter)")
 _EXCEPTION_SIGNS = ("@@", "/")
 """Browser lists: exceptions, and regular expressions."""
-_HIDING = re.compile(r"#@?[?$%]?#")
-_RESOLVER = re.compile(
+_HIDING = compile_lazily(r"#@?[?$%]?#")
+_RESOLVER = compile_lazily(
     r"(?:address|server|local)=/([^\s]{3,1000})/(\S{0,60})"  # dnsmasq
     r"|local-(?:zone|data):\s*\"([^\s\"]{3,253})"  # unbound
     r"|(?:\*\.)?([\w.-]{3,253})\.?\s+(?:\d{1,9}\s+)?(?:IN\s+)?CNAME\s+(?:\.|\*\.|rpz-\w{1,20}\.)\s*$",
     re.IGNORECASE,
 )
-_EXCEPTIONS = re.compile(
+_EXCEPTIONS = compile_lazily(
     r"server=/\S{1,1000}/[^#\s]"  # dnsmasq: another resolver answers, for internal names
     r"|local-zone:\s*\"[^\"]{1,253}\"\s+(?:always_|type)?transparent"  # unbound
     r"|\S{1,253}\s+(?:\d{1,9}\s+)?(?:IN\s+)?CNAME\s+rpz-passthru\."
@@ -53,24 +56,28 @@ _EXCEPTIONS = re.compile(
 """Exceptions: resolved or accepted although a wider entry may block."""
 
 
-_ZONE = re.compile(
+_ZONE = compile_lazily(
     r"\s*(?:\$TTL\b|\$ORIGIN\s+(\S{1,253})|(\S{0,253})\s+(?:\d{1,9}\s+)?(?:IN\s+)?SOA\s)",
     re.IGNORECASE,
 )
 """The head of a zone, perhaps with its name."""
-_SOA = re.compile(r"[^\s;]{0,253}\s+(?:\d{1,9}\s+)?(?:IN\s+)?SOA\s", re.IGNORECASE)
-_SENT_NOWHERE = re.compile(r"\s*(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+[a-z]", re.IGNORECASE)
-_ADDRESS = re.compile(r"[\d.]{7,15}|[\da-f:]{3,39}", re.IGNORECASE)
-_POLICY = re.compile(
+_SOA = compile_lazily(r"[^\s;]{0,253}\s+(?:\d{1,9}\s+)?(?:IN\s+)?SOA\s", re.IGNORECASE)
+_SENT_NOWHERE = compile_lazily(r"\s*(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+[a-z]", re.IGNORECASE)
+_ADDRESS = compile_lazily(r"[\d.]{7,15}|[\da-f:]{3,39}", re.IGNORECASE)
+_POLICY = compile_lazily(
     r"(?:\*\.)?(\S{1,253}?)\.?\s+(?:\d{1,9}\s+)?(?:IN\s+)?(CNAME|A|AAAA|TXT)\s+(\S{1,255})",
     re.IGNORECASE,
 )
 """A rule of a response policy zone: its trigger, type and action."""
-_ACTION = re.compile(r"\s(?:IN\s+)?CNAME\s+(?:\.|\*\.|rpz-[a-z-]{1,20}\.)\s*(?:;|$)", re.IGNORECASE)
-_PASSES = re.compile(r"rpz-passthru\.?$", re.IGNORECASE)
-_OF_ADDRESS = re.compile(r"(\d{1,3})\.([\da-f.]{3,80}?)\.(?:rpz-ip|rpz-nsip)\b.*", re.IGNORECASE)
-_OF_SERVER = re.compile(r"(\S{1,240})\.rpz-nsdname\b.*", re.IGNORECASE)
-_OF_CLIENT = re.compile(r".*\brpz-client-ip\b", re.IGNORECASE)
+_ACTION = compile_lazily(
+    r"\s(?:IN\s+)?CNAME\s+(?:\.|\*\.|rpz-[a-z-]{1,20}\.)\s*(?:;|$)", re.IGNORECASE
+)
+_PASSES = compile_lazily(r"rpz-passthru\.?$", re.IGNORECASE)
+_OF_ADDRESS = compile_lazily(
+    r"(\d{1,3})\.([\da-f.]{3,80}?)\.(?:rpz-ip|rpz-nsip)\b.*", re.IGNORECASE
+)
+_OF_SERVER = compile_lazily(r"(\S{1,240})\.rpz-nsdname\b.*", re.IGNORECASE)
+_OF_CLIENT = compile_lazily(r".*\brpz-client-ip\b", re.IGNORECASE)
 _IPV4_PARTS, _IPV4_BITS = 4, 32
 
 

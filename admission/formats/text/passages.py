@@ -8,7 +8,6 @@ each line is a passage and a comment is a heading.
 Only passages with ids are read here, so that a text can be read line by line otherwise.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -19,9 +18,10 @@ from tocsin.admission.extraction.external_ids import (
     join_ids,
     take_external_ids,
 )
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.ioc_types import RecognisedIoc
 
-_ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
+_ITEM = compile_lazily(r"\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from tocsin.admission.formats.text.stacked_tables import (
     read_rows,
     split_cells,
 )
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc
 from tocsin.admission.observables.refang import refang
 
@@ -34,8 +35,8 @@ _BLANKS = "  "
 """In place of a delimiter: columns are aligned by two or more blanks."""
 _BLANK = " "
 """Likewise, where a mailbox fills its column."""
-_RUNS = {_BLANKS: re.compile(r"\s{2,}"), _BLANK: re.compile(r"\s+")}
-_NOT_IN_HEADINGS = re.compile(r"[:={}\"]")
+_RUNS = {_BLANKS: compile_lazily(r"\s{2,}"), _BLANK: compile_lazily(r"\s+")}
+_NOT_IN_HEADINGS = compile_lazily(r"[:={}\"]")
 _OF_TABLES = ("|", "\u2502", "\u2503", "\u2551", "\t")
 """Delimiters that are in no sentence: those of Markdown, of drawn boxes, and tabs."""
 _DELIMITERS = (*_OF_TABLES, ";", ",", _BLANKS)
@@ -45,8 +46,8 @@ _WIKI_CELLS = "||"
 _LATEX = "&"
 _END_OF_ROW = "\\\\"
 """Of LaTeX; without it, `&` is in a sentence."""
-_COMMANDS = re.compile(r"\\{1,2}(?:[a-z]{1,30}\*?)?|[{}]", re.IGNORECASE)
-_LATEX_RULERS = re.compile(
+_COMMANDS = compile_lazily(r"\\{1,2}(?:[a-z]{1,30}\*?)?|[{}]", re.IGNORECASE)
+_LATEX_RULERS = compile_lazily(
     r"\s*(?:\\(?!end\b)[a-z]{2,30}(?:\{[^{}]{0,40}\}|[\[(][^\[\]()]{0,40}[\])]){0,3}\s*)+",
     re.IGNORECASE,
 )
@@ -64,18 +65,18 @@ _IN_SENTENCES = (";", ",")
 """Delimiters that are also in sentences."""
 _ENDS_AT_BLANK = (*_IN_SENTENCES, _BLANKS, _BLANK)
 """Delimiters of tables that end at a blank line."""
-_JSON_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)"(\s*+:)?|[\[\]{},]')
+_JSON_TOKEN = compile_lazily(r'"((?:[^"\\]|\\.)*+)"(\s*+:)?|[\[\]{},]')
 _NAMES_OF_PAIRS = frozenset(("name", "key"))
-_EXFILTRATION = re.compile(r"exfil", re.IGNORECASE)
-_JSON_MEMBER = re.compile(r'"\s*:')
-_JSON_BEGINS = re.compile(r'"\s*+:|[\[{]\s*+(?:"[^"]*+"\s*+)?$')
+_EXFILTRATION = compile_lazily(r"exfil", re.IGNORECASE)
+_JSON_MEMBER = compile_lazily(r'"\s*:')
+_JSON_BEGINS = compile_lazily(r'"\s*+:|[\[{]\s*+(?:"[^"]*+"\s*+)?$')
 """The name of a member, or an object or array that ends its line, perhaps with a string."""
 _DEEPEST = 100
 _RELATED = "related."
 """The beginning of the names of fields that list everybody whom an event names."""
 _QUOTE = '\\"'
-_ESCAPED_QUOTE = re.compile(r'\\+"')
-_UNESCAPED = {each: re.compile(rf"(?<!\\){re.escape(each)}") for each in ("|", _LATEX)}
+_ESCAPED_QUOTE = compile_lazily(r'\\+"')
+_UNESCAPED = {each: compile_lazily(rf"(?<!\\){re.escape(each)}") for each in ("|", _LATEX)}
 """Delimiters that a cell in Markdown or LaTeX may hold after a backslash."""
 
 

@@ -1,18 +1,19 @@
 """Tables of MediaWiki and AsciiDoc in which each cell may stand on a line of its own."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _WIKI, _ASCIIDOC = "{|", "|==="
 _ENDS = ("|}", _WIKI, _ASCIIDOC)
 """Tables in tables are not read: only so does each line belong to one."""
 _NO_CELLS = ("|-", "|+")
 """Of MediaWiki: the beginning of a row, and a caption."""
-_WIKI_MARKS = re.compile(r"^\s*[|!]|\|\||!!")
-_ASCIIDOC_MARKS = re.compile(r"(?<!\\)\|")
-_COLUMNS = re.compile(r"\bcols\s?=\s?[\"']?(?:(\d{1,2})\*|([^\"'\]]{1,200}))")
+_WIKI_MARKS = compile_lazily(r"^\s*[|!]|\|\||!!")
+_ASCIIDOC_MARKS = compile_lazily(r"(?<!\\)\|")
+_COLUMNS = compile_lazily(r"\bcols\s?=\s?[\"']?(?:(\d{1,2})\*|([^\"'\]]{1,200}))")
 """`[cols="1,2,1"]` or `[cols="3*"]` above a table of AsciiDoc."""
 _MOST_CELLS = 100
 """Cells of a row."""

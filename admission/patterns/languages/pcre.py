@@ -10,13 +10,14 @@ backwards.  One pass from left to right.
 import re
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.patterns.languages import MAX_DEPTH, Language
 
-_COUNT = re.compile(r"\{(?:(\d{1,9})(?:(,)(\d{0,9}))?|,(\d{1,9}))\}", re.ASCII)
-_DELIMITED = re.compile(r"([/#~!@%])(.+)\1[imsxADSUXJugn]*", re.DOTALL)
-_NAMED_CLASS = re.compile(r"\[[:.=]\^?\w{0,20}[:.=]\]", re.ASCII)
-_EXTENDED = re.compile(r"\(\?[a-wyzA-Z]{0,8}x")
-_OPENING = re.compile(
+_COUNT = compile_lazily(r"\{(?:(\d{1,9})(?:(,)(\d{0,9}))?|,(\d{1,9}))\}", re.ASCII)
+_DELIMITED = compile_lazily(r"([/#~!@%])(.+)\1[imsxADSUXJugn]*", re.DOTALL)
+_NAMED_CLASS = compile_lazily(r"\[[:.=]\^?\w{0,20}[:.=]\]", re.ASCII)
+_EXTENDED = compile_lazily(r"\(\?[a-wyzA-Z]{0,8}x")
+_OPENING = compile_lazily(
     r"\((?:\?(?:[:|>=!]|<[=!]|[P']?<?\w{1,64}[>']|[a-zA-Z^-]{0,16}:?)?)?", re.ASCII
 )
 _LARGEST = 65_535

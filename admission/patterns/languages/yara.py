@@ -5,14 +5,13 @@ quote what stands in them.  Nothing of the complaint but its first line is
 passed on.
 """
 
-import re
-
 import yara_x
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.patterns.languages import Language, library_error
 
-_RULE = re.compile(r"\brule\s{1,20}\w")
+_RULE = compile_lazily(r"\brule\s{1,20}\w")
 
 
 def check(pattern: str) -> None:

@@ -77,7 +77,7 @@ def test_a_reader_loads_nothing_of_the_rest_of_admission(kind: str, tmp_path: Pa
     limits = Limits(seconds=5.0, memory=800_000_000, answer=10_000)
     outcome = BoundedTask(str(task), limits).run([b""])[0]
     loaded = outcome.content.decode().split()
-    own = ["documents", "errors", "extraction", "extraction.text_encoding"]
+    own = ["documents", "errors", "extraction", "extraction.text_encoding", "lazy_patterns"]
     own += ["observables", "observables.domain_names", "observables.refang"]  # few and small
     others = [name.removeprefix("tocsin.admission.") for name in loaded]
     assert [n for n in others if n not in own and not n.startswith("documents.")] == []
