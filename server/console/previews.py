@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
@@ -55,7 +56,9 @@ STALE_SECONDS = 240
 _STEP = 20
 """Objects that are examined before the progress is noted."""
 _MOST_WAITING = 8
-"""Drafts that wait for their examination in one process."""
+"""Drafts that are examined or wait for it in one process."""
+_MOST_OF_PARTNER = 4
+"""Those of one partner, so that nobody else is turned away for them."""
 _IDLE_SECONDS = 300.0
 """Seconds after which the process that examined is ended."""
 _MOST_NOTES = 20
@@ -64,6 +67,9 @@ _CARE = {Standing.LEFT_OUT: 0, Standing.READY: 0, Standing.ASKED: 1, Standing.HE
 _STRICTNESS = {**_CARE, Standing.UNCONFIRMED: 3, Standing.REFUSED: 4}
 """Order of outcomes by how little of an object is shared."""
 _BUSY = "the hub examines other reports: try again in a moment"
+_BUSY_WITH_OWN = (
+    "the hub still examines other reports of your organisation: try again when one is ready"
+)
 _BUSY_SECONDS = 10
 _TOO_HARD = "this could not be examined within the limits: send it in parts"
 _TOO_MANY = (
@@ -119,14 +125,18 @@ class Previews:
         self._find_ended_ids = find_ended_ids
         self._files, self._intake, self._examiner = files, intake, examiner
         self._max_octets = max_octets
-        self._turn = threading.Lock()
+        self._turns = _Turns()
         self._count_lock = threading.Lock()
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
         self._timer: threading.Timer | None = None
 
-    def check_room(self) -> None:
-        """Raises Unavailable if too many drafts wait."""
-        if self._waiting >= _MOST_WAITING:
+    def check_room(self, partner: str) -> None:
+        """Raises Unavailable if too many drafts wait, of a partner or in all."""
+        with self._count_lock:
+            own, all_of_them = self._waiting[partner], self._waiting.total()
+        if own >= _MOST_OF_PARTNER:
+            raise Unavailable(_BUSY_WITH_OWN, _BUSY_SECONDS)
+        if all_of_them >= _MOST_WAITING:
             raise Unavailable(_BUSY, _BUSY_SECONDS)
 
     def begin(self, draft: Draft, sender: Account, *, is_verbatim: bool, wait: float) -> None:
@@ -135,7 +145,7 @@ class Previews:
         `sender`: the rights of its person.
         """
         with self._count_lock:
-            self._waiting += 1
+            self._waiting[draft.partner] += 1
         thread = threading.Thread(
             target=self._run, args=(draft, sender, is_verbatim), name="preview", daemon=True
         )
@@ -144,7 +154,7 @@ class Previews:
 
     def _run(self, draft: Draft, sender: Account, is_verbatim: bool) -> None:
         try:
-            with self._turn:
+            with self._turns.take(draft.partner):
                 error = self._try(draft, sender, is_verbatim)
             if error:
                 self._files.change(draft, state=State.FAILED, error=error)
@@ -152,7 +162,7 @@ class Previews:
             return  # it was discarded
         finally:
             with self._count_lock:
-                self._waiting -= 1
+                self._waiting -= Counter({draft.partner: 1})  # drops what is nought
             self._end_later()
 
     def _try(self, draft: Draft, sender: Account, is_verbatim: bool) -> str:
@@ -358,6 +368,40 @@ class Previews:
             self._timer = threading.Timer(_IDLE_SECONDS, self._examiner.end_idle)
             self._timer.daemon = True
             self._timer.start()
+
+
+class _Turns:
+    """One turn at a time; of the partners that wait, the one whose last turn is longest ago."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._is_taken = False
+        self._waiting: list[tuple[str, object]] = []
+        """Partners, in the order of their arrival."""
+        self._last: dict[str, int] = {}
+        """The number of each partner's last turn."""
+        self._number = 0
+
+    @contextmanager
+    def take(self, partner: str) -> Iterator[None]:
+        """Wait for a turn, which lasts as long as the block."""
+        own = (partner, object())
+        with self._changed:
+            self._waiting.append(own)
+            self._changed.wait_for(lambda: not self._is_taken and self._next() is own)
+            self._waiting.remove(own)
+            self._is_taken = True
+            self._number += 1
+            self._last[partner] = self._number
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_taken = False
+                self._changed.notify_all()
+
+    def _next(self) -> tuple[str, object]:
+        return min(self._waiting, key=lambda each: self._last.get(each[0], 0))
 
 
 def _refuse_ended(candidate: Candidate, message: str) -> Candidate:

@@ -175,7 +175,7 @@ class Share:
             if same := drafts.find_same(origin, content, options):
                 return same, False
             self.services.check_room()
-            self.services.previews.check_room()
+            self.services.previews.check_room(origin.partner)
             return drafts.begin(origin, content, options), True
 
     def _discard_former(self, id: str) -> None:
@@ -238,7 +238,7 @@ class Share:
         self, id: str, options: Options | None, rows: frozenset[int] | None
     ) -> ResponseReturnValue:
         """Examine a draft again under other options, or with a choice of its objects."""
-        self.services.previews.check_room()
+        self.services.previews.check_room(context().who.partner)
         with self.services.drafts.lock(context().who.id, id):
             draft = self._find(id)
             if draft.state is State.SUBMITTED:

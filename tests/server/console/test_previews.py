@@ -18,6 +18,7 @@ from tocsin.server.console.previews import STALE_SECONDS
 from tocsin.server.examination.examiner import Examination, ExaminationTask, WorkerEnded
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.examination.reading import ReadFile, ReadTask, read_file
+from tocsin.server.model import Partner
 from tocsin.server.person import Role
 from tocsin.server.store import Store
 
@@ -152,20 +153,57 @@ def test_a_report_is_not_examined_twice_at_once(store: Store, tmp_path: Path, ga
 
 
 @pytest.mark.slow
-def test_one_person_has_two_reports_examined_at_most_and_a_process_eight(
+def test_a_person_has_two_reports_examined_at_most_a_partner_four_and_a_process_eight(
     store: Store, tmp_path: Path, gated: Gated
 ) -> None:
     hub = open_hub(store, tmp_path, gated)
-    names = [f"p{number}@acme.example" for number in range(5)]
-    statuses = []
-    for name in names:
-        add_person(hub, name, Role.ANALYST, partner="acme")
-        client = sign_in(hub, name)
-        for each in range(3):
-            answer = post(client, "/console/share", {"text": f"kept-evil-{each}.top"})
-            statuses.append(answer.status_code)
-    assert statuses == [303, 303, 429] * 3 + [303, 303, 503] + [503] * 3
+    hub.join(Partner("south", "South Corporation", terms=()))
+    statuses, messages = [], []
+    for partner in ("acme", "north", "south"):
+        for number in range(3):
+            name = f"p{number}@{partner}.example"
+            add_person(hub, name, Role.ANALYST, partner=partner)
+            client = sign_in(hub, name)
+            for each in range(3):
+                answer = post(client, "/console/share", {"text": f"kept-evil-{each}.top"})
+                statuses.append(answer.status_code)
+            messages.append(answer.text)
+    assert statuses == [303, 303, 429, 303, 303, *[503] * 4] * 2 + [503] * 9
+    assert "other reports of your organisation" in messages[5]
+    assert "The hub examines other reports" in messages[6]
     assert "kept-evil-2.top" in answer.text and answer.headers["Retry-After"]
+
+
+class OneByOne(Gated):
+    """Reads one report at each `let_go`, and notes which."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go.set()
+        self.let_go = threading.Semaphore(0)
+        self.order: list[bytes] = []
+
+    def read(self, task: ReadTask) -> ReadFile:
+        self.order.append(task.content)
+        assert self.let_go.acquire(timeout=120)
+        return super().read(task)
+
+
+def test_partners_take_turns_in_examinations(store: Store, tmp_path: Path) -> None:
+    examiner = OneByOne()
+    hub = open_hub(store, tmp_path, examiner)
+    paths = {}
+    for name, partner in (("a", "acme"), ("b", "acme"), ("c", "north")):
+        add_person(hub, f"{name}@{partner}.example", Role.ANALYST, partner=partner)
+        client = sign_in(hub, f"{name}@{partner}.example")
+        for number in (1, 2):
+            path = begin(client, f"{name}{number}-evil.top")
+            paths[path] = client
+    examiner.let_go.release(len(paths))
+    for path, client in paths.items():
+        await_text(client, path, "1 can be shared now")
+    names = [content[:2].decode() for content in examiner.order]
+    assert names == ["a1", "c1", "a2", "c2", "b1", "b2"]
 
 
 @pytest.mark.slow
