@@ -25,7 +25,7 @@ from tocsin.server.model import (
     Account,
     Collection,
     CollectionKind,
-    Marking,
+    MarkingScheme,
     Submission,
 )
 from tocsin.server.person import Person, Role
@@ -188,7 +188,7 @@ def may_delete(account: Account, collection: Collection) -> bool:
 
 def sees_tlp1(account: Account, collection: Collection) -> bool:
     """True if the account is shown TLP 1.0; a verbatim collection shows what was sent."""
-    return account.marking is Marking.TLP1 and collection.kind is not CollectionKind.VERBATIM
+    return account.marking is MarkingScheme.TLP1 and collection.kind is not CollectionKind.VERBATIM
 
 
 def may_read_status(account: Account, submission: Submission) -> bool:

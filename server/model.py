@@ -154,7 +154,7 @@ class Agreement:
         return self.starts <= at and (self.until is None or at < self.until)
 
 
-class Marking(StrEnum):
+class MarkingScheme(StrEnum):
     """The TLP version in which an account is shown the markings of a feed."""
 
     TLP2 = "tlp2"  # as they are stored
@@ -173,7 +173,7 @@ class Account:
     operator: bool = False
     """May read and write every verbatim collection and read every feed."""
     disabled: bool = False
-    marking: Marking = Marking.TLP2
+    marking: MarkingScheme = MarkingScheme.TLP2
     has_agreement: bool = True
     """False if it needs an agreement and none is in force, so that it has no rights.  Never
     stored, like the next."""

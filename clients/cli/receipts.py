@@ -36,7 +36,7 @@ from tocsin.config.settings import ClientSettings
 
 
 @dataclass(slots=True)
-class Receipt:
+class ReceiptLine:
     """One object that was sent, and what has become of it."""
 
     submission: str
@@ -182,9 +182,9 @@ def receipts_command(settings: ClientSettings, since: int, limit: int, as_json: 
     return stdio.DONE
 
 
-def _collect(hub: Hub, settings: ClientSettings, begin: int, limit: int) -> list[Receipt]:
+def _collect(hub: Hub, settings: ClientSettings, begin: int, limit: int) -> list[ReceiptLine]:
     """The objects that were sent since `begin`, each once, the newest first, at most `limit`."""
-    found: dict[str, Receipt] = {}
+    found: dict[str, ReceiptLine] = {}
     unread = _UnreadStatuses()
     for receipt in _read_since(hub, settings, begin, unread):
         newest = found.setdefault(receipt.source_id, receipt)
@@ -200,7 +200,7 @@ def _collect(hub: Hub, settings: ClientSettings, begin: int, limit: int) -> list
 
 def _read_since(
     hub: Hub, settings: ClientSettings, begin: int, unread: _UnreadStatuses
-) -> Iterator[Receipt]:
+) -> Iterator[ReceiptLine]:
     """The objects of the submissions since `begin`, the newest submission first."""
     fruitless = 0
     for submission in list_submissions(hub, settings):
@@ -225,7 +225,7 @@ def _is_before(text: str, begin: int) -> bool:
 
 def _read_submission(
     hub: Hub, submission: Submission, unread: _UnreadStatuses
-) -> Iterator[Receipt]:
+) -> Iterator[ReceiptLine]:
     try:
         report = hub.fetch_status(submission.id, submission.root)
     except NotFound:
@@ -239,10 +239,10 @@ def _read_submission(
         yield _make_receipt(submission, detail)
 
 
-def _make_receipt(submission: Submission, detail: StatusDetail) -> Receipt:
+def _make_receipt(submission: Submission, detail: StatusDetail) -> ReceiptLine:
     verdict = detail.verdict or detail.outcome
     asked = any(each.get("rule") == "reviews" for each in detail.findings)
-    return Receipt(
+    return ReceiptLine(
         submission=submission.id,
         received=submission.received,
         source_id=detail.id,
@@ -255,7 +255,7 @@ def _make_receipt(submission: Submission, detail: StatusDetail) -> Receipt:
     )
 
 
-def _look_up(hub: Hub, readable: Sequence[Collection], receipts: Sequence[Receipt]) -> None:
+def _look_up(hub: Hub, readable: Sequence[Collection], receipts: Sequence[ReceiptLine]) -> None:
     """Add to each receipt what the collections show of its object."""
     taken = [each for each in receipts if each.was_published]
     own = dict.fromkeys(each.public_id for each in taken)
@@ -275,7 +275,7 @@ def _look_up(hub: Hub, readable: Sequence[Collection], receipts: Sequence[Receip
             each.statements = about.get(each.public_id, Counter())
 
 
-def _print_table(receipts: Sequence[Receipt], since: int) -> None:
+def _print_table(receipts: Sequence[ReceiptLine], since: int) -> None:
     if not receipts:
         begin = f"{timestamp(since)[:19]}Z"
         print_message(f"no object was found that was sent since {begin}; give an earlier --since")

@@ -36,7 +36,7 @@ from tocsin.server.cli.command import (
 from tocsin.server.cli.key import credential_of, show_key_once
 from tocsin.server.cli.new_file import NEW_FILE, new_file, write_to_disk
 from tocsin.server.cli.settings import print_notice
-from tocsin.server.model import Account, Agreement, AgreementState, Marking, Partner
+from tocsin.server.model import Account, Agreement, AgreementState, MarkingScheme, Partner
 from tocsin.server.partners.administration import (
     PartnerChange,
     Partners,
@@ -83,7 +83,7 @@ _partner_options = with_options(
     ),
     click.option(
         "--marking",
-        type=click.Choice([marking.value for marking in Marking]),
+        type=click.Choice([marking.value for marking in MarkingScheme]),
         help="Show it TLP 1.0 (tlp1) if its tool knows no other; AMBER+STRICT becomes RED.",
     ),
     click.option(
@@ -138,7 +138,7 @@ def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
         partner,
         ("clear", "green") if reads is None else reads,
         ("inbox",) if writes is None else writes,
-        Marking(options["marking"] or Marking.TLP2),
+        MarkingScheme(options["marking"] or MarkingScheme.TLP2),
     )
     return show_key_once(added, f"{slug} was added, but its key could not be shown")
 
@@ -176,7 +176,7 @@ def _change(hub: Runtime, slug: str, disable: bool, enable: bool, **options: Any
             "the first --name is the name, further ones are terms, and terms are replaced as a"
             f" whole: repeat all of them with --term (`tocsin-hub partner show {slug}` lists them)"
         )
-    marking = Marking(options["marking"]) if options["marking"] else None
+    marking = MarkingScheme(options["marking"]) if options["marking"] else None
     rights = _rights(options, "read"), _rights(options, "write")
     change = PartnerChange(fields, *rights, disable if disable or enable else None, marking)
     if change == PartnerChange():
@@ -359,7 +359,7 @@ def add_partner(
     partner: Partner,
     reads: Iterable[str],
     writes: Iterable[str],
-    marking: Marking = Marking.TLP2,
+    marking: MarkingScheme = MarkingScheme.TLP2,
 ) -> Answer:
     """Add a partner with one account of its name and a key, which the answer holds.
 

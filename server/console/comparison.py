@@ -17,7 +17,7 @@ from tocsin.admission.descriptions import (
 from tocsin.admission.formats.csv import without_options
 from tocsin.admission.model import Action, Candidate, StixObject, Tlp, Verdict
 from tocsin.server.console.differences import MOST_PROPERTIES, list_properties
-from tocsin.server.console.drafts import SENT, Item, Standing
+from tocsin.server.console.drafts import SENT, PreviewedObject, Standing
 
 _MOST_WORDS = 300
 """Words of two texts that are compared word by word; longer ones differ as wholes."""
@@ -141,7 +141,9 @@ class Room:
         return True
 
 
-def compare(number: int, item: Item, standing: Standing, reader: Tlp, room: Room) -> Compared:
+def compare(
+    number: int, item: PreviewedObject, standing: Standing, reader: Tlp, room: Room
+) -> Compared:
     """Compare an object with what a reader of a level would read of it."""
     candidate = item.candidate
     is_out = standing is Standing.TAKEN_OUT

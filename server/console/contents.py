@@ -50,7 +50,7 @@ _OTHER = ("other object", "other objects")
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class ContentsSummary:
     """The objects of a submission, in short."""
 
     counts: str
@@ -60,12 +60,12 @@ class Contents:
     has_more: bool
 
 
-def read_contents(store: Store, submissions: Iterable[Submission]) -> dict[str, Contents]:
+def read_contents(store: Store, submissions: Iterable[Submission]) -> dict[str, ContentsSummary]:
     """The contents of submissions by their ids, as long as their texts are kept.
 
     Those for which a page has no time are left out.
     """
-    left, found = MOST_OCTETS, dict[str, Contents]()
+    left, found = MOST_OCTETS, dict[str, ContentsSummary]()
     for each in submissions:
         if left <= 0:
             break
@@ -76,7 +76,7 @@ def read_contents(store: Store, submissions: Iterable[Submission]) -> dict[str, 
     return found
 
 
-def describe_contents(body: bytes) -> Contents:
+def describe_contents(body: bytes) -> ContentsSummary:
     """The objects of the body of a submission, in short."""
     objects = split_envelope(body)
     is_counted = len(objects) <= MOST_OBJECTS
@@ -84,7 +84,7 @@ def describe_contents(body: bytes) -> Contents:
     counts = Counter(_KINDS.get(kind, _OTHER) for _, kind in described)
     listed = [count(number, *words) for words, number in counts.most_common()]
     values = tuple(dict.fromkeys(value for value, _ in described if value))
-    return Contents(
+    return ContentsSummary(
         ", ".join(listed) if is_counted else "",
         values[:_MOST_VALUES],
         has_more=not is_counted or len(values) > _MOST_VALUES,

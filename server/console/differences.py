@@ -47,7 +47,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PropertyChange:
     """A property that differs."""
 
     name: str
@@ -68,11 +68,11 @@ def list_properties(
 
 def compare_versions(
     old: Mapping[str, object], new: Mapping[str, object], hidden: frozenset[str] = frozenset()
-) -> list[Change]:
+) -> list[PropertyChange]:
     """The properties in which two versions differ, in the order of the new one."""
     before = {each.name: each for each in list_properties(old, hidden)}
     after = {each.name: each for each in list_properties(new, hidden)}
-    left, changes = _BUDGET, list[Change]()
+    left, changes = _BUDGET, list[PropertyChange]()
     for name in (*after, *(name for name in before if name not in after)):
         one, other = before.get(name), after.get(name)
         if one == other:
@@ -83,7 +83,7 @@ def compare_versions(
     return changes
 
 
-def _change(old: Property, new: Property, left: int) -> tuple[Change, int]:
+def _change(old: Property, new: Property, left: int) -> tuple[PropertyChange, int]:
     """The change of a property, and the number of pieces that were compared."""
     has_lines = len(old.lines) > 1 or len(new.lines) > 1
     if has_lines:
@@ -92,7 +92,7 @@ def _change(old: Property, new: Property, left: int) -> tuple[Change, int]:
         pieces = _split("".join(old.lines), "".join(new.lines), left)
     segments = tuple(_compare(*pieces, "\n" if has_lines else ""))
     is_prose = (new if new.lines else old).is_prose
-    change = Change(new.name, is_prose, segments, has_lines=has_lines)
+    change = PropertyChange(new.name, is_prose, segments, has_lines=has_lines)
     return change, max(map(len, pieces))
 
 

@@ -47,7 +47,7 @@ class DraftGone(NotFound):
         )
 
 
-class State(StrEnum):
+class DraftState(StrEnum):
     """The state of a draft."""
 
     WORKING = "working"  # it is being examined
@@ -72,7 +72,7 @@ SENT = frozenset({Standing.READY, Standing.ASKED, Standing.HELD})
 """The outcomes whose objects become part of the submission."""
 
 
-class Options(msgspec.Struct, frozen=True):
+class DraftOptions(msgspec.Struct, frozen=True):
     """A person's choices for a report."""
 
     collection: str
@@ -91,7 +91,7 @@ class Options(msgspec.Struct, frozen=True):
     """Share values that the partner withdrew again, under new ids."""
 
 
-class Row(msgspec.Struct, frozen=True, array_like=True):
+class DraftRow(msgspec.Struct, frozen=True, array_like=True):
     """One object of a preview: where it is in the file of results, and what becomes of it."""
 
     at: int
@@ -102,7 +102,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     """It has texts other than its value, which may name people whom no rule found."""
 
 
-class Item(msgspec.Struct, frozen=True):
+class PreviewedObject(msgspec.Struct, frozen=True):
     """One object of a preview."""
 
     before: StixObject | None
@@ -111,10 +111,10 @@ class Item(msgspec.Struct, frozen=True):
     """The object after its examination."""
 
 
-class Result(NamedTuple):
+class PreviewResult(NamedTuple):
     """One object of a preview that is to be kept."""
 
-    item: Item
+    item: PreviewedObject
     standing: Standing
     is_changed: bool
     has_text: bool
@@ -132,12 +132,12 @@ class Draft(msgspec.Struct, frozen=True):
     name: str
     """Name of the file; empty for what was pasted."""
     octets: int
-    options: Options
+    options: DraftOptions
     submission: str
     """The id that its submission will have: it can be made only once."""
     run: int = 1
     """Grows with each examination, so that only what was seen is submitted."""
-    state: State = State.WORKING
+    state: DraftState = DraftState.WORKING
     renewed: int = 0
     """Time of the examination's last progress, in µs."""
     done: int = 0
@@ -157,7 +157,7 @@ class Draft(msgspec.Struct, frozen=True):
     """The format was changed: the objects are others, so none of them is left out any more."""
     withdrawn_count: int = 0
     """Number of withdrawn values that can be shared again under new ids."""
-    rows: tuple[Row, ...] = ()
+    rows: tuple[DraftRow, ...] = ()
     notes: tuple[tuple[str, int], ...] = ()
     """Notes on objects, each with the number of those."""
 
@@ -184,14 +184,14 @@ class DraftFiles:
     def __init__(self, folder: Path, clock: Callable[[], int]) -> None:
         self._folder, self._clock = folder, clock
 
-    def begin(self, origin: Origin, content: bytes, options: Options) -> Draft:
+    def begin(self, origin: Origin, content: bytes, options: DraftOptions) -> Draft:
         """Keep a new draft.  Raises TooManyRequests if the person has too many."""
         person = origin.person
         present = [each for each in self.list_of(person) if each.id != origin.instead]
         if len(present) >= MOST:
             text = f"you have {MOST} drafts: submit or discard one of them first"
             raise TooManyRequests(text, SECONDS)
-        if sum(each.state is State.WORKING for each in present) >= MOST_WORKING:
+        if sum(each.state is DraftState.WORKING for each in present) >= MOST_WORKING:
             raise TooManyRequests(_STILL_WORKING, _PAUSE)
         now = self._clock()
         draft = Draft(
@@ -212,14 +212,14 @@ class DraftFiles:
         self.put(draft)
         return draft
 
-    def find_same(self, origin: Origin, content: bytes, options: Options) -> Draft | None:
+    def find_same(self, origin: Origin, content: bytes, options: DraftOptions) -> Draft | None:
         """A person's draft of the same content under the same options; None if there is none.
 
         One from which objects are left out is another one.  Under `lock_all`, no other request
         begins the same draft meanwhile.
         """
         for each in self.list_of(origin.person):
-            is_other = each.id == origin.instead or each.state is State.FAILED
+            is_other = each.id == origin.instead or each.state is DraftState.FAILED
             given = (each.partner, each.name, each.octets, each.options, each.taken_out)
             if is_other or given != (origin.partner, origin.name, len(content), options, ()):
                 continue
@@ -243,7 +243,7 @@ class DraftFiles:
         found = (self._read(person, id_) for id_ in self._ids(person))
         own = [each for each in found if each is not None and each.until > self._clock()]
         return sorted(
-            (each for each in own if each.state is not State.SUBMITTED),
+            (each for each in own if each.state is not DraftState.SUBMITTED),
             key=lambda each: (each.until, each.id),
         )
 
@@ -258,7 +258,11 @@ class DraftFiles:
         """Change a draft, if it is still being examined as it was; None if it is not."""
         with self.lock(draft.person, draft.id):
             current = self._read(draft.person, draft.id)
-            if current is None or current.run != draft.run or current.state is not State.WORKING:
+            if (
+                current is None
+                or current.run != draft.run
+                or current.state is not DraftState.WORKING
+            ):
                 return None
             changed = msgspec.structs.replace(current, renewed=self._clock(), **fields)
             self.put(changed)
@@ -269,8 +273,8 @@ class DraftFiles:
         return (self._place(draft.person, draft.id) / _INPUT).read_bytes()
 
     def write_results(
-        self, draft: Draft, results: Iterable[Result], body: bytes
-    ) -> tuple[Row, ...]:
+        self, draft: Draft, results: Iterable[PreviewResult], body: bytes
+    ) -> tuple[DraftRow, ...]:
         """Keep a preview, and the body of the submission that it leads to."""
         place, rows, at = self._place(draft.person, draft.id), [], 0
         descriptor = _create(place / f"results-{draft.run}")
@@ -278,23 +282,25 @@ class DraftFiles:
             for each in results:
                 frame = msgspec.msgpack.encode(each.item)
                 file.write(frame)
-                row = Row(at, len(frame), each.standing, each.is_changed, each.has_text)
+                row = DraftRow(at, len(frame), each.standing, each.is_changed, each.has_text)
                 rows.append(row)
                 at += len(frame)
         _write(place / f"body-{draft.run}", body)
         return tuple(rows)
 
-    def read_items(self, draft: Draft, rows: Sequence[Row]) -> list[Item]:
+    def read_items(self, draft: Draft, rows: Sequence[DraftRow]) -> list[PreviewedObject]:
         """Some objects of a preview."""
         path = self._place(draft.person, draft.id) / f"results-{draft.run}"
         with path.open("rb") as file:
-            return [msgspec.msgpack.decode(_read_at(file, row), type=Item) for row in rows]
+            return [
+                msgspec.msgpack.decode(_read_at(file, row), type=PreviewedObject) for row in rows
+            ]
 
     def read_body(self, draft: Draft) -> bytes:
         """The body of the submission."""
         return (self._place(draft.person, draft.id) / f"body-{draft.run}").read_bytes()
 
-    def begin_again(self, draft: Draft, options: Options, taken_out: Collection[int]) -> Draft:
+    def begin_again(self, draft: Draft, options: DraftOptions, taken_out: Collection[int]) -> Draft:
         """Examine a draft once more, under other options or without some objects.
 
         In another format the objects are others, so none of them is left out then.
@@ -308,7 +314,7 @@ class DraftFiles:
             taken_out=tuple(sorted(taken_out)) if is_same else (),
             forgot_choice=bool(taken_out) and not is_same,
             run=draft.run + 1,
-            state=State.WORKING,
+            state=DraftState.WORKING,
             renewed=self._clock(),
             done=0,
             total=0,
@@ -323,11 +329,11 @@ class DraftFiles:
 
     def close(self, draft: Draft) -> None:
         """Delete the texts of a draft that was submitted; the way to its submission stays."""
-        options = Options(draft.options.collection, draft.options.tlp)
+        options = DraftOptions(draft.options.collection, draft.options.tlp)
         self.put(
             msgspec.structs.replace(
                 draft,
-                state=State.SUBMITTED,
+                state=DraftState.SUBMITTED,
                 name="",
                 taken_out=(),
                 rows=(),
@@ -422,6 +428,6 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _read_at(file: BinaryIO, row: Row) -> bytes:
+def _read_at(file: BinaryIO, row: DraftRow) -> bytes:
     file.seek(row.at)
     return file.read(row.length)

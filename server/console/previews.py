@@ -35,7 +35,15 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.comparison import has_own_text
-from tocsin.server.console.drafts import SENT, Draft, DraftFiles, Item, Result, Standing, State
+from tocsin.server.console.drafts import (
+    SENT,
+    Draft,
+    DraftFiles,
+    DraftState,
+    PreviewedObject,
+    PreviewResult,
+    Standing,
+)
 from tocsin.server.examination.examiner import (
     Examination,
     ExaminationTask,
@@ -157,7 +165,7 @@ class Previews:
             with self._turns.take(draft.partner):
                 error = self._try(draft, sender, is_verbatim)
             if error:
-                self._files.change(draft, state=State.FAILED, error=error)
+                self._files.change(draft, state=DraftState.FAILED, error=error)
         except (ShareError, FileNotFoundError):
             return  # it was discarded
         finally:
@@ -211,8 +219,8 @@ class Previews:
         rows = self._files.write_results(
             draft,
             (
-                Result(
-                    Item(read.object, after),
+                PreviewResult(
+                    PreviewedObject(read.object, after),
                     standing,
                     is_changed(read.object, after),
                     has_own_text(after.object or {}, draft.options.labels),
@@ -223,7 +231,7 @@ class Previews:
         )
         self._files.change(
             draft,
-            state=State.READY,
+            state=DraftState.READY,
             done=len(rows),
             rows=rows,
             notes=_count_notes(examined),

@@ -18,7 +18,7 @@ _MARKINGS = "object_marking_refs"
 
 
 @dataclass(frozen=True, slots=True)
-class Marking:
+class QuestionedMarking:
     """A marking about which a review asks."""
 
     id: str
@@ -61,7 +61,7 @@ def _published_title(known: Snapshot, review: Review) -> str:
     return ""
 
 
-def find_markings(store: Store, review: Review) -> list[Marking]:
+def find_markings(store: Store, review: Review) -> list[QuestionedMarking]:
     """The markings about which a review asks; none if it asks about something else."""
     held = (f for f in review.findings if f.get("action") == Action.HELD)
     if not any(f.get("path", "") == _MARKINGS for f in held):
@@ -71,7 +71,7 @@ def find_markings(store: Store, review: Review) -> list[Marking]:
     known = store.read(lambda known: find_definitions(known, review.partner, ids))
     for each in store.reviews.list_waiting_under(review.partner, set(ids) - set(known)):
         known[each.source_id] = parse_object(each.object)
-    return [Marking(id, id in known, tuple(_describe(known.get(id, {})))) for id in ids]
+    return [QuestionedMarking(id, id in known, tuple(_describe(known.get(id, {})))) for id in ids]
 
 
 def _describe(definition: StixObject) -> list[tuple[str, str]]:

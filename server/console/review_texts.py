@@ -42,7 +42,7 @@ _MACHINERY = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TextRow:
     """A text of the object."""
 
     path: str
@@ -61,7 +61,7 @@ class Row:
 
 def compare_texts(
     original: StixObject, published: StixObject | None, marks: Sequence[Mark], *, whole: bool
-) -> list[Row]:
+) -> list[TextRow]:
     """The texts of an object, those first that differ or are in question.
 
     `whole`: long ones are shown as they are, up to a limit.
@@ -82,24 +82,26 @@ def compare_texts(
         is_value = path not in prose
         shown = None if left is None else changed
         is_literal = name == "spec_version" or _LITERAL.fullmatch(text) is not None
-        rows.append(Row(name, pieces, shown, is_value, is_first, is_cut or is_cut_too, is_literal))
+        rows.append(
+            TextRow(name, pieces, shown, is_value, is_first, is_cut or is_cut_too, is_literal)
+        )
     rows.sort(key=_rank)
     return rows[:MOST_ROWS]
 
 
-def release_texts(rows: Sequence[Row], released: Sequence[Row]) -> list[Row]:
+def release_texts(rows: Sequence[TextRow], released: Sequence[TextRow]) -> list[TextRow]:
     """The texts of an object released in full that differ or are in question."""
     first = {row.path for row in rows if row.is_first}
     chosen = [row for row in released if row.is_first or row.path in first]
     return [row for row in chosen if not is_machinery(row) or row.path in first]
 
 
-def is_machinery(row: Row) -> bool:
+def is_machinery(row: TextRow) -> bool:
     """True if a text says nothing about the threat."""
     return row.path.partition("[")[0].partition(".")[0] in _MACHINERY
 
 
-def _rank(row: Row) -> tuple[bool, bool, int]:
+def _rank(row: TextRow) -> tuple[bool, bool, int]:
     place = _FIRST.index(row.path) if row.path in _FIRST else len(_FIRST)
     return not row.is_first, is_machinery(row), place
 

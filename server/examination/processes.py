@@ -29,7 +29,7 @@ from tocsin.admission.errors import Unavailable
 from tocsin.admission.model import Candidate
 from tocsin.config.settings import HubSettings
 from tocsin.server.examination.examiner import ExaminationTask, WorkerEnded
-from tocsin.server.examination.program import FRAME, Answer, Request, Setup
+from tocsin.server.examination.program import FRAME, Setup, WorkerAnswer, WorkerRequest
 from tocsin.server.examination.reading import ReadFile, ReadTask
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class ExaminerProcesses:
             process = min(self._processes, key=lambda each: len(each.sessions))
         with process.in_turn():
             process.start()
-            answer = process.ask(Request(0, file=task))
+            answer = process.ask(WorkerRequest(0, file=task))
         if answer.unavailable:
             raise Unavailable(answer.unavailable)
         if answer.file is None:
@@ -154,7 +154,7 @@ class RemoteExamination:
                 self._life = self._process.start()
             elif self._life != self._process.life or not self._process.is_alive():
                 raise Unavailable(_LOST)
-            request, self._task = Request(self._number, most, self._task), None
+            request, self._task = WorkerRequest(self._number, most, self._task), None
             answer = self._process.ask(request)
         if answer.unavailable:
             raise Unavailable(answer.unavailable)
@@ -165,7 +165,7 @@ class RemoteExamination:
         with self._process.in_turn():
             self._process.sessions.discard(self._number)
             if self._task is None and self._life == self._process.life:
-                self._process.tell(Request(self._number))
+                self._process.tell(WorkerRequest(self._number))
 
 
 class _Process:
@@ -223,7 +223,7 @@ class _Process:
             raise Unavailable(f"a worker process did not start: {error}") from error
         return self.life
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: WorkerRequest) -> WorkerAnswer:
         """The answer to a request.  Raises WorkerEnded if there is none in time."""
         deadline = time.monotonic() + self._limits.wall
         self._send(msgspec.msgpack.encode(request), deadline)
@@ -231,11 +231,11 @@ class _Process:
         if size > self._limits.answer:
             raise self._failure("its answer is too long")
         try:
-            return msgspec.msgpack.decode(self._read(size, deadline), type=Answer)
+            return msgspec.msgpack.decode(self._read(size, deadline), type=WorkerAnswer)
         except msgspec.DecodeError as error:
             raise self._failure("its answer cannot be read") from error
 
-    def tell(self, request: Request) -> None:
+    def tell(self, request: WorkerRequest) -> None:
         """Send a request that has no answer."""
         if self.is_alive():
             with suppress(WorkerEnded):

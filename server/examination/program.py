@@ -44,7 +44,7 @@ class Setup(msgspec.Struct, frozen=True):
     """The file of warning lists that the operator loaded; empty if there cannot be one."""
 
 
-class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Examine the next objects of a submission."""
 
     session: int
@@ -56,7 +56,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     """Read this file instead; the answer has what was read."""
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class WorkerAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer to a request."""
 
     candidates: list[Candidate] = []
@@ -76,7 +76,7 @@ def main() -> None:
     policy = parse_policy(setup.policy)
     _write(answers, b"")
     sessions: dict[int, LocalExamination] = {}
-    decoder = msgspec.msgpack.Decoder(Request)
+    decoder = msgspec.msgpack.Decoder(WorkerRequest)
     while (octets := _read(requests)) is not None:
         signal.setitimer(signal.ITIMER_PROF, setup.seconds)  # its signal ends the process
         request = decoder.decode(octets)
@@ -90,13 +90,13 @@ def main() -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _answer(request: Request, sessions: dict[int, LocalExamination]) -> Answer:
+def _answer(request: WorkerRequest, sessions: dict[int, LocalExamination]) -> WorkerAnswer:
     try:
         if request.file is not None:
-            return Answer(file=read_file(request.file))
-        return Answer(sessions[request.session].examine_next(request.most))
+            return WorkerAnswer(file=read_file(request.file))
+        return WorkerAnswer(sessions[request.session].examine_next(request.most))
     except Unavailable as error:
-        return Answer(unavailable=str(error))
+        return WorkerAnswer(unavailable=str(error))
 
 
 def _take_output() -> BinaryIO:

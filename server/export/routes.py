@@ -72,7 +72,7 @@ class ExportServices:
 
 def blueprint(services: ExportServices) -> flask.Blueprint:
     """The routes of the files."""
-    endpoints = Endpoints(services)
+    endpoints = ExportEndpoints(services)
     routes = flask.Blueprint("export", __name__)
     format = f"{ROOT}<name>/<format>"
     for rule, view in (
@@ -87,7 +87,7 @@ def blueprint(services: ExportServices) -> flask.Blueprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoints:
+class ExportEndpoints:
     """The endpoints, one method each."""
 
     services: ExportServices

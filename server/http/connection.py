@@ -62,7 +62,7 @@ class ConnectionLimits:
     """Octets of bodies and answers in memory."""
 
 
-class State(Enum):
+class ConnectionState(Enum):
     """The event that a connection waits for, and how long."""
 
     HANDSHAKE = "the end of the TLS handshake"  # 10 s
@@ -76,7 +76,7 @@ class State(Enum):
     CLOSED = "nothing"
 
 
-UNFINISHED = frozenset((State.HEAD, State.BODY))
+UNFINISHED = frozenset((ConnectionState.HEAD, ConnectionState.BODY))
 
 
 class Front(Protocol):
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, front: Front, key: str, peer: tuple[str, int]) -> None:
         """`key` is the address by which connections are limited."""
         self.key, self.peer = key, peer
-        self.state = State.IDLE
+        self.state = ConnectionState.IDLE
         self.deadline = time.monotonic() + front.limits.timeout
         self.held = 0
         """Octets of this connection in memory."""
@@ -133,13 +133,13 @@ class Connection(asyncio.Protocol):
 
     def use_tls(self, session: TlsSession) -> None:
         """Speak TLS on this connection; before it begins."""
-        self._tls, self.state = session, State.HANDSHAKE
+        self._tls, self.state = session, ConnectionState.HANDSHAKE
         self.deadline = time.monotonic() + _HANDSHAKE_TIMEOUT
 
     @property
     def is_droppable(self) -> bool:
         """True unless the application works for it now."""
-        return not self._is_running and self.state is not State.CLOSED
+        return not self._is_running and self.state is not ConnectionState.CLOSED
 
     # Called by the event loop
 
@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  (for the type checker)
         self._transport = transport
         transport.set_write_buffer_limits(0)  # blocked means: not all octets are with the kernel
-        if self.state is State.CLOSED:
+        if self.state is ConnectionState.CLOSED:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -158,12 +158,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
-        if self.state is State.LINGERING:
+        if self.state is ConnectionState.LINGERING:
             self._pause(True)  # until the next check: nobody waits for these octets
             return
         if self._tls is not None:
             data = self._decrypt(self._tls, data)
-        if data and self.state is not State.CLOSED:
+        if data and self.state is not ConnectionState.CLOSED:
             self._extend_deadline(len(data))
             self._buffer += data
             self._advance()
@@ -173,11 +173,14 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`; True while there is something left to answer."""
         self._has_eof = True
-        if self.state in (State.RUNNING, State.BODY) and not self._body.complete:
+        if (
+            self.state in (ConnectionState.RUNNING, ConnectionState.BODY)
+            and not self._body.complete
+        ):
             self._body.fail()
-        if self.state is State.BODY:
+        if self.state is ConnectionState.BODY:
             self._run()
-        return self.state in (State.RUNNING, State.WRITING)
+        return self.state in (ConnectionState.RUNNING, ConnectionState.WRITING)
 
     def pause_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
@@ -196,26 +199,26 @@ class Connection(asyncio.Protocol):
         """Write what is left, now that the socket has taken all octets."""
         if self._is_blocked or self._transport is None:
             return
-        if self.state is State.WRITING:
+        if self.state is ConnectionState.WRITING:
             self._write_pieces()
-        elif self.state is State.LINGERING:
+        elif self.state is ConnectionState.LINGERING:
             self._end_output()
 
     # Called by the server
 
     def check_deadline(self, now: float) -> None:
         """Close the connection if its time is over; called several times a second."""
-        if self.state is State.WRITING:
+        if self.state is ConnectionState.WRITING:
             self._count_sent()
-        elif self.state is State.LINGERING:
+        elif self.state is ConnectionState.LINGERING:
             self._pause(False)
-        if self.deadline > now or self.state in (State.RUNNING, State.CLOSED):
+        if self.deadline > now or self.state in (ConnectionState.RUNNING, ConnectionState.CLOSED):
             return
         if self.state in UNFINISHED:
             fault = Fault("the request took too long", HTTPStatus.REQUEST_TIMEOUT)
             self._refuse(fault)
         else:
-            if self.state is State.WRITING:
+            if self.state is ConnectionState.WRITING:
                 log.info("closed the connection of %s: it reads too slowly", self.peer[0])
             self.drop()
 
@@ -228,18 +231,22 @@ class Connection(asyncio.Protocol):
     def retire(self) -> None:
         """Close as soon as the current request, if any, is answered and probably read."""
         self._closes = True
-        if self.state is State.LINGERING:
+        if self.state is ConnectionState.LINGERING:
             if self.deadline < time.monotonic() + _LINGER_TIMEOUT - _LINGER_AT_STOP:
                 self.drop()
-        elif self.state not in (State.RUNNING, State.BODY, State.WRITING):
+        elif self.state not in (
+            ConnectionState.RUNNING,
+            ConnectionState.BODY,
+            ConnectionState.WRITING,
+        ):
             self.drop()
 
     def take_answer(self, answer: Answer | None) -> None:
         """Take the application's answer; None if it waits for the body."""
         self._is_running = False
-        if self.state is State.CLOSED:
+        if self.state is ConnectionState.CLOSED:
             self._release()
-        elif self.state is not State.RUNNING:
+        elif self.state is not ConnectionState.RUNNING:
             pass  # TLS has failed: from then on nothing is said here
         elif answer is not None:
             self._begin_answer(answer)
@@ -257,7 +264,7 @@ class Connection(asyncio.Protocol):
             self._fail_tls(tls, error)
             return b""
         self._send(tls.take_output())
-        if self.state is State.HANDSHAKE and tls.is_established:
+        if self.state is ConnectionState.HANDSHAKE and tls.is_established:
             self._extra = tls.environ()
             self._become_idle()
         return plain
@@ -278,19 +285,23 @@ class Connection(asyncio.Protocol):
         self._linger()
 
     def _extend_deadline(self, octets: int) -> None:
-        if self.state in (State.HEAD, State.BODY, State.WRITING):
+        if self.state in (ConnectionState.HEAD, ConnectionState.BODY, ConnectionState.WRITING):
             full = time.monotonic() + self._limits.timeout
             self.deadline = min(self.deadline + octets / self._limits.min_rate, full)
 
-    def _enter(self, state: State) -> None:
+    def _enter(self, state: ConnectionState) -> None:
         self.state = state
         self.deadline = time.monotonic() + self._limits.timeout
 
     def _advance(self) -> None:
         """Do what the buffer allows."""
-        if self.state in (State.IDLE, State.HEAD):
+        if self.state in (ConnectionState.IDLE, ConnectionState.HEAD):
             self._read_head()
-        elif self.state in (State.RUNNING, State.BODY, State.DISCARDING):
+        elif self.state in (
+            ConnectionState.RUNNING,
+            ConnectionState.BODY,
+            ConnectionState.DISCARDING,
+        ):
             self._read_body()
         self._regulate()
 
@@ -316,8 +327,8 @@ class Connection(asyncio.Protocol):
         self._scanned = len(self._buffer)
         if self._has_eof:
             self._linger()
-        elif self.state is State.IDLE:
-            self._enter(State.HEAD)
+        elif self.state is ConnectionState.IDLE:
+            self._enter(ConnectionState.HEAD)
             self._front.limit_unfinished(self.key)
 
     def _begin_request(self, head: Head) -> None:
@@ -331,12 +342,12 @@ class Connection(asyncio.Protocol):
         self._run()
 
     def _run(self) -> None:
-        self.state, self._is_running = State.RUNNING, True
+        self.state, self._is_running = ConnectionState.RUNNING, True
         self._front.run(self.key, (self._environ, self._body), self.take_answer)
 
     def _await_body(self) -> None:
         """Read the body that the application asked for."""
-        self._enter(State.BODY)
+        self._enter(ConnectionState.BODY)
         if self._head is not None and self._head.expects_continue and not self._body.octets:
             self._transmit(_CONTINUE)
         self._front.limit_unfinished(self.key)
@@ -345,12 +356,12 @@ class Connection(asyncio.Protocol):
     def _read_body(self) -> None:
         if self._body.complete:
             return
-        self._body.feed(self._buffer, keep=self.state is not State.DISCARDING)
+        self._body.feed(self._buffer, keep=self.state is not ConnectionState.DISCARDING)
         if not self._body.complete:
             return
-        if self.state is State.BODY:
+        if self.state is ConnectionState.BODY:
             self._run()
-        elif self.state is State.DISCARDING:
+        elif self.state is ConnectionState.DISCARDING:
             if self._body.fault is not None:
                 self.drop()
             else:
@@ -358,12 +369,14 @@ class Connection(asyncio.Protocol):
 
     def _regulate(self) -> None:
         """Stop reading where enough octets wait, and count them."""
-        if self.state is State.CLOSED or self._transport is None:
+        if self.state is ConnectionState.CLOSED or self._transport is None:
             return
         ahead = len(self._buffer)
-        if self.state is State.RUNNING:
+        if self.state is ConnectionState.RUNNING:
             ahead += len(self._body.octets)
-        self._pause(self.state in (State.RUNNING, State.WRITING) and ahead >= _WINDOW)
+        self._pause(
+            self.state in (ConnectionState.RUNNING, ConnectionState.WRITING) and ahead >= _WINDOW
+        )
         held = len(self._buffer) + len(self._body.octets) + self._unsent
         more, self.held = held - self.held, held
         self._front.hold(more)
@@ -407,7 +420,7 @@ class Connection(asyncio.Protocol):
         self._closes = closes
         self._body.octets = bytearray()
         self._head, self._environ = None, {}
-        self._enter(State.WRITING)
+        self._enter(ConnectionState.WRITING)
         if len(pieces) > 1 and sum(map(len, pieces)) <= _PIECE:
             pieces = [b"".join(pieces)]
         self._answer = [memoryview(piece) for piece in reversed(pieces)]
@@ -425,7 +438,7 @@ class Connection(asyncio.Protocol):
             self._transmit(piece)
         self._count_sent()
         self._regulate()
-        if not self._answer and not self._is_blocked and self.state is State.WRITING:
+        if not self._answer and not self._is_blocked and self.state is ConnectionState.WRITING:
             self._finish_answer()
 
     def _count_sent(self) -> None:
@@ -444,11 +457,11 @@ class Connection(asyncio.Protocol):
         elif self._body.complete:
             self._become_idle()
         else:
-            self._enter(State.DISCARDING)
+            self._enter(ConnectionState.DISCARDING)
             self._advance()
 
     def _become_idle(self) -> None:
-        self._enter(State.IDLE)
+        self._enter(ConnectionState.IDLE)
         self._body = BodyReader(0, 0)
         self._regulate()
         if self._buffer:
@@ -476,7 +489,7 @@ class Connection(asyncio.Protocol):
             return
         if self._tls is not None:
             self._send(self._tls.close_notify())
-        self.state = State.LINGERING
+        self.state = ConnectionState.LINGERING
         self.deadline = time.monotonic() + _LINGER_TIMEOUT
         self._buffer.clear()
         self._answer, self._unsent = [], 0
@@ -498,7 +511,7 @@ class Connection(asyncio.Protocol):
             self._transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
 
     def _close(self) -> None:
-        self.state = State.CLOSED
+        self.state = ConnectionState.CLOSED
         self._answer, self._buffer, self._unsent = [], bytearray(), 0
         if not self._is_running:
             self._release()

@@ -31,11 +31,11 @@ from tocsin.server.intake.evaluate import Evaluator, Rules, Sent, split_envelope
 from tocsin.server.intake.queue import (
     LEASE,
     REMOTE_LEASE,
-    Contents,
     FairOrder,
     InlineBudget,
     Limits,
     Pauses,
+    QueuedContents,
 )
 from tocsin.server.intake.review import Reviewer
 from tocsin.server.intake.review_decisions import Decisions
@@ -149,7 +149,7 @@ class Intake:
             lane=collection.id if is_verbatim else "",
             anonymous=anonymous,
         )
-        contents = Contents.read(objects)
+        contents = QueuedContents.read(objects)
         waiting = self._store.submissions.list_open_of(account.partner, LEASE)
         self._check_quotas(submission, waiting)
         with self._inline.enter(account.partner or account.name, len(raw)) as may_enter:
@@ -534,7 +534,7 @@ class Intake:
 
 def _place(
     submission: Submission,
-    contents: Contents,
+    contents: QueuedContents,
     limits: Limits,
     waiting: Sequence[OpenSubmission],
     *,

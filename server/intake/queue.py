@@ -80,7 +80,7 @@ _HEAD = msgspec.json.Decoder(_Head)
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class QueuedContents:
     """Facts about the objects of a submission that the queue relies on."""
 
     digests: frozenset[bytes]
@@ -91,7 +91,7 @@ class Contents:
     """True if a pattern is in another language than STIX: a compiler must read it."""
 
     @classmethod
-    def read(cls, objects: Iterable[bytes]) -> Contents:
+    def read(cls, objects: Iterable[bytes]) -> QueuedContents:
         """Read the objects; those that are not JSON objects have no effect and are left out."""
         ids: set[bytes] = set()
         authors: set[bytes] = set()

@@ -56,7 +56,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ReviewDecision:
     """A person's decision on a review."""
 
     kind: DecisionKind
@@ -73,7 +73,7 @@ class Decisions:
         """`waiting` is set when there is something to do at once."""
         self._store, self._waiting = store, waiting
 
-    def decide(self, person: Person, chosen: Chosen, decision: Decision) -> ReviewAct:
+    def decide(self, person: Person, chosen: Chosen, decision: ReviewDecision) -> ReviewAct:
         """Write a decision down.
 
         Raises DecidedAlready if the review is not as it was shown, or claimed by another person;
@@ -97,7 +97,7 @@ class Decisions:
         self,
         person: Person,
         chosen: Sequence[Chosen],
-        decision: Decision,
+        decision: ReviewDecision,
         faults: Mapping[str, str] | None = None,
     ) -> ReviewAct:
         """Write the same decision down on several reviews; those that may not be are skipped.
@@ -150,7 +150,7 @@ class Decisions:
         return self._store.commit(write)
 
     def _write(
-        self, txn: Transaction, act: ReviewAct, reviews: Sequence[Review], decision: Decision
+        self, txn: Transaction, act: ReviewAct, reviews: Sequence[Review], decision: ReviewDecision
     ) -> ReviewAct:
         _check_role(txn, act)
         if reviews:
@@ -220,7 +220,7 @@ def _has_taken_effect(act: ReviewAct, review: Review) -> bool:
 
 def _new_act(  # noqa: PLR0913
     person: Person,
-    decision: Decision,
+    decision: ReviewDecision,
     ids: Sequence[str],
     now: int,
     *,

@@ -10,7 +10,14 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import DAY
 from tocsin.server.auth import hash_secret, is_certificate_fingerprint
-from tocsin.server.model import Account, Collection, CollectionKind, Credential, Marking, Partner
+from tocsin.server.model import (
+    Account,
+    Collection,
+    CollectionKind,
+    Credential,
+    MarkingScheme,
+    Partner,
+)
 from tocsin.server.partners.names import check_masks, check_name_and_group, check_slug
 from tocsin.server.partners.people import remove_people
 from tocsin.server.store import Store, Transaction
@@ -35,7 +42,7 @@ class PartnerChange:
     """Ids or aliases of collections, like `writes`."""
     writes: Iterable[str] | None = None
     disabled: bool | None = None
-    marking: Marking | None = None
+    marking: MarkingScheme | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class Partners:
         check_masks(partner)
         reads = self.find_readable_ids(change.reads or ())
         writes = self.find_writable_ids(change.writes or ())
-        marking = change.marking or Marking.TLP2
+        marking = change.marking or MarkingScheme.TLP2
         account = Account(partner.slug, partner.slug, reads, writes, marking=marking)
         names = self.aliases()
 

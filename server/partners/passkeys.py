@@ -53,7 +53,7 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PasskeyAnswer:
     """An authenticator's answer to a challenge."""
 
     text: str
@@ -74,7 +74,7 @@ class Passkeys:
         """Options to create a passkey; the password was confirmed."""
         return _party(site).creation_options(self._new_challenge("add", session.id), person)
 
-    def add(self, site: Site, person: Person, name: str, answer: Answer) -> None:
+    def add(self, site: Site, person: Person, name: str, answer: PasskeyAnswer) -> None:
         """Store a passkey that was created.
 
         Raises NotAuthenticated if the answer is not accepted, Malformed if the name is not,
@@ -116,7 +116,7 @@ class Passkeys:
         """Options to sign in, for the browser with this secret."""
         return _party(site).request_options(self._new_challenge("sign-in", browser))
 
-    def sign_in(self, site: Site, attempt: Attempt, answer: Answer) -> Stay:
+    def sign_in(self, site: Site, attempt: Attempt, answer: PasskeyAnswer) -> Stay:
         """Begin a session by a passkey; `attempt` has the password if it needs one.
 
         Raises NotAuthenticated if it is not accepted, TooManyRequests after many failures.

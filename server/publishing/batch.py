@@ -21,7 +21,7 @@ from tocsin.server.publishing.public_ids import PublicIds, PublicRef
 from tocsin.server.publishing.public_objects import is_valid
 from tocsin.server.publishing.references import MOST_AWAITED
 from tocsin.server.publishing.unit_of_work import UnitOfWork
-from tocsin.server.publishing.verdicts import Decision, Effect, Row
+from tocsin.server.publishing.verdicts import Decision, Effect, VerdictRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class SettledCandidate:
 
 
 def conclude(
-    candidate: Candidate, row: Row, public_id: str = "", *, waits_for: tuple[str, ...] = ()
+    candidate: Candidate, row: VerdictRow, public_id: str = "", *, waits_for: tuple[str, ...] = ()
 ) -> SettledCandidate:
     """A candidate with the decision that a row of the table makes.
 

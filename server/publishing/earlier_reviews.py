@@ -39,7 +39,7 @@ from tocsin.server.publishing.verdicts import (
     TOO_MANY_WAITING,
     OwnState,
     PublicState,
-    Row,
+    VerdictRow,
     find_row,
 )
 from tocsin.server.store import Transaction
@@ -291,7 +291,7 @@ def _conclude_as_before(
     )
 
 
-def _name_submission(state: OwnState, submission: str) -> Row:
+def _name_submission(state: OwnState, submission: str) -> VerdictRow:
     """The row for a state, whose message names the submission in which it came before."""
     row = find_row(PublicState.ABSENT, state)
     if row.finding is None:

@@ -114,8 +114,8 @@ from tocsin.server.publishing.verdicts import (
     Effect,
     OwnState,
     PublicState,
-    Row,
     Sender,
+    VerdictRow,
     explain_dropped_references,
     explain_joined_id,
     explain_leading_version,
@@ -519,7 +519,7 @@ def _note_generation(task: SettlementTask, proposal: Proposal) -> None:
     task.work.put(replace(first, public=public))
 
 
-def _keep(task: SettlementTask, proposal: Proposal, row: Row, own: OwnState) -> str:
+def _keep(task: SettlementTask, proposal: Proposal, row: VerdictRow, own: OwnState) -> str:
     """Carry out a decision by which nothing joins; the public id that is in force instead."""
     work, ids, copy, new = task.work, task.source_ids, proposal.copy, proposal.new
     before, mine = ids.public_id(new.source_id), task.find_own(copy.id, new.source_id)

@@ -102,7 +102,7 @@ class Effect(StrEnum):
     WITHDRAW = "withdraw"  # the contribution ends; with the last one the object is revoked
 
 
-class Row(NamedTuple):
+class VerdictRow(NamedTuple):
     """One line of the table."""
 
     public: tuple[PublicState, ...]
@@ -150,30 +150,30 @@ _ID_REVOKED = _refused(
 )
 _P, _O, _V, _E = PublicState, OwnState, Verdict, Effect
 
-TABLE: tuple[Row, ...] = (
-    Row((_P.HUBS_OWN,), (), _V.DUPLICATE, _E.NONE, _ECHO),
-    Row(
+TABLE: tuple[VerdictRow, ...] = (
+    VerdictRow((_P.HUBS_OWN,), (), _V.DUPLICATE, _E.NONE, _ECHO),
+    VerdictRow(
         (),
         (_O.WITHDRAWN,),
         _V.ADMITTED,
         _E.WITHDRAW,
         _noted(REVOCATION, "your contribution is withdrawn"),
     ),
-    Row(
+    VerdictRow(
         (),
         (_O.HELD_WITHDRAWN,),
         _V.ADMITTED,
         _E.REMEMBER,
         _noted(REVOCATION, "what waited under this id will not be published"),
     ),
-    Row(
+    VerdictRow(
         (),
         (_O.NOTHING_TO_WITHDRAW,),
         _V.DUPLICATE,
         _E.REMEMBER,
         _noted(REVOCATION, "nothing of yours is published under this id"),
     ),
-    Row(
+    VerdictRow(
         (),
         (_O.NEWER_HELD,),
         _V.DUPLICATE,
@@ -183,7 +183,7 @@ TABLE: tuple[Row, ...] = (
             "a newer version of this object is held already: it waits for its references",
         ),
     ),
-    Row(
+    VerdictRow(
         (),
         (_O.WAITING,),
         _V.DUPLICATE,
@@ -193,7 +193,7 @@ TABLE: tuple[Row, ...] = (
             "you sent the same before, and it waits: see the status of submission ",
         ),
     ),
-    Row(
+    VerdictRow(
         (),
         (_O.REJECTED,),
         _V.REFUSED,
@@ -204,14 +204,14 @@ TABLE: tuple[Row, ...] = (
             "again; for the reason, see the status of submission ",
         ),
     ),
-    Row(
+    VerdictRow(
         (),
         (_O.RELEASED,),
         _V.DUPLICATE,
         _E.CONFIRM,
         _noted("reviews", "it is published as a reviewer released it when you sent it before"),
     ),
-    Row(
+    VerdictRow(
         (_P.ABOVE_EVERY_FEED,),
         (),
         _V.REFUSED,
@@ -222,21 +222,21 @@ TABLE: tuple[Row, ...] = (
             "mark it lower if you may",
         ),
     ),
-    Row(
+    VerdictRow(
         (_P.LISTS_ONLY_ITS_AUTHOR,),
         (),
         _V.REFUSED,
         _E.NONE,
         _refused("references", "it lists only its own author, whom the hub does not name"),
     ),
-    Row(
+    VerdictRow(
         (_P.INCOMPLETE,),
         (),
         _V.HELD,
         _E.NONE,
         _held("references", "waits for objects that it references: "),
     ),
-    Row(
+    VerdictRow(
         (_P.RAISED_ABOVE_EARLIER,),
         (),
         _V.HELD,
@@ -247,7 +247,7 @@ TABLE: tuple[Row, ...] = (
             "marked more strictly; to publish it, mark it as strictly as they are: ",
         ),
     ),
-    Row(
+    VerdictRow(
         (_P.STRICTER_OBSERVABLES,),
         (),
         _V.HELD,
@@ -258,7 +258,7 @@ TABLE: tuple[Row, ...] = (
             "its own marking; to publish it now, send it again with their marking: ",
         ),
     ),
-    Row(
+    VerdictRow(
         (_P.ENDED_MARKING,),
         (),
         _V.HELD,
@@ -272,7 +272,7 @@ TABLE: tuple[Row, ...] = (
             "object_marking_refs",
         ),
     ),
-    Row(
+    VerdictRow(
         (_P.ENDED_DEFINITION,),
         (),
         _V.REFUSED,
@@ -282,8 +282,8 @@ TABLE: tuple[Row, ...] = (
             "it is only the remainder of a revoked or purged marking definition: leave it out",
         ),
     ),
-    Row((_P.HUBS_COPY,), (), _V.DUPLICATE, _E.REMEMBER, _ECHO),
-    Row(
+    VerdictRow((_P.HUBS_COPY,), (), _V.DUPLICATE, _E.REMEMBER, _ECHO),
+    VerdictRow(
         (_P.FALSE_HUB_OBJECT,),
         (),
         _V.REFUSED,
@@ -293,7 +293,7 @@ TABLE: tuple[Row, ...] = (
             "it says that this hub made it, but the hub has no such object: send it as your own",
         ),
     ),
-    Row(
+    VerdictRow(
         (_P.LED_BY_ANOTHER_PARTNER,),
         (),
         _V.REFUSED,
@@ -304,7 +304,7 @@ TABLE: tuple[Row, ...] = (
             "translate it or say that it is superseded: send a note or an opinion",
         ),
     ),
-    Row(
+    VerdictRow(
         (_P.OTHER_VERSION,),
         (),
         _V.REFUSED,
@@ -315,7 +315,7 @@ TABLE: tuple[Row, ...] = (
             "`object_modified` of that version",
         ),
     ),
-    Row(
+    VerdictRow(
         (_P.TOO_MANY_TRANSLATIONS,),
         (),
         _V.REFUSED,
@@ -324,16 +324,16 @@ TABLE: tuple[Row, ...] = (
             "statements", f"it has {MOST_TRANSLATIONS} translations already: withdraw one first"
         ),
     ),
-    Row((), (_O.REVOKED,), _V.REFUSED, _E.NONE, _ID_REVOKED),
-    Row(
+    VerdictRow((), (_O.REVOKED,), _V.REFUSED, _E.NONE, _ID_REVOKED),
+    VerdictRow(
         (_P.EXPIRED,),
         (),
         _V.DUPLICATE,
         _E.NONE,
         _noted("expired", "it has expired here already: send a later valid_until"),
     ),
-    Row((_P.REVOKED,), (), _V.REFUSED, _E.NONE, _ID_REVOKED),
-    Row(
+    VerdictRow((_P.REVOKED,), (), _V.REFUSED, _E.NONE, _ID_REVOKED),
+    VerdictRow(
         (_P.FROM_JOURNAL,),
         (),
         _V.HELD,
@@ -344,7 +344,7 @@ TABLE: tuple[Row, ...] = (
             " a reviewer of the hub must look at it before it is published again",
         ),
     ),
-    Row(
+    VerdictRow(
         (),
         (_O.WITHDRAWN_OFTEN,),
         _V.HELD,
@@ -356,8 +356,8 @@ TABLE: tuple[Row, ...] = (
             f" {_HOURS} hours after the last withdrawal",
         ),
     ),
-    Row((), (_O.AS_WIDE,), _V.DUPLICATE, _E.NONE),
-    Row(
+    VerdictRow((), (_O.AS_WIDE,), _V.DUPLICATE, _E.NONE),
+    VerdictRow(
         (),
         (_O.ELSEWHERE,),
         _V.DUPLICATE,
@@ -367,33 +367,33 @@ TABLE: tuple[Row, ...] = (
             "a newer version of it is here already, about something else or at another level",
         ),
     ),
-    Row((), (_O.SAME,), _V.DUPLICATE, _E.CONFIRM),
-    Row(
+    VerdictRow((), (_O.SAME,), _V.DUPLICATE, _E.CONFIRM),
+    VerdictRow(
         (),
         (_O.NEWER,),
         _V.DUPLICATE,
         _E.REMEMBER,
         _noted("versions", "a newer version of it is here already"),
     ),
-    Row(
+    VerdictRow(
         (),
         (_O.REPEATED,),
         _V.DUPLICATE,
         _E.REMEMBER,
         _noted("versions", "this version of it is here already"),
     ),
-    Row(
+    VerdictRow(
         (),
         (_O.CONFLICTING,),
         _V.REFUSED,
         _E.REMEMBER,
         _refused("versions", "this version is here with other content; raise `modified`"),
     ),
-    Row((), (_O.MOVED,), _V.DUPLICATE, _E.JOIN),
-    Row((), (_O.SYNONYM,), _V.DUPLICATE, _E.JOIN),
-    Row((_P.SHARED,), (), _V.MERGED, _E.JOIN),
-    Row((_P.OWN,), (_O.UNCHANGED,), _V.DUPLICATE, _E.JOIN),
-    Row((), (), _V.ADMITTED, _E.JOIN),
+    VerdictRow((), (_O.MOVED,), _V.DUPLICATE, _E.JOIN),
+    VerdictRow((), (_O.SYNONYM,), _V.DUPLICATE, _E.JOIN),
+    VerdictRow((_P.SHARED,), (), _V.MERGED, _E.JOIN),
+    VerdictRow((_P.OWN,), (_O.UNCHANGED,), _V.DUPLICATE, _E.JOIN),
+    VerdictRow((), (), _V.ADMITTED, _E.JOIN),
 )
 """Every verdict of merging, the first row that fits first."""
 
@@ -405,7 +405,7 @@ held nor refused."""
 
 
 @cache
-def find_row(public: PublicState, own: OwnState = OwnState.NONE) -> Row:
+def find_row(public: PublicState, own: OwnState = OwnState.NONE) -> VerdictRow:
     """The row that decides."""
     return next(row for row in TABLE if row.fits(public, own))
 

@@ -16,7 +16,7 @@ _FEWEST_GAPS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class SendingAccount:
     """An account that submits, as the hub sees it: by when its submissions come.
 
     The hub does not see what a collector reads, nor requests that it refused before they were
@@ -38,14 +38,14 @@ class Sender:
     """Those of them that were refused."""
 
 
-def describe_sender(account: Account, record: SenderRecord, now: int) -> Sender:
+def describe_sender(account: Account, record: SenderRecord, now: int) -> SendingAccount:
     """The rhythm of an account that has submitted, and whether it is silent; `now` in µs."""
     last, gaps = record.runs[-1][1], [b[0] - a[0] for a, b in pairwise(record.runs)]
     usual = find_usual_gap(gaps)
     silent = usual is not None and now - last > _longest_silence(gaps, usual)
     counts = record.objects, record.refused
     rounded = None if usual is None else max(1, round(usual / _MINUTE)) * _MINUTE
-    return Sender(account.name, account.partner, last, rounded, silent, *counts)
+    return SendingAccount(account.name, account.partner, last, rounded, silent, *counts)
 
 
 def find_usual_gap(gaps: Sequence[int]) -> int | None:

@@ -24,7 +24,7 @@ from tocsin.server.auth import (
 )
 from tocsin.server.model import Account, Collection, CollectionKind
 from tocsin.server.reports.pollers import FeedPositions, Poller, describe_poller
-from tocsin.server.reports.senders import Sender, describe_sender
+from tocsin.server.reports.senders import SendingAccount, describe_sender
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import Delivery, LastPoll
 from tocsin.server.store.feeds.views import HubState
@@ -147,7 +147,7 @@ class StatisticsReader:
         polls = self._store.deliveries.last_polls(pairs)
         return {(account, names[id_]): last.hour for (account, id_), last in polls.items()}
 
-    def senders(self, account: Account) -> list[Sender]:
+    def senders(self, account: Account) -> list[SendingAccount]:
         """The accounts that have submitted and still may: the silent first, then by account.
 
         A document for each account, in a few reads by key.  Raises NotAllowed except for the hub's

@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.merge.confidence import NEUTRAL
 from tocsin.admission.model import Consent, Tlp
-from tocsin.server.model import Account, Credential, Marking, Partner
+from tocsin.server.model import Account, Credential, MarkingScheme, Partner
 from tocsin.server.store.configuration import increment_configuration_revision
 from tocsin.server.store.connection import Base, Document, Session, time_limit
 from tocsin.server.store.known_state import note_change
@@ -223,5 +223,7 @@ def _account_from_document(document: Document) -> Account:
         writes=frozenset(document["writes"]),
         operator=document["operator"],
         disabled=document["disabled"],
-        marking=Marking(document.get("marking", Marking.TLP2)),  # missing in older documents
+        marking=MarkingScheme(
+            document.get("marking", MarkingScheme.TLP2)
+        ),  # missing in older documents
     )

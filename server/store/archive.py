@@ -74,7 +74,7 @@ class _Format(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ArchivePart:
     """Some documents of one collection, each as its BSON."""
 
     collection: str
@@ -146,7 +146,7 @@ class ArchiveReader:
             pass
         return self.manifest
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[ArchivePart]:
         """The documents, in the order of the file.
 
         They can be believed only after the last one.  Raises Malformed as `check` does.
@@ -165,7 +165,7 @@ class ArchiveReader:
             if number != numbers.get(collection, 0):
                 raise self._damaged(name)
             numbers[collection] = number + 1
-            part = Part(collection, self._documents(name, octets))
+            part = ArchivePart(collection, self._documents(name, octets))
             counts[collection] = counts.get(collection, 0) + len(part.documents)
             yield part
         raise self._incomplete()

@@ -27,7 +27,14 @@ from support.terminal import lines_of, run_on_terminal
 
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Account, Agreement, Collection, CollectionKind, Marking, Partner
+from tocsin.server.model import (
+    Account,
+    Agreement,
+    Collection,
+    CollectionKind,
+    MarkingScheme,
+    Partner,
+)
 from tocsin.server.store import Store
 
 Run = Callable[..., Any]
@@ -460,7 +467,7 @@ class TestSighting:
             accounts.update_partner(replace(partner, max_tlp=Tlp.AMBER_STRICT))
         account = present(accounts.find_account("acme"))
         reads = account.reads | {feed.id}
-        accounts.update_account(replace(account, reads=reads, marking=Marking.TLP1))
+        accounts.update_account(replace(account, reads=reads, marking=MarkingScheme.TLP1))
         strict = [TLP_2_IDS[Tlp.AMBER_STRICT]]
         served.push(indicator("evil-portal.top", object_marking_refs=strict), who="north")
         _, lines, stderr = tocsin("sighting", "evil-portal.top", "--to", "inbox", option, "--json")

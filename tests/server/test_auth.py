@@ -11,7 +11,7 @@ from tocsin.admission.errors import NotAllowed, NotAuthenticated, NotFound
 from tocsin.server import auth
 from tocsin.server.model import (
     Account,
-    Marking,
+    MarkingScheme,
     Submission,
 )
 from tocsin.server.person import Person, Role
@@ -241,7 +241,7 @@ def test_a_collection_that_may_be_seen_is_read_and_written_only_with_that_right(
 
 
 def test_tlp_1_is_shown_to_who_asked_for_it_and_never_in_a_verbatim_collection() -> None:
-    old = replace(ROBOT, marking=Marking.TLP1)
+    old = replace(ROBOT, marking=MarkingScheme.TLP1)
     shown = [each.alias for each in SHELVES if auth.sees_tlp1(old, each)]
     assert shown == ["green", "inbox"]
     assert not any(auth.sees_tlp1(ROBOT, each) for each in SHELVES)

@@ -42,7 +42,7 @@ from tocsin.server.console.policy_trial import count_words
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
-from tocsin.server.model import CollectionKind, Marking, Partner
+from tocsin.server.model import CollectionKind, MarkingScheme, Partner
 from tocsin.server.partners.administration import PartnerChange
 from tocsin.server.partners.agreement_lifecycle import find_current
 from tocsin.server.partners.countries import parse_country
@@ -74,7 +74,7 @@ Form = Mapping[str, str]
 
 def register(pages: Pages, services: ConsoleServices) -> None:
     """Register the pages."""
-    overview = Overview(services)
+    overview = AdminOverview(services)
     pages.link("Administration", "/admin", "a", _SEE)
     pages.add("/admin", overview.show, _SEE)
     pages.add("/admin/feeds", overview.feeds, _SEE)
@@ -84,7 +84,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     pages.add("/admin/policy/trial", trials.begin, _ACT, ("POST",))
     pages.take_long("/admin/policy/trial")
     pages.add("/admin/policy/trial/<id>", trials.show, _ACT)
-    partners = PartnerPages(services)
+    partners = PartnerAdminPages(services)
     pages.add("/admin/partners", partners.list_partners, _SEE)
     pages.add("/admin/partners/new", partners.ask, _ACT)
     pages.add("/admin/partners/new", partners.add, _ACT, ("POST",))
@@ -131,7 +131,7 @@ def _policy_page(services: ConsoleServices, text: str, errors: Form, status: int
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class AdminOverview:
     """Pages that only show."""
 
     services: ConsoleServices
@@ -202,7 +202,7 @@ class TrialPages:
 
 
 @dataclass(frozen=True, slots=True)
-class PartnerPages:
+class PartnerAdminPages:
     """Partners and their keys."""
 
     services: ConsoleServices
@@ -343,7 +343,7 @@ class PartnerPages:
             aliases=self.services.partners.aliases(),
             levels=_LEVELS,
             consents=_CONSENTS,
-            markings=[(each.value, _MARKINGS[each]) for each in Marking],
+            markings=[(each.value, _MARKINGS[each]) for each in MarkingScheme],
         )
 
     def change(self, slug: str) -> ResponseReturnValue:
@@ -459,8 +459,8 @@ _CONSENTS = [
     *((each.value, each.value) for each in Consent if each is not Consent.NONE),
 ]
 _MARKINGS = {
-    Marking.TLP2: "TLP 2.0",
-    Marking.TLP1: "TLP 1.0, for tools that know no other",
+    MarkingScheme.TLP2: "TLP 2.0",
+    MarkingScheme.TLP1: "TLP 1.0, for tools that know no other",
 }
 _FIELDS = ("slug", "partner_name", "country", "sectors", "terms", "max_tlp", "consent") + (
     "reliability",
@@ -516,10 +516,10 @@ def _partner_fields(partner: Partner) -> dict[str, str]:
     }
 
 
-def _parse_marking(text: str) -> Marking:
+def _parse_marking(text: str) -> MarkingScheme:
     """The marking of the partner's feeds.  Raises FieldErrors."""
     try:
-        return Marking(text or Marking.TLP2)
+        return MarkingScheme(text or MarkingScheme.TLP2)
     except ValueError as error:
         raise FieldErrors({"marking": "Choose one of the markings."}) from error
 

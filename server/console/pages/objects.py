@@ -90,7 +90,7 @@ DONE = {
 
 def register(pages: Pages, services: ConsoleServices) -> None:
     """Register the pages."""
-    objects, acts = ObjectPage(services), ObjectActs(services)
+    objects, acts = ObjectDetails(services), ObjectActs(services)
     pages.add("/objects/<id>", objects.show, EVERYBODY)
     pages.add("/objects/<id>/statement", acts.state, _STATE, ("POST",))
     pages.add("/objects/<id>/withdraw", acts.withdraw, (Role.ANALYST,), ("POST",))
@@ -134,7 +134,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectPage:
+class ObjectDetails:
     """Shows one object."""
 
     services: ConsoleServices

@@ -22,7 +22,7 @@ from tocsin.server.console.texts import age
 from tocsin.server.partners.administration import EXPIRES_SOON
 from tocsin.server.person import Role
 from tocsin.server.reports.pollers import SILENT, Poller
-from tocsin.server.reports.senders import Sender
+from tocsin.server.reports.senders import SendingAccount
 from tocsin.server.reports.statistics import Share
 from tocsin.server.store.review_queue import QueuedReview
 from tocsin.server.store.reviews import BY_ITSELF
@@ -43,7 +43,7 @@ _ADVICE = dict.fromkeys(
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class OverviewNotice:
     """A sentence about something that is not well."""
 
     text: str
@@ -53,13 +53,13 @@ class Notice:
 
 def register(pages: Pages, services: ConsoleServices) -> None:
     """Register the page."""
-    overview = Overview(services)
+    overview = OverviewPage(services)
     pages.link("Overview", "/overview", "o", _WHO)
     pages.add("/overview", overview.show, _WHO)
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class OverviewPage:
     """The page."""
 
     services: ConsoleServices
@@ -101,40 +101,48 @@ class Overview:
             health=self.services.monitor.check(),
         )
 
-    def _notices(self, shares: list[Share], waiting: list[QueuedReview]) -> Iterator[Notice]:
+    def _notices(
+        self, shares: list[Share], waiting: list[QueuedReview]
+    ) -> Iterator[OverviewNotice]:
         """Everything that is not well, the worst first."""
         store, now = self.services.store, self.services.clock()
         for part, is_well in self.services.monitor.check().items():
             if not is_well:
-                yield Notice(f"Not well: {part}. Read what to do.", _ADVICE.get(part, _WATCHING))
+                yield OverviewNotice(
+                    f"Not well: {part}. Read what to do.", _ADVICE.get(part, _WATCHING)
+                )
         if self.services.settings.four_eyes and (asked := count_requests(self.services)):
             text = f"{count(asked, 'request')} {'waits' if asked == 1 else 'wait'}"
             path = "/admin/requests" if context().who.has(Role.OPERATOR) else ""
-            yield Notice(f"{text} for a second operator.", path)
+            yield OverviewNotice(f"{text} for a second operator.", path)
         yield from self._certificates()
         aside = store.submissions.count_set_aside(_MOST_WAITING)
         if aside:
             text = f"{count(aside, 'submission')} {'is' if aside == 1 else 'are'} set aside"
-            yield Notice(f"{text}. Read how to list and decide them.", _QUEUE)
+            yield OverviewNotice(f"{text}. Read how to list and decide them.", _QUEUE)
         if waiting and now - waiting[0].asked > _LATE_REVIEW:
-            yield Notice(f"A review waits for {age(waiting[0].asked, now)}.", "/review")
+            yield OverviewNotice(f"A review waits for {age(waiting[0].asked, now)}.", "/review")
         if len(shares) > 1 and shares[0].percent >= _SHARE:
-            yield Notice(
+            yield OverviewNotice(
                 f"{shares[0].percent:.0f} % of what was published came from {shares[0].partner}."
             )
 
-    def _certificates(self) -> Iterator[Notice]:
+    def _certificates(self) -> Iterator[OverviewNotice]:
         """The hub's TLS certificate and partners' client certificates that expire soon."""
         now, end = self.services.clock() / 1e6, self.services.monitor.find_certificate_end()
         if end is not None and (warning := Validity(0.0, end).find_warning(now)):
-            yield Notice(f"The hub's TLS certificate {warning}: renew it and send the hub SIGHUP.")
+            yield OverviewNotice(
+                f"The hub's TLS certificate {warning}: renew it and send the hub SIGHUP."
+            )
         for slug, each in self.services.partners.list_expiring(self.services.clock()):
             warning = Validity(0.0, each.expires / 1e6).find_warning(now, EXPIRES_SOON / 1e6)
             text = f"A client certificate of {each.account} {warning}"
             path = f"/partners/{slug}#key" if slug else ""
-            yield Notice(f"{text}: register the renewed one and revoke this one.", path)
+            yield OverviewNotice(f"{text}: register the renewed one and revoke this one.", path)
 
-    def _silences(self, pollers: list[Poller], senders: list[Sender]) -> Iterator[Notice]:
+    def _silences(
+        self, pollers: list[Poller], senders: list[SendingAccount]
+    ) -> Iterator[OverviewNotice]:
         """Accounts that read or submit, and have not for longer than usual."""
         now = self.services.clock()
         for each in pollers:
@@ -144,11 +152,11 @@ class Overview:
                 wait = "its sources have something new"
                 if each.behind is not None:
                     wait = f"{count(each.behind, 'entry waits', 'entries wait')} for it"
-                yield Notice(f"{each.account} has not polled {name} for {span}; {wait}.")
+                yield OverviewNotice(f"{each.account} has not polled {name} for {span}; {wait}.")
         for sender in senders:
             if sender.silent and sender.usual is not None:
                 span, usual = age(sender.last, now), age(0, sender.usual)
-                yield Notice(
+                yield OverviewNotice(
                     f"{sender.account} has submitted nothing for {span}; usual is every {usual}."
                 )
 

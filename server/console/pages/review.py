@@ -44,7 +44,7 @@ from tocsin.server.intake.review_decisions import (
     OWN,
     Chosen,
     DecidedAlready,
-    Decision,
+    ReviewDecision,
     is_own,
 )
 from tocsin.server.model import (
@@ -99,7 +99,7 @@ _NOTHING_TYPED = {"decision": "", "reason": "", "words": ""}
 
 def register(pages: Pages, services: ConsoleServices) -> None:
     """Register the pages."""
-    queue, item = Queue(services), Item(services)
+    queue, item = Queue(services), ReviewPage(services)
     pages.link("Review", "/review", "r", _READING, queue.count)
     pages.add("/part/waiting", queue.waiting, _READING)
     pages.add("/review", queue.show, _READING)
@@ -170,7 +170,7 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class QueueLine:
     """An item in the list."""
 
     item: QueuedReview
@@ -235,15 +235,15 @@ class Queue:
             named=name_acts(store, [*acts, *filter(None, [said])]) | _name_pairs(store, left_out),
         )
 
-    def _lines(self, items: Sequence[QueuedReview]) -> list[Line]:
+    def _lines(self, items: Sequence[QueuedReview]) -> list[QueueLine]:
         titles = self.services.store.reviews.list_titles([each.id for each in items])
         now, me = self.services.clock(), context().who.id
-        lines: list[Line] = []
+        lines: list[QueueLine] = []
         for each in items:
             if (shown := titles.get(each.id)) is not None:
                 held = shown.claim if shown.claim and shown.claim.holds(now) else None
                 is_mine = held is not None and held.person == me
-                lines.append(Line(each, replace(shown, claim=held), is_mine))
+                lines.append(QueueLine(each, replace(shown, claim=held), is_mine))
         return lines
 
     def choose_all(self) -> ResponseReturnValue:
@@ -276,7 +276,7 @@ class Queue:
         except Malformed as error:
             return self._show({"reason": sentence(error)}, 422)
         try:
-            decision = Decision(kind, reason)
+            decision = ReviewDecision(kind, reason)
             faults = self._find_faults(chosen, kind)
             act = self.services.intake.decisions.decide_all(context().who, chosen, decision, faults)
         except Conflict as error:
@@ -361,7 +361,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ReviewPage:
     """One item."""
 
     services: ConsoleServices
@@ -572,7 +572,7 @@ class Item:
         )
         return refuse(page, HTTPStatus.CONFLICT)
 
-    def _read_decision(self, review: Review) -> Decision:
+    def _read_decision(self, review: Review) -> ReviewDecision:
         kinds = {each.value: each for each in DecisionKind}
         kind = kinds.get(text_field("decision"))
         if kind is None:
@@ -580,10 +580,10 @@ class Item:
         if kind is DecisionKind.EDIT:
             masks = tuple(self._read_masks(review))
             self._check_edit(review, masks)
-            return Decision(kind, masks=masks)
+            return ReviewDecision(kind, masks=masks)
         if kind is DecisionKind.KEEP_MASKED and (fault := _preview(self.services, review).fault):
             raise Malformed(fault)
-        return Decision(kind, _read_reason() if kind is DecisionKind.REJECT else "")
+        return ReviewDecision(kind, _read_reason() if kind is DecisionKind.REJECT else "")
 
     def _check_edit(self, review: Review, masks: Sequence[Span]) -> None:
         """Raises Malformed if any of the masked words would be published all the same."""

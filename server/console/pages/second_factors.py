@@ -28,7 +28,7 @@ from tocsin.server.console.middleware import say_when, status_of
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ConsoleServices
-from tocsin.server.partners.passkeys import Answer, Site, check_passkey_name, passkey_handle
+from tocsin.server.partners.passkeys import PasskeyAnswer, Site, check_passkey_name, passkey_handle
 from tocsin.server.partners.people import is_totp_secret
 from tocsin.server.person import Passkey
 
@@ -153,7 +153,7 @@ class PasskeyPages:
     def add(self) -> ResponseReturnValue:
         """Store the passkey that the browser has created."""
         site, name, here = self._require_site(), text_field("name", 200), context()
-        answer = Answer(request.form.get("passkey", ""), here.own_session.id)
+        answer = PasskeyAnswer(request.form.get("passkey", ""), here.own_session.id)
         try:
             self.services.passkeys.add(site, here.who, name, answer)
         except (NotAuthenticated, Malformed, Conflict) as error:

@@ -24,12 +24,12 @@ from tocsin.server.console.drafts import (
     SENT,
     Draft,
     DraftGone,
-    Item,
-    Options,
+    DraftOptions,
+    DraftRow,
+    DraftState,
     Origin,
-    Row,
+    PreviewedObject,
     Standing,
-    State,
 )
 from tocsin.server.console.forms import go, number_field, sentence, show_again, text_field
 from tocsin.server.console.middleware import status_of
@@ -63,7 +63,7 @@ _CHANGED = "The preview has changed since this page was opened. Look at it again
 
 def register(pages: Pages, services: ConsoleServices) -> None:
     """Register the pages."""
-    views = Share(services)
+    views = SharePages(services)
     pages.link("Share", "/share", "s", _ANALYSTS)
     pages.add("/share", views.ask, _ANALYSTS)
     pages.add("/share", views.take, _ANALYSTS, ("POST",))
@@ -76,7 +76,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     pages.add("/part/share/<id>", views.progress, _ANALYSTS)
 
 
-class Selection(NamedTuple):
+class PreviewView(NamedTuple):
     """The view of a preview: its filters and its page, all of it in the URL."""
 
     everything: bool
@@ -85,7 +85,7 @@ class Selection(NamedTuple):
     only: int = 0
     """The number of the only object that is shown; 0: all of them."""
 
-    def includes(self, number: int, row: Row) -> bool:
+    def includes(self, number: int, row: DraftRow) -> bool:
         """True if an object is looked at."""
         if self.only:
             return number == self.only
@@ -101,12 +101,12 @@ class Selection(NamedTuple):
 
 
 class _Parsed(NamedTuple):
-    options: Options
+    options: DraftOptions
     errors: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class SharePages:
     """Drafts and their previews."""
 
     services: ConsoleServices
@@ -127,7 +127,7 @@ class Share:
 
     def _read_text(self, draft: Draft) -> str | None:
         """The text of a draft, if a person can change it in the form; None if not."""
-        if draft.state is State.SUBMITTED or draft.octets > _MOST_KEPT:
+        if draft.state is DraftState.SUBMITTED or draft.octets > _MOST_KEPT:
             return None
         try:
             content = self.services.drafts.read_input(draft)
@@ -168,7 +168,7 @@ class Share:
             self._examine(draft)
         return go(f"/share/{draft.id}")
 
-    def _begin(self, origin: Origin, content: bytes, options: Options) -> tuple[Draft, bool]:
+    def _begin(self, origin: Origin, content: bytes, options: DraftOptions) -> tuple[Draft, bool]:
         """The draft of a form, and True if it is new: a form that is sent twice makes one."""
         drafts = self.services.drafts
         with drafts.lock_all():
@@ -184,11 +184,16 @@ class Share:
             return
         with suppress(NotFound), self.services.drafts.lock(context().who.id, id):
             former = self._find(id)
-            if former.state is not State.SUBMITTED:
+            if former.state is not DraftState.SUBMITTED:
                 self.services.drafts.discard(former)
 
     def _render_again(
-        self, text: str, options: Options, errors: dict[str, str], status: int, instead: str = ""
+        self,
+        text: str,
+        options: DraftOptions,
+        errors: dict[str, str],
+        status: int,
+        instead: str = "",
     ) -> Response:
         """The form with what was entered; `instead`: the draft that it replaces."""
         kept = text if len(text) <= _MOST_KEPT else ""
@@ -201,7 +206,7 @@ class Share:
     def show(self, id: str) -> ResponseReturnValue:
         """The preview, or how far it has come."""
         draft = self._find(id)
-        if draft.state is State.SUBMITTED:
+        if draft.state is DraftState.SUBMITTED:
             return go(f"/submissions/{draft.submission}")
         return self._page(draft, {}, 200)
 
@@ -210,7 +215,7 @@ class Share:
         status = HTTPStatus.NO_CONTENT
         try:
             draft = self._find(id)
-            if draft.state is State.WORKING and not self._is_lost(draft):
+            if draft.state is DraftState.WORKING and not self._is_lost(draft):
                 return flask.render_template("share_progress.html", draft=draft)
         except DraftGone:  # discarded in another tab: the page would ask for ever
             status = HTTPStatus.NOT_FOUND
@@ -235,15 +240,15 @@ class Share:
         return self._begin_again(id, None, rows)
 
     def _begin_again(
-        self, id: str, options: Options | None, rows: frozenset[int] | None
+        self, id: str, options: DraftOptions | None, rows: frozenset[int] | None
     ) -> ResponseReturnValue:
         """Examine a draft again under other options, or with a choice of its objects."""
         self.services.previews.check_room(context().who.partner)
         with self.services.drafts.lock(context().who.id, id):
             draft = self._find(id)
-            if draft.state is State.SUBMITTED:
+            if draft.state is DraftState.SUBMITTED:
                 return go(f"/submissions/{draft.submission}")
-            if draft.state is State.WORKING and not self._is_lost(draft):
+            if draft.state is DraftState.WORKING and not self._is_lost(draft):
                 return self._page(draft, {"progress": _STILL_WORKING}, 409)
             out = frozenset(draft.taken_out)
             if rows is not None:
@@ -263,7 +268,7 @@ class Share:
         drafts = self.services.drafts
         with drafts.lock(context().who.id, id):
             draft = self._find(id)
-            if draft.state is not State.SUBMITTED:
+            if draft.state is not DraftState.SUBMITTED:
                 if not _is_seen(draft) or not draft.count(*SENT):
                     return self._page(draft, {"preview": _CHANGED}, 409)
                 try:
@@ -314,10 +319,10 @@ class Share:
         return self.services.clock() - draft.renewed > STALE_SECONDS * _SECOND
 
     def _page(
-        self, draft: Draft, errors: dict[str, str], status: int, options: Options | None = None
+        self, draft: Draft, errors: dict[str, str], status: int, options: DraftOptions | None = None
     ) -> Response:
-        if draft.state is State.WORKING and self._is_lost(draft):
-            draft = msgspec.structs.replace(draft, state=State.FAILED, error=_LOST)
+        if draft.state is DraftState.WORKING and self._is_lost(draft):
+            draft = msgspec.structs.replace(draft, state=DraftState.FAILED, error=_LOST)
         values = self._form(options or draft.options)
         is_long = len(draft.rows) > _PAGE
         max_tlp = self._partner().max_tlp
@@ -349,7 +354,7 @@ class Share:
             **values,
         )
 
-    def _read_items(self, draft: Draft, rows: Sequence[Row]) -> list[Item]:
+    def _read_items(self, draft: Draft, rows: Sequence[DraftRow]) -> list[PreviewedObject]:
         try:
             return self.services.drafts.read_items(draft, rows) if rows else []
         except FileNotFoundError:
@@ -366,15 +371,15 @@ class Share:
     def _find_collection(self, id: str) -> Collection | None:
         return next((each for each in context().writable() if each.id == id), None)
 
-    def _default_options(self, collections: Sequence[Collection]) -> Options:
+    def _default_options(self, collections: Sequence[Collection]) -> DraftOptions:
         partner = self._partner()
-        return Options(
+        return DraftOptions(
             collection=collections[0].id if collections else "",
             tlp=min(partner.default_tlp, partner.max_tlp).label,
             anonymous=partner.consent not in CONSENTS_TO_NAME,
         )
 
-    def _form(self, options: Options) -> dict[str, object]:
+    def _form(self, options: DraftOptions) -> dict[str, object]:
         """The variables of the form."""
         partner = self._partner()
         names = [("named", partner.name)] if partner.consent in CONSENTS_TO_NAME else []
@@ -415,7 +420,7 @@ class Share:
             errors["labels"], labels = str(error), ()
         chosen = text_field("format")
         is_named = text_field("named") == "named" and partner.consent in CONSENTS_TO_NAME
-        options = Options(
+        options = DraftOptions(
             collection=collection,
             tlp=tlp,
             anonymous=not is_named,
@@ -428,13 +433,13 @@ class Share:
         return _Parsed(options, errors)
 
 
-def _strictest_level(items: Sequence[Item]) -> Tlp:
+def _strictest_level(items: Sequence[PreviewedObject]) -> Tlp:
     """The strictest level among some objects: its readers would read all of them."""
     return max((i.candidate.tlp for i in items if i.candidate.tlp is not None), default=Tlp.RED)
 
 
 def _compare_all(
-    rows: Sequence[tuple[int, Row]], items: Sequence[Item], reader: Tlp
+    rows: Sequence[tuple[int, DraftRow]], items: Sequence[PreviewedObject], reader: Tlp
 ) -> list[Compared]:
     room = Room() if len(rows) > 1 else Room(texts=_ALONE, cuts=True)
     pairs = zip(rows, items, strict=True)
@@ -450,7 +455,7 @@ def _parse_labels(text: str) -> tuple[str, ...]:
     return labels
 
 
-def _parse_selection(strictest: Tlp, show: str) -> Selection:
+def _parse_selection(strictest: Tlp, show: str) -> PreviewView:
     given = request.args
     try:
         reader = Tlp.parse(given.get("level", strictest.label))
@@ -458,7 +463,7 @@ def _parse_selection(strictest: Tlp, show: str) -> Selection:
         reader = strictest
     everything = given.get("show", show) != "changed"
     page, only = max(1, number_field("page", 1)), number_field("only", 0)
-    return Selection(everything, min(reader, strictest), page, only)
+    return PreviewView(everything, min(reader, strictest), page, only)
 
 
 def _file_name(given: str) -> str:
@@ -468,10 +473,10 @@ def _file_name(given: str) -> str:
 
 def _is_seen(draft: Draft) -> bool:
     """True if the form was sent from the preview as it is now."""
-    return text_field("run", 20) == str(draft.run) and draft.state is State.READY
+    return text_field("run", 20) == str(draft.run) and draft.state is DraftState.READY
 
 
-def _may_choose(row: Row) -> bool:
+def _may_choose(row: DraftRow) -> bool:
     """True if a person may leave an object out, or has done so."""
     return row.standing is Standing.TAKEN_OUT or row.standing in SENT
 

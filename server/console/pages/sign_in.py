@@ -17,7 +17,7 @@ from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices, ConsoleSettings
 from tocsin.server.partners.attempts import DEVICE_SECONDS
-from tocsin.server.partners.passkeys import CHALLENGE_SECONDS, Answer
+from tocsin.server.partners.passkeys import CHALLENGE_SECONDS, PasskeyAnswer
 from tocsin.server.partners.people import SESSION_SECONDS, Attempt, Stay
 from tocsin.server.person import Role
 
@@ -89,7 +89,7 @@ class SignIn:
         if not text or site is None:
             return self.services.people.sign_in(attempt)
         browser = request.cookies.get(self._challenge_cookie(), "")
-        return self.services.passkeys.sign_in(site, attempt, Answer(text, browser))
+        return self.services.passkeys.sign_in(site, attempt, PasskeyAnswer(text, browser))
 
     def challenge(self) -> ResponseReturnValue:
         """Options to use a passkey, for the console's script; only this browser can answer."""

@@ -59,7 +59,7 @@ _ROW_WORDS = {
 
 def register(pages: Pages, services: ConsoleServices) -> None:
     """Register the pages."""
-    views = Submissions(services)
+    views = SubmissionPages(services)
     pages.add("/submissions", views.list_all, EVERYBODY)
     pages.add("/submissions/<id>", views.show, EVERYBODY)
     pages.add("/submissions/<id>/withdraw", views.withdraw, (Role.ANALYST,), ("POST",))
@@ -67,7 +67,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ObjectLine:
     """One object of a submission."""
 
     record: Record
@@ -87,7 +87,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Submissions:
+class SubmissionPages:
     """The submissions of a partner."""
 
     services: ConsoleServices
@@ -180,7 +180,7 @@ class Submissions:
         found = [each for each in submissions.records(submission.id) if each.verdict == verdict]
         return found[start : start + _PAGE]
 
-    def _describe(self, submission: Submission, records: Sequence[Record]) -> list[Line]:
+    def _describe(self, submission: Submission, records: Sequence[Record]) -> list[ObjectLine]:
         """The lines of a page, with the values of the objects as far as the person may know them.
 
         The partner's own people see what was sent, all others what is published.
@@ -197,7 +197,7 @@ class Submissions:
             value, kind = describe_object(subject)
             value = value or single_value(titles.get(record.public_id, ""))
             lines.append(
-                Line(
+                ObjectLine(
                     record,
                     value,
                     kind or record.source_id.partition("--")[0],

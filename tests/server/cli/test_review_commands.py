@@ -27,7 +27,7 @@ from tocsin.server.cli.review import (
     review_command,
     show_review,
 )
-from tocsin.server.intake.review_decisions import Chosen, Decision
+from tocsin.server.intake.review_decisions import Chosen, ReviewDecision
 from tocsin.server.model import DecisionKind
 from tocsin.server.person import Person, Role
 from tocsin.server.runtime import Runtime
@@ -141,7 +141,7 @@ def test_a_decision_of_the_console_is_shown_and_not_overridden(hub: HubInProcess
     [review] = hub.store.reviews.list_waiting()
     person = Person("p", "jane@hub.example", "Jane", "", frozenset({Role.REVIEWER}))
     hub.store.people.add(person)
-    chosen, decision = Chosen(review.id, review.revision), Decision(DecisionKind.RELEASE)
+    chosen, decision = Chosen(review.id, review.revision), ReviewDecision(DecisionKind.RELEASE)
     hub.services.intake.decisions.decide(person, chosen, decision)
     [entry] = list_reviews(opened(hub), None)
     assert (entry["decided"], entry["by"]) == ("release", "jane@hub.example")

@@ -11,7 +11,7 @@ from support.slowness import measure_slowness
 from tocsin.admission import Pipeline
 from tocsin.admission.model import Candidate, StixObject, Submitter, Tlp
 from tocsin.server.console.comparison import Compared, Room, compare, has_own_text
-from tocsin.server.console.drafts import Item
+from tocsin.server.console.drafts import PreviewedObject
 from tocsin.server.console.previews import find_standing, object_to_send
 from tocsin.server.store import wall_clock
 
@@ -43,7 +43,7 @@ def examined(subject: StixObject) -> Candidate:
 def compared(subject: StixObject, reader: Tlp = Tlp.AMBER, room: Room | None = None) -> Compared:
     candidate = examined(subject)
     standing = find_standing(Candidate.from_object(0, subject), candidate)
-    return compare(1, Item(subject, candidate), standing, reader, room or Room())
+    return compare(1, PreviewedObject(subject, candidate), standing, reader, room or Room())
 
 
 def test_only_the_words_that_differ_are_marked() -> None:
@@ -91,7 +91,9 @@ def test_a_text_of_a_megabyte_is_compared_quickly_and_shown_in_part() -> None:
     long = Candidate.from_object(0, subject).with_findings(*candidate.findings)
     masked = long.with_object({**subject, "description": f"[removed: x]{middle} [removed: x]"})
     began = time.process_time()
-    found = compare(1, Item(subject, masked), find_standing(long, long), Tlp.AMBER, Room())
+    found = compare(
+        1, PreviewedObject(subject, masked), find_standing(long, long), Tlp.AMBER, Room()
+    )
     assert time.process_time() - began < 3 * measure_slowness()
     assert sum(len(piece.text) for piece in found.changes[0].before) < 3_000
 

@@ -24,7 +24,7 @@ from support.statement_marking import STATEMENT
 from tocsin.admission.errors import Conflict, NotAllowed
 from tocsin.admission.timestamps import DAY, timestamp
 from tocsin.server.intake.masks import find_words
-from tocsin.server.intake.review_decisions import Chosen, Decision, Decisions
+from tocsin.server.intake.review_decisions import Chosen, Decisions, ReviewDecision
 from tocsin.server.model import ActState, DecisionKind, Review
 from tocsin.server.person import Person, Role
 from tocsin.server.store import Store, wall_clock
@@ -95,7 +95,7 @@ def part_of(page: str, begin: str, end: str) -> str:
     return page.partition(begin)[2].partition(end)[0]
 
 
-def decide_unchecked(hub: HubInProcess, review: Review, decision: Decision) -> None:
+def decide_unchecked(hub: HubInProcess, review: Review, decision: ReviewDecision) -> None:
     """Write a decision down as another version of the form might."""
     person = present(hub.store.people.find_by_login(REVIEWER))
     hub.services.intake.decisions.decide(person, Chosen(review.id, review.revision), decision)
@@ -291,7 +291,7 @@ class TestItem:
         assert "the marked part is a value" in page and "(pattern)" in page
         answer = decide(reviewer, review, "keep_masked")
         assert answer.status_code == 422 and "the marked part is a value" in answer.text.lower()
-        decide_unchecked(hub, review, Decision(DecisionKind.KEEP_MASKED))
+        decide_unchecked(hub, review, ReviewDecision(DecisionKind.KEEP_MASKED))
         later(hub, clock)
         assert hub.feed("green") == []
         assert "the marked part is a value" in waiting(hub)[0].returned
@@ -589,7 +589,7 @@ class TestDeciding:
         [review] = waiting(hub)
         clock.now += 16 * DAY
         person = present(hub.store.people.find_by_login(REVIEWER))
-        chosen, decision = Chosen(review.id, review.revision), Decision(DecisionKind.RELEASE)
+        chosen, decision = Chosen(review.id, review.revision), ReviewDecision(DecisionKind.RELEASE)
         hub.services.intake.decisions.decide(person, chosen, decision)
         work_off(hub.services.retention.work)
         assert [each.state for each in waiting(hub)] == ["waiting"]
@@ -599,7 +599,7 @@ class TestDeciding:
     def test_what_came_from_the_own_partner_is_for_others(self, hub: HubInProcess) -> None:
         [review] = ask(hub)
         person = Person("p", "jane@acme.example", "Jane", "acme", frozenset())
-        chosen, decision = Chosen(review.id, review.revision), Decision(DecisionKind.RELEASE)
+        chosen, decision = Chosen(review.id, review.revision), ReviewDecision(DecisionKind.RELEASE)
         with pytest.raises(Conflict, match="your own partner"):
             hub.services.intake.decisions.decide(person, chosen, decision)
 
@@ -676,7 +676,7 @@ class TestEditing:
         answer = decide(reviewer, review, "edit", words="nuno.faria@acme.example")
         assert answer.status_code == 422 and "(pattern)" in answer.text
         masks = tuple(find_words(json.loads(review.object), ["nuno.faria@acme.example"]))
-        decide_unchecked(hub, review, Decision(DecisionKind.EDIT, masks=masks))
+        decide_unchecked(hub, review, ReviewDecision(DecisionKind.EDIT, masks=masks))
         later(hub, clock)
         assert hub.feed("green") == [] and "(pattern)" in waiting(hub)[0].returned
 
@@ -890,7 +890,7 @@ class TestAReviewerWhoIsGone:
         ]
         person = present(hub.store.people.find_by_login(REVIEWER))
         act = hub.services.intake.decisions.decide_all(
-            person, chosen, Decision(DecisionKind.REJECT)
+            person, chosen, ReviewDecision(DecisionKind.REJECT)
         )
         clock.now += 60 * SECOND
         while len(waiting(hub)) == 14:
@@ -911,7 +911,7 @@ class TestAReviewerWhoIsGone:
         self, hub: HubInProcess, way: str
     ) -> None:
         [review] = ask(hub)
-        chosen, kept = Chosen(review.id, review.revision), Decision(DecisionKind.KEEP_MASKED)
+        chosen, kept = Chosen(review.id, review.revision), ReviewDecision(DecisionKind.KEEP_MASKED)
         person = present(hub.store.people.find_by_login(REVIEWER))
         self.end(hub, way)
         decisions = hub.services.intake.decisions
@@ -1088,7 +1088,7 @@ class TestSeveral:
     ) -> None:
         hub.push(indicator("vpn.acme.example"))
         [held] = waiting(hub)
-        decide_unchecked(hub, held, Decision(DecisionKind.KEEP_MASKED))
+        decide_unchecked(hub, held, ReviewDecision(DecisionKind.KEEP_MASKED))
         later(hub, clock)
         [asked] = (each for each in ask(hub) if each.id != held.id)
         for page in (reviewer.get("/console/review").text, opened(reviewer, asked)):

@@ -20,7 +20,7 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.config.settings import HubSettings
 from tocsin.server.cli.object import purge_objects
 from tocsin.server.intake.evaluate import split_envelope
-from tocsin.server.intake.review_decisions import Chosen, Decision
+from tocsin.server.intake.review_decisions import Chosen, ReviewDecision
 from tocsin.server.lifecycle import purge
 from tocsin.server.lifecycle.purge import Purger
 from tocsin.server.model import DecisionKind, Purge
@@ -186,7 +186,7 @@ def test_a_withdrawn_decision_keeps_no_reason_that_names_the_value(hub: HubInPro
     (review,) = hub.store.reviews.list_waiting()
     person = Person("jane", "jane@hub.example", "Jane", "", frozenset({Role.REVIEWER}))
     hub.store.people.add(person)
-    rejected = Decision(DecisionKind.REJECT, f"names {VALUE} of Jane")
+    rejected = ReviewDecision(DecisionKind.REJECT, f"names {VALUE} of Jane")
     decisions = hub.services.intake.decisions
     act = decisions.decide(person, Chosen(review.id, review.revision), rejected)
     decisions.withdraw(person, act.id)

@@ -16,7 +16,7 @@ from tocsin.admission.timestamps import DAY
 from tocsin.config.settings import HubSettings
 from tocsin.server.cli.review import list_reviews
 from tocsin.server.intake.review import Reviewer
-from tocsin.server.intake.review_decisions import Chosen, Decision
+from tocsin.server.intake.review_decisions import Chosen, ReviewDecision
 from tocsin.server.lifecycle.retention import PAUSE, Retention
 from tocsin.server.model import DecisionKind, Record, Review
 from tocsin.server.person import Invitation, Person, Role
@@ -162,7 +162,7 @@ class TestReviews:
         person = Person("jane", "jane@hub.example", "Jane", "", roles, undo_seconds=0)
         hub.store.people.add(person)
         chosen, base = Chosen(review.id, review.revision), hub.store._base
-        hub.services.intake.decisions.decide(person, chosen, Decision(DecisionKind.REJECT))
+        hub.services.intake.decisions.decide(person, chosen, ReviewDecision(DecisionKind.REJECT))
         work_off(hub.services.intake.work)
         after(hub, clock, 90)
         assert base.review_acts.count_documents({}) == 2  # with the list of the person's acts

@@ -8,7 +8,7 @@ from support.hub import HubInProcess
 from support.passkeys import ORIGIN, Authenticator
 
 from tocsin.admission.errors import NotAuthenticated
-from tocsin.server.partners.passkeys import Answer, Passkeys, Site
+from tocsin.server.partners.passkeys import PasskeyAnswer, Passkeys, Site
 from tocsin.server.person import Role
 from tocsin.server.store import Store
 
@@ -22,4 +22,4 @@ def test_a_challenge_to_sign_in_adds_no_passkey_though_it_has_the_name_of_the_se
     site, made = Site(ORIGIN, "Hub"), Authenticator()
     options = passkeys.begin_sign_in(site, "session") | {"user": {"id": "AA"}}
     with pytest.raises(NotAuthenticated):
-        passkeys.add(site, person, "laptop", Answer(made.create(options), "session"))
+        passkeys.add(site, person, "laptop", PasskeyAnswer(made.create(options), "session"))

@@ -16,7 +16,7 @@ from tocsin.server.publishing.verdicts import (
     Effect,
     OwnState,
     PublicState,
-    Row,
+    VerdictRow,
     find_row,
     limit_findings,
 )
@@ -30,7 +30,7 @@ def printed() -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: VerdictRow) -> list[str]:
     """A row as the document prints it."""
     states = (" / ".join(state.value for state in each) or "–" for each in (row.public, row.own))
     message = row.finding.message.strip() if row.finding else "–"

@@ -14,7 +14,7 @@ from support.presence import present
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import Account, Agreement
-from tocsin.server.reports.senders import Sender, find_usual_gap
+from tocsin.server.reports.senders import SendingAccount, find_usual_gap
 from tocsin.server.store import Store, wall_clock
 from tocsin.server.store.senders import KEPT_RUNS
 
@@ -48,7 +48,7 @@ def count(hub: HubInProcess) -> None:
         pass
 
 
-def senders(hub: HubInProcess) -> dict[str, Sender]:
+def senders(hub: HubInProcess) -> dict[str, SendingAccount]:
     return {each.account: each for each in hub.services.statistics.senders(OPERATOR)}
 
 

@@ -12,7 +12,7 @@ from support.hub import HubInProcess, indicator, relationship, sdo, work_off
 from support.stix_objects import TIME
 
 from tocsin.admission.timestamps import DAY
-from tocsin.server.intake.review_decisions import Chosen, Decision
+from tocsin.server.intake.review_decisions import Chosen, ReviewDecision
 from tocsin.server.model import Account, DecisionKind
 from tocsin.server.person import Person, Role
 from tocsin.server.reports.search import SearchFilters
@@ -126,7 +126,7 @@ def decide_in_console(hub: Any) -> None:
         hub.store.reviews.list_titles([each.id])
         hub.store.review_queue.claim(each.id, person.id, person.login, hub.store.clock())
         chosen = [Chosen(each.id, each.revision)]
-        act = decisions.decide_all(person, chosen, Decision(DecisionKind.REJECT))
+        act = decisions.decide_all(person, chosen, ReviewDecision(DecisionKind.REJECT))
         acts.find(act.id)
     decisions.withdraw(person, act.id)
     acts.list_latest(person.id)

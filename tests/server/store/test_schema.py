@@ -15,7 +15,7 @@ from support.presence import present
 from support.stix_objects import TIME
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.intake.review_decisions import Chosen, Decision
+from tocsin.server.intake.review_decisions import Chosen, ReviewDecision
 from tocsin.server.model import Account, DecisionKind
 from tocsin.server.person import Person, Role
 from tocsin.server.reports.search import SearchFilters
@@ -130,7 +130,7 @@ def old(
     [review, _] = store.reviews.list_waiting("acme")
     chosen = [Chosen(review.id, review.revision)]
     store.people.add(JANE)
-    hub.services.intake.decisions.decide_all(JANE, chosen, Decision(DecisionKind.REJECT))
+    hub.services.intake.decisions.decide_all(JANE, chosen, ReviewDecision(DecisionKind.REJECT))
     name_as_before(store._base)
     return hub
 

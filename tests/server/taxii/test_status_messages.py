@@ -10,7 +10,7 @@ from support.several_ids import revoke
 
 from tocsin.admission.model import Verdict
 from tocsin.server.model import Record
-from tocsin.server.publishing.verdicts import STAYS, TABLE, Row
+from tocsin.server.publishing.verdicts import STAYS, TABLE, VerdictRow
 from tocsin.server.taxii import resources
 
 OLD, NEW = "2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00.000Z"
@@ -31,7 +31,7 @@ def message(verdict: str, *findings: dict[str, str]) -> str:
     return resources._message(Record(0, verdict, findings=findings))
 
 
-def expected(row: Row) -> str:
+def expected(row: VerdictRow) -> str:
     """The message of an object about which nothing was found but the row's own finding."""
     said = ""
     if row.finding is not None:
@@ -45,7 +45,7 @@ def expected(row: Row) -> str:
 
 
 @pytest.mark.parametrize("row", TABLE)
-def test_the_finding_of_the_verdict_leads_the_message(row: Row) -> None:
+def test_the_finding_of_the_verdict_leads_the_message(row: VerdictRow) -> None:
     own = () if row.finding is None else (row.finding.as_json(),)
     routine = found("replaced", "rounded to whole seconds", "valid_from")
     assert message(row.verdict, routine, *own) == expected(row)

@@ -11,7 +11,7 @@ from support.presence import present
 
 from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Collection, CollectionKind, Marking
+from tocsin.server.model import Collection, CollectionKind, MarkingScheme
 from tocsin.server.store import Store
 
 LEVELS = (Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER)
@@ -23,7 +23,7 @@ def hub(store: Store) -> Hub:
     """A hub where north is shown TLP 1.0 and acme TLP 2.0, with an indicator of each level."""
     hub = Hub(store)
     account = present(hub.store.accounts.find_account("north"))
-    hub.store.accounts.update_account(replace(account, marking=Marking.TLP1))
+    hub.store.accounts.update_account(replace(account, marking=MarkingScheme.TLP1))
     hub.push(*(marked(each) for each in LEVELS))
     return hub
 
