@@ -416,6 +416,9 @@ def _lacks_space(bare: str) -> bool:
 
 def _looks_like_code(bare: str, labels: list[str]) -> bool:
     name = bare.partition(":")[0]
+    if len(labels) > 1 and not labels[-1].isascii():
+        end = name.rpartition(".")[2]  # perhaps the next sentence: `слово.Москва`
+        return end != end.lower() or len(labels[-2]) == 1
     return not name.islower() or (len(labels) == 2 and (labels[0].isdigit() or len(labels[0]) == 1))
 
 

@@ -51,11 +51,15 @@ def parse_host_name(word: str) -> str | None:
     """The canonical host name, below any top-level domain; None if it is not a host name.
 
     A leading `*.` and a port are dropped.
+
+    >>> parse_host_name("*.a_b.BÜCHER.example:8080")
+    'a_b.xn--bcher-kva.example'
     """
-    plain = word.lower() if word.isascii() else canonical_host(word)
-    plain = plain.removeprefix("*").strip(".")
+    plain = word.removeprefix("*").strip(".")
     if ":" in plain:
         plain = _PORT.sub("", plain, count=1) if _PORT.search(plain) else plain
+    labels = () if plain.isascii() else plain.split(".")  # each alone: IDNA knows no `_`
+    plain = ".".join(map(canonical_host, labels)) if labels else plain.lower()
     found = _HOST.fullmatch(plain) if len(plain) <= _LONGEST_HOST else None
     return plain if found and not found[1].isdigit() else None
 

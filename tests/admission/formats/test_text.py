@@ -144,6 +144,24 @@ class TestProse:
         assert values(f"They hid behind {host} for weeks\n") == [host]
 
     @pytest.mark.parametrize(
+        ("written", "value"),
+        [
+            ("例子.中国", "xn--fsqu00a.xn--fiqs8s"),
+            ("Пример.рф", "xn--e1afmkfd.xn--p1ai"),
+            ("пример.рф:8080", "xn--e1afmkfd.xn--p1ai"),
+            ("*.пример.рф", "xn--e1afmkfd.xn--p1ai"),
+            ("pay_in.münchen.de", "pay_in.xn--mnchen-3ya.de"),
+            ("http://münchen.de:8080/a", "http://xn--mnchen-3ya.de:8080/a"),
+        ],
+    )
+    def test_a_host_name_in_any_script_is_an_indicator(self, written: str, value: str) -> None:
+        assert values(f"They used {written} today\n") == [value]
+        assert values(f"evil-update.top\n{written}\n", name="iocs.txt")[1:] == [value]
+
+    def test_a_full_stop_without_its_space_makes_no_host_name_in_any_script(self) -> None:
+        assert values("Он уехал.Москва велика, г.москва\n") == []
+
+    @pytest.mark.parametrize(
         ("written", "url"),
         [
             ("(http://evil.com/a)", "http://evil.com/a"),
