@@ -81,9 +81,14 @@ def check_command(
     object, and below it the findings.
 
     With --json: a line for each object; {"file", "error"} for a file that no
-    format reads; at the end {"counts": ...}. With --diff each line also has the
-    object "before". The exit code is 1 if all objects were refused or no file
-    could be read, 4 if that happened to some.
+    format reads or that has nothing to share; at the end {"counts": ...}. With
+    --diff each line also has the object "before".
+
+    \b
+    Exit codes:
+      0  all objects are ready, duplicates or held
+      1  all were refused, or no file could be read or has anything to share
+      4  that happened to some objects or files
     """
     warn_of_unread_terms(settings)
     previews = preview_files(settings, replace(inputs, keep_before=diff))
@@ -91,7 +96,7 @@ def check_command(
     in_tables = not (as_json or explain or diff) and sys.stdout.isatty()
     results: Iterable[ObjectResult]
     results = _print_tables(previews) if in_tables else _print_previews(previews, display)
-    failed = sum(bool(preview.error) for preview in previews)
+    failed = sum(not preview.count for preview in previews)
     counts = count_verdicts(results, _VERDICTS)
     print_totals(counts | ({"failed_files": failed} if failed else {}), as_json=as_json)
     return exit_code(counts | {"failed_files": failed})

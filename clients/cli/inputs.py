@@ -271,14 +271,14 @@ def _read_stream(stream: BinaryIO, copies: ExitStack) -> tuple[bytes, Path | Non
 
 
 def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:
-    """Print each file without objects; the number of those that could not be read."""
+    """Print each file without objects; their number."""
     failed = 0
     for preview in previews:
-        if preview.error:
-            failed += 1
-            if as_json:
-                print_json({"file": preview.file, "error": preview.error})
-            print_message(f"{preview.file}: {preview.error}")
-        elif not preview.count:
-            print_message(f"{preview.file}: {_NOTHING_FOUND}")
+        if preview.count:
+            continue
+        failed += 1
+        error = preview.error or _NOTHING_FOUND
+        if as_json:
+            print_json({"file": preview.file, "error": error})
+        print_message(f"{preview.file}: {error}")
     return failed

@@ -248,7 +248,7 @@ def _find_sent(
 def _find_targets(
     settings: ClientSettings, names: Iterable[str], inputs: Inputs, now: int, *, as_json: bool
 ) -> tuple[list[Target], int]:
-    """The objects that the arguments and files name, and the number of unreadable files.
+    """The objects that the arguments and files name, and the number of files without any.
 
     Raises WrongUsage if it names nothing, or something that cannot be withdrawn.
     """
@@ -273,6 +273,7 @@ def _find_targets(
                 "the hub to withdraw observables"
             )
         elif not found:
+            failed += 1
             print_message(f"{preview.file}: nothing to withdraw was found in it")
         targets += found
     return targets, failed

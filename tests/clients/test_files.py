@@ -237,13 +237,24 @@ class TestInputFiles:
         assert (code, "which can be read only once" in stderr) == (2, True)
 
     @pytest.mark.parametrize("command", [["check"], ["push", "--to", COLLECTION]])
-    def test_a_file_without_anything_to_share_is_reported(
+    def test_a_file_without_anything_to_share_is_reported_and_exits_with_1(
         self, tocsin: Callable[..., Any], partner: Medallion, command: Any
     ) -> None:
         Path("letter.txt").write_text("All is well.\n")
         code, _, stderr = tocsin(*command, "letter.txt")
         expected = "tocsin: letter.txt: nothing to share was found in it, such as a domain"
-        assert (code, stderr.startswith(expected), "--as report.txt" in stderr) == (0, True, True)
+        assert (code, stderr.startswith(expected), "--as report.txt" in stderr) == (1, True, True)
+
+    @pytest.mark.parametrize("command", [["check"], ["push", "--to", COLLECTION]])
+    @pytest.mark.parametrize("text", ["All is well.\n", ""])
+    def test_beside_others_a_file_without_anything_to_share_exits_with_4(
+        self, tocsin: Callable[..., Any], partner: Medallion, command: Any, text: str
+    ) -> None:
+        Path("letter.txt").write_text(text)
+        Path("iocs.txt").write_text("evil-portal.top\n")
+        code, lines, _ = tocsin(*command, "letter.txt", "iocs.txt", "--json")
+        assert (code, json.loads(lines[-1])["counts"]["failed_files"]) == (4, 1)
+        assert "letter.txt" in {json.loads(each).get("file") for each in lines if "error" in each}
 
     @pytest.mark.parametrize("command", [["check"], ["push", "--to", COLLECTION]])
     @pytest.mark.parametrize("name", ["nosuch.json", "afolder", "afile/x"])

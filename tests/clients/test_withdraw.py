@@ -417,7 +417,7 @@ class TestCommandLine:
     ) -> None:
         Path("letter.txt").write_text("All is well.\n")
         code, _, stderr = tocsin("withdraw", "--file", "letter.txt", "--to", COLLECTION, "--yes")
-        assert (code, "nothing to withdraw was found" in stderr) == (0, True)
+        assert (code, "nothing to withdraw was found" in stderr) == (1, True)
 
     def test_of_observables_it_says_that_the_operator_withdraws_them(
         self, tocsin: Run, partner: Medallion
