@@ -670,8 +670,11 @@ class Hub:
         return usable[0]
 
     def find_usable(self, name: str, right: str = "can_read") -> Collection:
-        """As `find_collection`; raises NotAllowed if the key does not have the right."""
-        collection = self.find_collection(name, right)
+        """As `find_collection`; raises NotAllowed if the key does not see it or lacks the right."""
+        try:
+            collection = self.find_collection(name, right)
+        except NotFound as error:
+            raise NotAllowed(str(error)) from error
         if not getattr(collection, right):
             act = "write to" if right == "can_write" else "read"
             allowed = _list_names(c for c in self.list_collections() if getattr(c, right))
@@ -703,13 +706,19 @@ class Hub:
             return parse_page(response.content, response.headers)
 
     def post_envelope(self, collection: Collection, envelope: bytes) -> StatusReport:
-        """Submit an envelope; repeated if the response was lost, which is safe."""
+        """Submit an envelope; repeated if the response was lost, which is safe.
+
+        Raises NotAllowed if the key does not see the collection any more.
+        """
         headers = {"Content-Type": MEDIA_TYPE}
-        with translate_errors(collection.url):
-            url = collection.url + "objects/"
-            response = self._statuses.post(url, headers=headers, data=envelope)
-            response.raise_for_status()
-            return decode_status(response.content)
+        try:
+            with translate_errors(collection.url):
+                url = collection.url + "objects/"
+                response = self._statuses.post(url, headers=headers, data=envelope)
+                response.raise_for_status()
+                return decode_status(response.content)
+        except NotFound as error:
+            raise NotAllowed(str(error)) from error
 
     def fetch_status(self, id: str, root: str = "") -> StatusReport:
         """The status of a submission; looked for in every API root unless `root` is given.

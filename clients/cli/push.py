@@ -227,8 +227,10 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
 
     \b
     Exit codes:
-      0  everything was taken        1  nothing was taken
-      3  the hub was not reached     4  some objects were taken, others not
+      0  everything was taken
+      1  nothing was taken, or no file has anything to share
+      3  the hub was not reached, or denies access to it or to the collection
+      4  some objects were taken, others not
 
     With --json: a line for each object, with the hub's verdict and public id; at
     the end {"status": <TAXII status>, "statuses": [ids], "counts": ...}.

@@ -747,11 +747,36 @@ class TestExitCodes:
         code, _, stderr = tocsin("collections", "--url", url)
         assert (code, stderr.count("\n"), "a URL with http://" in stderr) == (3, 1, True), stderr
 
-    def test_an_unknown_collection_exits_with_1(
-        self, tocsin: Callable[..., Any], partner: Medallion
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["poll", "nosuch"],
+            ["push", "iocs.txt", "--to", "nosuch"],
+            ["withdraw", "evil-portal.top", "--to", "nosuch", "--yes"],
+            ["sighting", "evil-portal.top", "--to", "nosuch"],
+        ],
+        ids=lambda command: command[0],
+    )
+    def test_a_collection_that_the_key_does_not_see_exits_with_3(
+        self, tocsin: Callable[..., Any], partner: Medallion, command: list[str]
     ) -> None:
-        code, _, stderr = tocsin("poll", "nosuch")
-        assert (code, "Sightings of ours" in stderr) == (1, True)
+        Path("iocs.txt").write_text("evil-portal.top\n")
+        code, _, stderr = tocsin(*command)
+        assert (code, "Sightings of ours" in stderr) == (3, True)
+
+    def test_a_collection_that_is_gone_when_objects_are_sent_exits_with_3(
+        self, tocsin: Callable[..., Any]
+    ) -> None:
+        def script(request: Any) -> Any:
+            return Answer({"title": "No such one"}, 404) if request.method == "POST" else None
+
+        Path("iocs.txt").write_text("evil-portal.top\n")
+        with serve_script(script) as server:
+            code, lines, stderr = tocsin(
+                "push", "iocs.txt", "--to", "feed", "--url", server.url, "--json"
+            )
+        assert (code, json.loads(lines[0])["verdict"]) == (3, "unsent")
+        assert "says 404: No such one" in stderr
 
     def test_after_a_server_error_objects_are_unsent_and_push_exits_with_3(
         self, tocsin: Callable[..., Any]

@@ -327,7 +327,7 @@ class TestWrongTypes:
         with serve_script(script) as server:
             assert id in str(tocsin("collections", "--url", server.url))
             code, _, stderr = tocsin("poll", "feed", "--url", server.url)
-            assert code == 1 and "sees no collection 'feed'" in stderr
+            assert code == 3 and "sees no collection 'feed'" in stderr
 
     def test_an_object_without_an_id_cannot_be_sighted(self, tocsin: Callable[..., Any]) -> None:
         nameless = {**indicator(0), "pattern": "[domain-name:value = 'evil-portal.top']"}
