@@ -10,6 +10,7 @@ import difflib
 import io
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -301,19 +302,24 @@ def print_collections(console: Console, collections: Sequence[Collection]) -> No
     print_table(console, table)
 
 
-def progress_bar(label: str, *, known_total: bool, hidden: bool = False) -> Progress:
+def progress_bar(
+    label: str, *, known_total: bool, hidden: bool = False, prints: bool = True
+) -> Progress:
     """A progress bar on standard error; nothing if that is not a terminal, or if `hidden`.
 
     Standard output is redirected only if it is a terminal too: a program that reads it gets
-    every line unchanged.
+    every line unchanged.  Where results are printed meanwhile (`prints`) into a pipe, there is no
+    bar: the pipe's reader (`| cat`) may write them into the same line of the terminal.
     """
+    hidden = hidden or not sys.stderr.isatty()
+    hidden = hidden or (prints and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode))
     count = MofNCompleteColumn() if known_total else TextColumn("{task.completed:.0f}")
     columns = [TextColumn(label), BarColumn() if known_total else SpinnerColumn(), count]
     return Progress(
         *columns,
         console=open_console(stderr=True),
         transient=True,
-        disable=hidden or not sys.stderr.isatty(),
+        disable=hidden,
         redirect_stdout=sys.stdout.isatty(),
     )
 

@@ -161,8 +161,9 @@ def preview_files(
 ) -> list[Preview]:
     """The preview of each file, by all processors; without `examine`, its objects as they are."""
     typing = "-" in inputs.names and sys.stdin.isatty()
+    label = "checking {task.description}"
     with (
-        progress_bar("checking {task.description}", known_total=False, hidden=typing) as bar,
+        progress_bar(label, known_total=False, hidden=typing, prints=False) as bar,
         ExitStack() as copies,
     ):
         task = bar.add_task("", total=None)

@@ -188,6 +188,17 @@ class TestOnATerminal:
         shown = CONTROL.sub("", written)
         assert "admitted" in shown and not re.search(r"\d/\d *[a-z]", shown)
 
+    @pytest.mark.parametrize("command", [PUSH, CHECK])
+    def test_no_progress_bar_stands_beside_results_that_go_through_a_pipe(
+        self, partner: Medallion, command: tuple[str, ...]
+    ) -> None:
+        Path("iocs.txt").write_text("".join(f"evil-portal{n}.top\n" for n in range(300)))
+        words = ["iocs.txt", *(("--to", COLLECTION, "--yes") if command == PUSH else ())]
+        piped = f"{shlex.join([*command, *words])} | cat"
+        _, written = run_on_terminal(["sh", "-c", piped], 80, 60)
+        assert "iocs.txt#0" in written and "iocs.txt#299" in written
+        assert not re.search(r"\d/300", CONTROL.sub("", written))
+
     def test_the_progress_bar_counts_what_is_sent(self, partner: Medallion) -> None:
         name = write("a.json", named(1), named(2), named(3, pattern="[broken"))
         _, written = run_on_terminal((*PUSH, name, "--to", COLLECTION, "--yes"), 80, 60)
