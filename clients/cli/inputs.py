@@ -45,6 +45,7 @@ _NOTHING_FOUND = (
     "nothing to share was found in it, such as a domain, address, URL or hash; to read it as "
     "another type of file, use --as, for instance --as report.txt"
 )
+_TYPED = "reading standard input: paste or type, then press Enter and Ctrl-D; Ctrl-C sends nothing"
 _PIECE = 1_000_000
 """Octets of a stream that are copied at once."""
 
@@ -230,6 +231,8 @@ def _read_file(name: str, inputs: Inputs, copies: ExitStack) -> InputFile | Prev
     content, path = b"", None
     try:
         if name == "-":
+            if sys.stdin.isatty():
+                print_message(_TYPED)
             content, path = _read_stream(sys.stdin.buffer, copies)
         elif not Path(name).is_file():
             with open(name, "rb") as stream:

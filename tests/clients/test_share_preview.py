@@ -206,6 +206,16 @@ class TestOnATerminal:
         _, written = run_on_terminal((*PUSH, "nosuch", "--to", COLLECTION, "--yes"), 80, 60)
         assert "0/0" not in CONTROL.sub("", written)
 
+    @pytest.mark.parametrize("command", [PUSH, CHECK])
+    def test_it_says_that_it_reads_what_is_typed_and_how_to_end(
+        self, partner: Medallion, command: tuple[str, ...]
+    ) -> None:
+        words = ["-", *(("--to", COLLECTION) if command == PUSH else ())]
+        answers = [("Ctrl-D;", "evil-portal.top\n\x04"), ("[y/N]", "y\n")]
+        code, written = run_on_terminal([*command, *words], 100, 60, answers=answers)
+        assert (code, "tocsin: reading standard input: " in written) == (0, True)
+        assert len(self.sent(partner)) == (command == PUSH)
+
     def test_all_is_offered_once(self, partner: Medallion) -> None:
         name = write("a.json", *map(named, range(20)))
         command = (*PUSH, name, "--to", COLLECTION)
