@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from pathlib import Path
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Tlp
@@ -82,6 +83,14 @@ def invite_first_person(services: HubServices) -> str | None:
     roles = frozenset({Role.OPERATOR, Role.REVIEWER, Role.AUDITOR})
     return services.people.invite(
         Invitation("", login="", name="", partner="", roles=roles, until=0, by=OPERATOR)
+    )
+
+
+def new_hub_lines(data: Path) -> tuple[str, str]:
+    """The text that says that a data directory had no hub before: it may be a mistyped one."""
+    return (
+        f"tocsin-hub: {data} had no hub; a new one was created there.",
+        "  If you meant another hub, name its data directory with --data.",
     )
 
 

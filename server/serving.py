@@ -43,7 +43,12 @@ from tocsin.server.answering.processes import (
     count_answering,
 )
 from tocsin.server.app import create_app, create_console_app, create_monitoring_app
-from tocsin.server.bootstrap import create_operator, first_start_lines, invite_first_person
+from tocsin.server.bootstrap import (
+    create_operator,
+    first_start_lines,
+    invite_first_person,
+    new_hub_lines,
+)
 from tocsin.server.examination.processes import count_examiners
 from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.server import DRAIN, HttpServer, ListenAddress, bind
@@ -52,6 +57,7 @@ from tocsin.server.processes.counters import stop_sharing
 from tocsin.server.processes.shared_folder import Notifier, SharedFolder
 from tocsin.server.processes.signals import await_stop, call_at_sighup, stop_on_signal
 from tocsin.server.runtime import STATE, Echo, Runtime, check_policy, connect, open_runtime
+from tocsin.server.secrets import has_secrets
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine
 from tocsin.server.taxii import is_quick_poll
@@ -212,6 +218,7 @@ def serve(  # noqa: PLR0913
         stop_on_signal(stop)
     tls = _load_tls(settings)
     check_policy(settings)  # it also loads the rules, which copies of this process then share
+    is_new = not has_secrets(settings.data)
     with (
         _bound_socket(settings) as listening,
         _start_answering(settings, listening, program, answer) as processes,
@@ -219,6 +226,8 @@ def serve(  # noqa: PLR0913
         open_serving_runtime(settings, echo, clock, engine) as hub,
         _serve_metrics(hub, echo),
     ):
+        for line in new_hub_lines(settings.data) if is_new else ():
+            echo(line)
         # All that needs the database is asked before requests are served: later it may be away.
         key = create_operator(hub.services.store)
         invitation = invite_first_person(hub.services) if serves_console(settings) else None

@@ -22,6 +22,7 @@ from tocsin.config.command_line import ParsedValue, print_on_stderr, printable
 from tocsin.config.loading import PERSON
 from tocsin.config.settings import HubSettings
 from tocsin.config.stdio import FAILED
+from tocsin.server.bootstrap import new_hub_lines
 from tocsin.server.cli.settings import print_notice, user_name, with_settings
 from tocsin.server.partners.names import check_slug
 from tocsin.server.runtime import Runtime, check_policy, open_runtime
@@ -109,10 +110,7 @@ def with_open_hub(
             check_policy(settings)
         with open_runtime(settings, lambda text: None) as hub:
             if new:
-                print_notice(
-                    f"tocsin-hub: {settings.data} had no hub; a new one was created there.\n"
-                    "  If you meant another hub, name its data directory with --data."
-                )
+                print_notice("\n".join(new_hub_lines(settings.data)))
             try:
                 return command(hub, **arguments)
             except DATABASE_ERRORS as error:

@@ -63,6 +63,17 @@ class TestAReadyFileThatCannotBeWritten:
 
 
 @pytest.mark.slow
+def test_serve_says_at_its_first_start_only_that_it_made_a_new_hub(tmp_path: Path) -> None:
+    settings = HubSettings(data=tmp_path / "mistyped", port=0, answering_processes=0)
+    starts: list[list[str]] = [[], []]
+    for lines in starts:
+        with pytest.raises(ConfigError, match="cannot write"):
+            serve(settings, tmp_path / "missing" / "ready", lines.append, stop=Event())
+    said = [any("mistyped had no hub; a new one was created" in each for each in s) for s in starts]
+    assert said == [True, False]
+
+
+@pytest.mark.slow
 class TestTheUrlForCommands:
     def test_a_key_comes_with_the_url_of_the_hub_that_serves_the_data(self, tmp_path: Path) -> None:
         hub = HubProcess(tmp_path / "data").start()
