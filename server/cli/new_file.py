@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from tocsin.admission.errors import Conflict
+from tocsin.admission.errors import Conflict, NotFound
 from tocsin.config.command_line import ParsedValue
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -35,10 +35,13 @@ def new_file(name: Path, partial: Path | None = None) -> Iterator[BinaryIO]:
     Until then it is called `partial`, or NAME.partial.  Such a file of a command that was killed
     is replaced.  Nothing is written through a link.
 
-    Raises Conflict if there is such a file, OSError with the name if it cannot be written.
+    Raises Conflict if there is such a file, NotFound if its folder is missing, OSError with the
+    name if it cannot be written.
     """
     if os.path.lexists(name):
         raise Conflict(f"{name} exists already; name a new file")
+    if not name.parent.is_dir():
+        raise NotFound(f"there is no folder {name.parent}: create it first, or name another file")
     partial = partial or name.with_name(f"{name.name}.partial")
     try:
         _remove_stale(partial)

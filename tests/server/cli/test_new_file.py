@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.hub import HUB_SECRETS, HubInProcess
 
-from tocsin.admission.errors import Conflict
+from tocsin.admission.errors import Conflict, NotFound
 from tocsin.config.settings import HubSettings
 from tocsin.server.cli.new_file import new_file
 from tocsin.server.cli.partner import export_partner
@@ -22,10 +22,12 @@ def test_a_file_on_a_full_disk_leaves_nothing_and_is_named(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_in_a_folder_that_is_missing_is_named_as_given(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as found, new_file(tmp_path / "none" / "x"):
-        pass
-    assert found.value.filename == str(tmp_path / "none" / "x")
+def test_of_a_file_in_a_folder_that_is_missing_it_says_to_create_that(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "none", tmp_path / "file"):
+        message = f"there is no folder {folder}: create it first, or name another file"
+        with pytest.raises(NotFound, match=message), new_file(folder / "x"):
+            pass
 
 
 def test_a_file_has_its_name_once_it_is_complete(tmp_path: Path) -> None:
