@@ -5,23 +5,26 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import IO, Any
 
 import click
 
-from tocsin.admission.descriptions import find_label
+from tocsin.admission.descriptions import count, find_label
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.stix.history_extension import has_history
 from tocsin.admission.stix.sightings_and_opinions import Observation, build_statement
 from tocsin.clients.cli.command import (
     PAST_TIME,
+    ask_for_word,
     json_option,
+    open_answers,
     print_push_summary,
     push_exit_code,
     with_connection_options,
+    with_sending_options,
     with_settings,
-    with_target_options,
 )
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
@@ -29,9 +32,11 @@ from tocsin.clients.http import Collection, Hub
 from tocsin.clients.lookup import find_by_id, find_by_pattern
 from tocsin.clients.push import PushOptions, push_results
 from tocsin.clients.results import ObjectResult, count_verdicts
-from tocsin.clients.terminal import open_console, print_json, print_result
+from tocsin.clients.share_preview import print_share_preview
+from tocsin.clients.terminal import open_console, print_json, print_message, print_result
 from tocsin.clients.withdraw import resolve_name
-from tocsin.config.command_line import format_examples
+from tocsin.config import stdio
+from tocsin.config.command_line import format_examples, printable
 from tocsin.config.settings import ClientSettings
 
 _CLOCK_DIFFERENCE = 5 * 60 * 1_000_000
@@ -45,7 +50,7 @@ _COUNTED = ("admitted",)
     epilog=format_examples(
         "tocsin sighting 'evil-portal[.]top' --to inbox",
         "tocsin sighting evil-portal.top --to inbox --false-alarm",
-        "tocsin sighting evil-portal.top --to inbox --count 12",
+        "tocsin sighting evil-portal.top --to inbox --count 12 --yes",
     ),
 )
 @click.argument("names", nargs=-1, required=True, metavar="VALUE|ID...")
@@ -59,7 +64,7 @@ _COUNTED = ("admitted",)
     default=0,
     help="When you saw it: 12h (ago), 2026-01-31 or an RFC 3339 timestamp; default: now.",
 )
-@with_target_options
+@with_sending_options
 @json_option
 @with_connection_options
 @with_settings
@@ -69,7 +74,8 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
     VALUE is a domain, address, URL, e-mail address or hash in any spelling, ID
     that of a public indicator. It is looked up in the collections that your key
     may read, and what you say is marked as the indicator is. Your name is not
-    published, and nothing but the indicator's id is sent.
+    published, and nothing but the indicator's id is sent. On a terminal it shows
+    what would be sent, and asks.
 
     A sighting raises the indicator's confidence and lets it age less; a false
     alarm lowers it. Of each organisation the newest word counts. To take yours
@@ -84,13 +90,17 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
         raise WrongUsage("--seen lies in the future; give the time when you saw it")
     observation = Observation(options["false_alarm"], options["count"], options["seen"])
     wait, as_json = not options["no_wait"], options["as_json"]
-    with open_hub(settings) as hub:
+    asked = nullcontext() if options["yes"] else open_answers(())
+    with asked as answers, open_hub(settings) as hub:
         inbox = hub.find_usable(options["to"], "can_write")
         targets = _find_targets(hub, inbox, names, now)
         results = [
             _make_result(index, target, build_statement(target, observation, now, uuid.uuid4()))
             for index, target in enumerate(targets)
         ]
+        if answers and not _confirm(inbox, results, answers):
+            print_message("nothing was sent")
+            return stdio.FAILED
         push_options = PushOptions(wait=wait, timeout=options["timeout"])
         pushed = list(push_results(hub, inbox, results, push_options))
     console = open_console()
@@ -100,6 +110,16 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
     counts = count_verdicts((result for part in pushed for result in part.results), _COUNTED)
     print_push_summary(pushed, counts, as_json=as_json)
     return push_exit_code(pushed, counts, wait=wait)
+
+
+def _confirm(inbox: Collection, results: Sequence[ObjectResult], answers: IO[str]) -> bool:
+    """Show what would be sent, and ask."""
+    print_share_preview(open_console(stderr=True), results)
+    name = printable(inbox.alias or inbox.title)
+    kinds = {(each.object or {}).get("type") for each in results}
+    said = count(len(results), "sighting" if "sighting" in kinds else "false alarm")
+    question = f"Send {said} to {name}?"
+    return ask_for_word(question, "ny", answers) == "y"
 
 
 def _find_targets(hub: Hub, inbox: Collection, names: Sequence[str], now: int) -> list[StixObject]:

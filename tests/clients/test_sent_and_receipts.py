@@ -455,6 +455,30 @@ class TestSighting:
             assert [each["type"] for each in served.feed("green")].count("sighting") == in_green
         assert [each["type"] for each in served.feed("amber")].count("sighting") == 2
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("options", "typed", "code", "question", "expected"),
+        [
+            ((), "n\n", 1, "Send 1 sighting to inbox? [y/N]", (0, 0)),
+            (("--false-alarm",), "y\n", 0, "Send 1 false alarm to inbox? [y/N]", (0, 1)),
+            (("--yes",), "", 0, "", (1, 0)),
+        ],
+    )
+    def test_on_a_terminal_it_asks_before_it_sends(  # noqa: PLR0913
+        self,
+        served: HubInProcess,
+        options: tuple[str, ...],
+        typed: str,
+        code: int,
+        question: str,
+        expected: Any,
+    ) -> None:
+        served.push(indicator("evil-portal.top", object_marking_refs=[AMBER]), who="north")
+        command = (sys.executable, "-m", "tocsin.clients", "sighting", "evil-portal.top")
+        ended, written = run_on_terminal([*command, "--to", "inbox", *options], 100, 60, typed)
+        assert (ended, question in written, "[y/N]" in written) == (code, True, bool(question))
+        assert self.counts(served) == expected
+
     @pytest.mark.parametrize("option", ["--count=2", "--false-alarm"])
     def test_what_is_shown_as_red_of_tlp_1_is_sighted_as_amber_strict(
         self, tocsin: Run, served: HubInProcess, option: str
