@@ -10,7 +10,7 @@ withdrawing a file shares none of it, even if the check kept some of it back.  K
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from tocsin.admission.descriptions import describe_object, find_label
@@ -271,6 +271,14 @@ def count_absent(results: Iterable[ObjectResult], explained: Set[str] = frozense
     for each in results:
         (absent if each.verdict == "absent" else found).add(each.label)
     return len(absent - found - {""} - explained)
+
+
+def count_unknown(results: Iterable[ObjectResult], sent: Container[str | None]) -> int:
+    """The number of values and ids of which none is among the ids that were sent."""
+    known = {(each.label or each.source_id): False for each in results}
+    for each in results:
+        known[each.label or each.source_id] |= each.source_id in sent
+    return sum(not each for each in known.values())
 
 
 def read_outcome(result: ObjectResult) -> ObjectResult:

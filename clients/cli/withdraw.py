@@ -56,6 +56,7 @@ from tocsin.clients.withdraw import (
     add_other_ids,
     count_absent,
     count_observables,
+    count_unknown,
     drop_replaced,
     explain_others,
     find_current,
@@ -157,7 +158,7 @@ def withdraw_command(
         collection = hub.find_usable(options["to"], "can_write")
         targets, explained = _add_recorded(targets, hub.url, collection, _asking(hub))
         results = list(prepare_withdrawal(targets, now))
-        if results and not options["yes"] and not _confirm(collection, results):
+        if results and not options["yes"] and not _confirm(hub, collection, results):
             print_message("nothing was sent")
             return stdio.FAILED
         push_options = PushOptions(wait=wait, timeout=options["timeout"])
@@ -296,7 +297,7 @@ def _read_name(name: str, now: int) -> tuple[list[Target], bool]:
     return found, False
 
 
-def _confirm(collection: Collection, results: Sequence[ObjectResult]) -> bool:
+def _confirm(hub: Hub, collection: Collection, results: Sequence[ObjectResult]) -> bool:
     """Ask the user.  Raises WrongUsage without a terminal, because it cannot be undone."""
     if not is_interactive():
         raise WrongUsage(
@@ -308,6 +309,15 @@ def _confirm(collection: Collection, results: Sequence[ObjectResult]) -> bool:
     if len(results) > _MAX_SHOWN:
         console.print(f"  and {len(results) - _MAX_SHOWN} more; --dry-run shows all")
     name = printable(collection.alias or collection.title)
+    sent = PushRecords(state_folder(os.environ)).find_levels(
+        {each.source_id for each in results}, hub.url, collection
+    )
+    if unknown := count_unknown(results, sent):
+        print_message(
+            f"of {count(unknown, 'object')} this computer has no record of sending "
+            f"{'it' if unknown == 1 else 'them'} to {name}: what your organisation never sent "
+            "cannot be withdrawn; `tocsin receipts` shows what it has published"
+        )
     return ask(f"Withdraw {count(len(results), 'object')} from {name}? This is final.")
 
 

@@ -347,7 +347,18 @@ class TestAtAHub:
         code, written = run_on_terminal([*command, "--to", "inbox"], 200, 30, typed="n\n")
         assert code == 1 and "evil-portal.top (domain-name)" in written
         assert "Withdraw 1 object from inbox? This is final. [y/N]" in written
-        assert in_force(served) != []
+        assert in_force(served) != [] and "no record" not in written
+
+    @pytest.mark.slow
+    def test_on_a_terminal_it_says_before_it_asks_what_was_never_sent(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        self.push(tocsin, "evil-portal.top")
+        command = [sys.executable, "-m", "tocsin.clients", "withdraw"]
+        command += ["evil-portal.top", "bad-portal.top", "--to", "inbox"]
+        _, written = run_on_terminal(command, 200, 30, typed="n\n")
+        before = written.partition("Withdraw 2 objects from inbox?")[0]
+        assert "tocsin: of 1 object this computer has no record of sending it to inbox" in before
 
     @pytest.mark.slow
     def test_on_a_terminal_outcomes_stand_on_their_own_lines_of_at_most_80_characters(
