@@ -18,7 +18,7 @@ import click
 from tocsin.admission.errors import Conflict, Malformed, NotAllowed, NotFound, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import parse_past_time, parse_time
-from tocsin.config.command_line import ParsedValue, print_on_stderr, printable
+from tocsin.config.command_line import ParsedValue, print_on_stderr, printable, wrap_words
 from tocsin.config.loading import PERSON
 from tocsin.config.settings import HubSettings
 from tocsin.config.stdio import FAILED
@@ -219,8 +219,14 @@ def print_result(result: Answer | list[Answer], *, as_json: bool) -> None:
 
 
 def _print_lines(lines: Iterable[str]) -> None:
+    """Print lines; on a terminal, those within a record in lines of whole words.
+
+    The others may be commands to be copied.
+    """
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     for line in lines:
-        print(line)
+        indent = line[: len(line) - len(line.lstrip(" -"))] if width else ""
+        print(wrap_words(line, width, " " * (len(indent) + 2)) if indent else line)
 
 
 def _format_narrow_table(records: Sequence[Answer]) -> list[str] | None:
@@ -271,11 +277,18 @@ def _format_value(value: object) -> str:
 
 
 def print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    """Print rows with the same columns, a line each, below their names."""
+    """Print rows with the same columns, a line each, below their names.
+
+    On a terminal that is too narrow for them, a line for each value.
+    """
     if not rows:
         print_notice("tocsin-hub: the list is empty")
         return
-    _print_lines(_format_table(rows))
+    table = _format_table(rows)
+    if sys.stdout.isatty() and max(map(len, table)) > shutil.get_terminal_size().columns:
+        print_result([dict(row) for row in rows], as_json=False)
+    else:
+        print("\n".join(table))
 
 
 def _format_table(rows: Sequence[Mapping[str, object]]) -> list[str]:

@@ -2,6 +2,9 @@
 
 import errno
 import os
+import sys
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +15,7 @@ from support.hub import HubInProcess
 
 from tocsin.admission.errors import Unavailable
 from tocsin.config.settings import HubSettings
-from tocsin.server.cli.command import Answer, print_result, with_open_hub
+from tocsin.server.cli.command import Answer, print_result, print_table, with_open_hub
 from tocsin.server.cli.settings import with_settings
 from tocsin.server.runtime import Runtime
 from tocsin.server.secrets import load_secrets
@@ -91,6 +94,41 @@ class TestAListOfRecords:
     ) -> None:
         print_result([{"alias": "a", "keys": [{"id": "1"}]}], as_json=False)
         assert capsys.readouterr().out == "alias: a\nkeys:\n  - id: 1\n\n"
+
+
+class _Screen(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TestOnATerminalOf40Columns:
+    def printed(self, print_it: Callable[[], None]) -> str:
+        screen = _Screen()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("COLUMNS", "40")
+            patch.setattr(sys, "stdout", screen)
+            print_it()
+        return screen.getvalue()
+
+    def test_a_table_that_is_wider_is_a_line_for_each_value(self) -> None:
+        row = {"partner": "acme", "reads": "amber,clear,green,scratch", "name": "ACME Corp"}
+        expected = "partner: acme\nreads: amber,clear,green,scratch\nname: ACME Corp\n\n"
+        assert self.printed(lambda: print_table([row])) == expected
+
+    def test_a_table_that_fits_is_one(self) -> None:
+        written = self.printed(lambda: print_table([{"partner": "acme", "name": "ACME"}]))
+        assert written == "PARTNER  NAME\nacme     ACME\n"
+
+    def test_a_finding_is_printed_in_lines_of_whole_words_and_a_command_in_one(self) -> None:
+        finding = {"message": "the pattern matches nearly everything: add a value"}
+        use = "export TOCSIN_URL=https://hub.example/ TOCSIN_KEY=acme:secret"
+        record: Answer = {"use": use, "findings": [finding]}
+        assert self.printed(lambda: print_result(record, as_json=False)).splitlines() == [
+            f"use: {use}",
+            "findings:",
+            "  - message: the pattern matches nearly",
+            "      everything: add a value",
+        ]
 
 
 @pytest.mark.parametrize(
