@@ -97,6 +97,10 @@ _ENDINGS = (".csv", ".tsv")
 _COMMENTS = ("#", "//")
 _NUMBERS = "#"
 """The heading of a column of numbers."""
+_ZEEK_FIELDS = "#fields"
+"""Begins the headings of Zeek's files, as a cell of its own that the rows below lack."""
+_ZEEK_TYPE = "Intel::"
+"""Begins the types in Zeek's files of indicators: `Intel::ADDR`."""
 _FEWEST_COLUMNS, _FIRST_ROWS = 2, 5
 _MOST_WORDS = 3
 """Words of a heading by which a text is recognised as a table."""
@@ -158,7 +162,7 @@ def _accepts(name: str, content: bytes) -> bool:
     first = next(filter(has_cells, start), "")
     if _MARKDOWN_ROW.match(first) or _JSON_MEMBER.search(first):
         return False  # a table in Markdown or events in JSON, which are read as text
-    above = [line for line in start if line.startswith("#")]
+    above = [line.removeprefix(f"{_ZEEK_FIELDS}\t") for line in start if line.startswith("#")]
     rows = list(islice(filter(has_cells, start), _FIRST_ROWS))
     return any(
         any(_names_columns(line, first, each) for line in (first, *above))
@@ -217,7 +221,7 @@ def _read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[C
 
 def _read_rows(lines: Sequence[str], name: str, options: ReadOptions) -> Iterator[Candidate]:
     rows = parse_rows(lines, _detect_separator(_take_start(lines), name.lower()[-4:]))
-    sample = list(islice(rows, _SAMPLE))
+    sample = list(map(_without_zeek_prefix, islice(rows, _SAMPLE)))
     start, columns = _find_columns(sample, options.columns)
     columns = columns.with_values_in(_find_tags_that_are_values(columns, sample[start:]))
     columns = with_doubt(columns, name)
@@ -255,6 +259,11 @@ def read_below(
     first = (each.with_findings(about_columns) for each in islice(candidates, 1))
     closed = with_closing_notes(chain(first, candidates), table.describe_ignored, builder)
     yield from with_note_of_unrelated_ids(closed, table.unrelated, builder)
+
+
+def _without_zeek_prefix(row: Row) -> Row:
+    """The headings in a file of Zeek above the cells that they name; other rows as they are."""
+    return replace(row, cells=row.cells[1:]) if row.cells[0] == _ZEEK_FIELDS else row
 
 
 def _count_in_unlisted(columns: Columns, sample: Sequence[Row]) -> dict[int, int]:
@@ -548,7 +557,7 @@ class _Table:
 
     def _declared_type(self, row: Row) -> str:
         (kind,) = self._cells(row, Role.TYPE)[:1] or ("",)
-        return normalise_heading(kind).replace(" ", "")
+        return normalise_heading(kind.removeprefix(_ZEEK_TYPE)).replace(" ", "")
 
     @property
     def _refusal(self) -> str:

@@ -45,7 +45,7 @@ _TRUE |= {"si", "sí"}
 _FALSE = frozenset(("false", "no", "n", "f", "off", "nein", "falsch", "non", "faux", "falso"))
 _ONE, _ZERO = frozenset(("1", "1.0")), frozenset(("0", "0.0"))
 _OF_INDICATOR = frozenset(("ioc", "iocs", "indicator", "indicators", "observable", "observables"))
-_SMALL = _OF_INDICATOR | {"is", "was", "has", "been", "marked", "as", "on", "in"}
+_SMALL = _OF_INDICATOR | {"is", "was", "has", "been", "marked", "as", "on", "in", "meta"}
 """Words beside those of a state in a heading that is true or false."""
 _STATE_WORDS = _load("words_in_state_headings")
 _OF_OWN = _OF_INDICATOR | {

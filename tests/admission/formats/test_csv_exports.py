@@ -735,3 +735,41 @@ class TestOtherLanguagesAndFields:
     )
     def test_indicators_below_headings_in_other_scripts_are_read(self, headings: str) -> None:
         assert values(f"{headings}\nhttp://bad.com/a,C2\n") == ["http://bad.com/a"]
+
+
+class TestZeek:
+    HEADINGS = "indicator\tindicator_type\tmeta.source\tmeta.desc\tmeta.url\tmeta.whitelist"
+
+    def read(self, *rows: str) -> Any:
+        text = "\n".join((f"#fields\t{self.HEADINGS}", *rows, ""))
+        return list(formats.read("intel.dat", text.encode(), formats.ReadOptions(now=NOW)))
+
+    def test_its_file_of_indicators_is_a_table_whose_headings_begin_a_cell_later(self) -> None:
+        found = self.read(
+            "45.9.70.7\tIntel::ADDR\tACME\tphish kit\thttps://blog.evil-update.top/a\tF",
+            "evil-update.top/a\tIntel::URL\tACME\t-\t-\t-",
+            f"{'a' * 40}\tIntel::CERT_HASH\tACME\t-\t-\t-",
+        )
+        assert [each.object["pattern"] for each in found] == [
+            "[ipv4-addr:value = '45.9.70.7']",
+            "[url:value = 'http://evil-update.top/a']",
+            f"[x509-certificate:hashes.'SHA-1' = '{'a' * 40}']",
+        ]
+        first = found[0].object
+        assert first["description"] == "phish kit" and "ACME" not in str(found[0].object)
+        assert [each["url"] for each in first["external_references"]] == [
+            "https://blog.evil-update.top/a"
+        ]
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            "bad-update.top\tIntel::DOMAIN\tACME\t-\t-\tT",
+            "j.doe@evil-update.top\tIntel::USER_NAME\tACME\t-\t-\t-",
+            "invoice.zip\tIntel::FILE_NAME\tACME\t-\t-\t-",
+            f"{'b' * 32}\tIntel::PUBKEY_HASH\tACME\t-\t-\t-",
+        ],
+    )
+    def test_what_is_allowed_a_user_or_no_value_is_refused(self, row: str) -> None:
+        (refused,) = self.read(row)
+        assert refused.verdict is Verdict.REFUSED
