@@ -54,6 +54,7 @@ from tocsin.admission.formats.csv.cells import (
     is_unrelated_mailbox,
     is_unsupported_type,
     is_value,
+    name_level,
     names_type,
     parse_confidence,
     parse_fingerprint,
@@ -683,7 +684,8 @@ class _Table:
         """
         if self.level is not None:
             yield self.level
-        yield from map(Tlp.parse, self._cells(row, Role.TLP))
+        stated = self._cells(row, Role.TLP)
+        yield from map(Tlp.parse, map(name_level, stated) if self.columns.of_thehive else stated)
         yield from find_tlp_levels("\n".join(row.cells))
 
     def _is_overfull(self, row: Row) -> bool:

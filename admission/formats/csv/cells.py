@@ -28,6 +28,8 @@ EMPTY = frozenset(("", "-", "--", "n/a", "na", "none", "null", "nil", "unknown",
 """Cells in lower case that say nothing."""
 LONGEST_TEXT = 2000
 """Characters of a description or link."""
+THEHIVE_LEVELS = ("clear", "green", "amber", "red")
+"""TheHive's numbers of TLP levels, from 0; 3 may also stand for AMBER+STRICT, and 4 is red."""
 _PACKAGE = "tocsin.admission.formats.csv"
 _HOST_TYPES = frozenset(load_words(_PACKAGE, "host_types"))
 _UNSUPPORTED_TYPES = frozenset(load_words(_PACKAGE, "unsupported_types"))
@@ -226,6 +228,12 @@ def parse_confidence(cells: Sequence[str]) -> int | None:
         if word.isascii() and word.isdigit() and int(word[:4]) <= 100:
             return int(word[:4])
     return None
+
+
+def name_level(cell: str) -> str:
+    """A TLP level in a table of TheHive: the word for its number, or the cell as it is."""
+    number = cell.removesuffix(".0")
+    return THEHIVE_LEVELS[min(int(number), 3)] if number in ("0", "1", "2", "3", "4") else cell
 
 
 def find_links(cells: Sequence[str]) -> Iterator[str]:

@@ -228,6 +228,11 @@ class Columns:
         return not _INDICATOR_WORDS.isdisjoint(split_heading(above).split())
 
     @cached_property
+    def of_thehive(self) -> bool:
+        """True for observables of TheHive, whose TLP levels are numbers."""
+        return {"data type", "data"} <= set(map(split_heading, self.headings))
+
+    @cached_property
     def about_values(self) -> tuple[int, ...]:
         """The numbers of the columns, from 0, that may say whose a value is."""
         numbered = enumerate(self.headings[: len(self.roles)])

@@ -25,7 +25,7 @@ from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.extraction.tlp_words import find_tlp_levels
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats import csv as tables
-from tocsin.admission.formats.csv.cells import LONGEST_TEXT, is_value
+from tocsin.admission.formats.csv.cells import LONGEST_TEXT, THEHIVE_LEVELS, is_value
 from tocsin.admission.formats.csv.columns import (
     Role,
     map_columns,
@@ -86,8 +86,6 @@ _OWN = frozenset(
 _LISTS = frozenset(("list", "lists", "items", "data", "known", "all"))
 _VISIBLE_TO = frozenset(("private", "public"))
 """Classifications in ThreatStream: who sees a record, nothing about its value."""
-_LEVELS = ("clear", "green", "amber", "red")
-"""TheHive's numbers of TLP levels; 3 may also stand for AMBER+STRICT."""
 _LEFT_OUT = (Role.VALUE_OF_KIND, Role.CERTIFICATE)
 """Values beside the one that a record is about, such as the address of a domain."""
 _TLP = compile_lazily(r"\btlp\b|traffic ?light")
@@ -610,7 +608,7 @@ def _format_number(value: object) -> str:
     """The TLP level with this number in TheHive; empty if the value is not such a number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         return ""
-    return _LEVELS[int(min(value, len(_LEVELS) - 1))]
+    return THEHIVE_LEVELS[int(min(value, len(THEHIVE_LEVELS) - 1))]
 
 
 FORMAT = Format(

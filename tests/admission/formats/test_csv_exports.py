@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tocsin.admission import formats
-from tocsin.admission.model import Verdict
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.model import Tlp, Verdict
 
 NOW = 1_790_000_000_000_000
 SHA256 = "c" * 64
@@ -773,3 +774,23 @@ class TestZeek:
     def test_what_is_allowed_a_user_or_no_value_is_refused(self, row: str) -> None:
         (refused,) = self.read(row)
         assert refused.verdict is Verdict.REFUSED
+
+
+class TestTheHive:
+    HEADINGS = "dataType,data,ioc,sighted,tlp,tags"
+
+    @pytest.mark.parametrize(
+        ("number", "name"),
+        [("0", "clear"), ("1", "green"), ("2", "amber"), ("3", "red"), ("4", "red")],
+    )
+    def test_numbers_of_levels_are_read(self, number: str, name: str) -> None:
+        (found,) = read_candidates(f"{self.HEADINGS}\nip,45.9.70.7,true,true,{number},c2\n")
+        assert found.object["object_marking_refs"] == [TLP_2_IDS[Tlp.parse(name)]]
+
+    def test_only_what_is_called_an_indicator_is_read(self) -> None:
+        text = f"{self.HEADINGS}\nip,45.9.70.7,true,true,2,\nip,81.2.3.4,false,true,2,\n"
+        assert values(text) == ["45.9.70.7"]
+
+    def test_numbers_of_levels_in_other_tables_are_refused(self) -> None:
+        (refused,) = read_candidates("type,value,tlp\nip,45.9.70.7,2\n")
+        assert "not a TLP level: '2'" in str(refused.findings)
