@@ -128,6 +128,9 @@ _SOURCE = compile_lazily(rf"(?:source|src|orig){_ADDRESS}")
 _INDICATOR_WORDS = frozenset(("indicator", "indicators", "ioc", "iocs"))
 _ROLES_OF_PEOPLE = frozenset(("role", "rolle", "rol", "ruolo", "rola", "роль"))
 """Headings of columns that say `Sender` or `Victim`."""
+_OF_THREATCONNECT = frozenset(("type", "rating", "confidence"))
+"""Headings beside the values in exports of ThreatConnect."""
+_THREATCONNECT_VALUES = frozenset(("summary", "indicator"))
 _LOGGING = ("agent.", "host.", "observer.")
 """Beginnings of fields of events about the machine that wrote them."""
 
@@ -231,6 +234,12 @@ class Columns:
     def of_thehive(self) -> bool:
         """True for observables of TheHive, whose TLP levels are numbers."""
         return {"data type", "data"} <= set(map(split_heading, self.headings))
+
+    @cached_property
+    def of_threatconnect(self) -> bool:
+        """True for indicators of ThreatConnect, whose `Owner` is the list that they are from."""
+        headings = frozenset(map(split_heading, self.headings))
+        return headings >= _OF_THREATCONNECT and not _THREATCONNECT_VALUES.isdisjoint(headings)
 
     @cached_property
     def about_values(self) -> tuple[int, ...]:

@@ -50,6 +50,8 @@ _AFFECTED = frozenset(("affected", "afectado", "afectada", "betroffene", "affect
 _AFFECTED |= {"betroffener", "betroffenes", "affectee", "infected", "infizierte"}
 _HOSTS = frozenset(("ip", "ips", "host", "hosts", "hostname", "server", "servers", "system"))
 """Beside a word for targets, not of what an attacker imitates."""
+_LISTS_OF_THREATCONNECT = frozenset(("owner", "owner name"))
+"""Headings of the lists from which its indicators are."""
 _OF_LOGS = compile_lazily(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.IGNORECASE)
 """Fields that only logs have."""
 _LONGEST = 40
@@ -138,6 +140,8 @@ def _find_doubtful_headings(columns: Columns) -> list[str]:
 def _other_headings(columns: Columns) -> Iterator[str]:
     read = frozenset(columns.with_indicators)
     for number, heading in enumerate(columns.headings):
+        if columns.of_threatconnect and split_heading(heading) in _LISTS_OF_THREATCONNECT:
+            continue
         if number not in columns.mapped and (number not in read or names_mailboxes(heading)):
             yield heading
 

@@ -29,6 +29,7 @@ _ALLOWED = _load("allowed_states") | _HARMLESS
 _SAFE = frozenset(("clean", "good", "safe"))
 _MALICIOUS = _load("malicious_states")
 _NEEDED_FALSE = _ALLOWED | _ENDED | {"removed", "internal", "own", "owned", "victim"}
+_NEEDED_FALSE |= {"privateflag"}
 """Headings of columns that must not be true."""
 _OF_ACTIVITY = frozenset(("active", "enabled", "aktiv", "actif", "activo", "activa", "attivo"))
 _NEEDED_TRUE = _OF_ACTIVITY | {"indicator", "malicious"}

@@ -794,3 +794,27 @@ class TestTheHive:
     def test_numbers_of_levels_in_other_tables_are_refused(self) -> None:
         (refused,) = read_candidates("type,value,tlp\nip,45.9.70.7,2\n")
         assert "not a TLP level: '2'" in str(refused.findings)
+
+
+class TestThreatConnect:
+    HEADINGS = "Owner,Type,Summary,Rating,Confidence,Date Added,Description"
+
+    def test_the_list_of_an_indicator_is_no_owner_of_machines(self) -> None:
+        text = (
+            f"{self.HEADINGS}\n"
+            "ACME Sharing,Address,45.9.70.7,5.0,90,2025-03-10T06:02:58Z,\n"
+            f"ACME Sharing,File,{'d' * 32} : {'a' * 40} : {SHA256},4.0,90,2025-03-10,\n"
+        )
+        assert values(text) == ["45.9.70.7", "d" * 32, "a" * 40, SHA256]
+        assert "ACME" not in str([each.object for each in read_candidates(text)])
+
+    def test_an_owner_in_another_table_is_one_of_machines(self) -> None:
+        text = "Owner,Type,Address,Rating\nJ. Doe,Server,45.9.70.7,high\n"
+        assert values(text) == []
+        text = "Owner,Type,Summary,Rating\nJ. Doe,Address,45.9.70.7,high\n"
+        assert values(text) == []
+
+    def test_a_private_indicator_is_refused(self) -> None:
+        text = "ownerName,type,summary,rating,confidence,privateFlag\nACME,Address,45.9.70.7,5,90,"
+        assert values(f"{text}false\n") == ["45.9.70.7"]
+        assert values(f"{text}true\n") == []
