@@ -70,7 +70,8 @@ _OWN = compile_lazily(
 _USERS = _load("user_names")
 _PLAIN_MACHINES = frozenset(("host", "hosts", "hostname", "host name", "fqdn", "rechner", "hote"))
 _OF_EVENTS = _load("event_words")
-ATTACKER_WORDS = _load("attacker_words")
+MALICIOUS_WORDS = _load("malicious_words")
+ATTACKER_WORDS = _load("attacker_words") | MALICIOUS_WORDS
 """Words that say that a value is an attacker's."""
 _JOINING = _load("joining_words")
 """Small words between those for victims and for machines: `IP de la víctima`."""

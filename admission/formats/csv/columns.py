@@ -13,6 +13,7 @@ from functools import cached_property
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction.field_names import (
+    MALICIOUS_WORDS,
     holds_people,
     is_of_people,
     names_mailboxes,
@@ -90,6 +91,7 @@ _ROLES: Mapping[str, Role] = {
     },
 }
 _VALUE_WORDS = _load("words_in_value_headings")
+_BESIDE_MALICIOUS = MALICIOUS_WORDS | _VALUE_WORDS | _load("words_beside_malicious")
 _VICTIM_WORDS = _load("words_in_victim_headings")
 _OTHER_WORDS = _load("words_in_other_headings") | _VICTIM_WORDS
 _PERSONAL_WORDS = _load("words_in_personal_headings")
@@ -511,7 +513,8 @@ def _role_of(heading: str) -> Role:
     if words & _VALUE_WORDS and not _is_private(heading):
         file_name = "name" in words and not words & {"domain", "host", "dns"}
         return Role.OTHER if file_name else Role.VALUE_OF_KIND
-    return Role.OTHER
+    malicious = words & MALICIOUS_WORDS and words - MALICIOUS_WORDS and words <= _BESIDE_MALICIOUS
+    return Role.VALUE_OF_KIND if malicious else Role.OTHER  # `Endereço malicioso`
 
 
 def _are_mostly_types(cells: Sequence[str]) -> bool:

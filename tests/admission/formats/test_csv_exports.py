@@ -818,3 +818,23 @@ class TestThreatConnect:
         text = "ownerName,type,summary,rating,confidence,privateFlag\nACME,Address,45.9.70.7,5,90,"
         assert values(f"{text}false\n") == ["45.9.70.7"]
         assert values(f"{text}true\n") == []
+
+
+class TestHeadingsInOtherLanguages:
+    @pytest.mark.parametrize(
+        "heading",
+        [
+            *("Endereço malicioso", "Enlace malicioso", "Lien malveillant", "Złośliwy adres"),
+            *("Schädlicher Link", "Вредоносный адрес", "Serveur de commande", "Malicious link"),
+            *("Servidor de mando y control", "Kötü amaçlı alan adı"),
+        ],
+    )
+    def test_a_word_for_malicious_makes_links_and_addresses_values(self, heading: str) -> None:
+        assert values(f"{heading},SHA256\n45.9.70.7,{SHA256}\n") == ["45.9.70.7", SHA256]
+
+    @pytest.mark.parametrize(
+        "heading", ["Endereço", "Endereço do cliente", "Lien", "Malware link", "Link to malicious"]
+    )
+    def test_other_links_and_addresses_are_not_read(self, heading: str) -> None:
+        text = f"Domain,{heading}\nevil-update.top,https://blog.example-update.top/a\n"
+        assert "https://blog.example-update.top/a" not in values(text)
