@@ -595,6 +595,8 @@ class _Table:
         named = (self.columns.headings[n] for n in numbers if n < len(self.columns.headings))
         if not self.columns.with_role(Role.VALUE) or any(map(names_event, named)):
             return False
+        if names_type(self._declared_type(row)):
+            return True
         kinds = self._cells(row, Role.TYPE)
         words = (split_heading(kind).split() for kind in kinds)
         return any(names_type(word) for each in words for word in each) or any(

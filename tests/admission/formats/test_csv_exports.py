@@ -838,3 +838,14 @@ class TestHeadingsInOtherLanguages:
     def test_other_links_and_addresses_are_not_read(self, heading: str) -> None:
         text = f"Domain,{heading}\nevil-update.top,https://blog.example-update.top/a\n"
         assert "https://blog.example-update.top/a" not in values(text)
+
+
+class TestCheckPoint:
+    HEADINGS = "UNIQ-NAME,VALUE,TYPE,CONFIDENCE,PRODUCT"
+
+    def test_senders_are_read_and_recipients_are_not(self) -> None:
+        text = (
+            f"{self.HEADINGS}\na,scan@evil-update.top,Mail-from,high,AV\n"
+            "b,jane@acme-update.top,Mail-to,high,AV\n"
+        )
+        assert values(text) == ["scan@evil-update.top"]
