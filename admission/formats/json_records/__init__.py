@@ -34,6 +34,8 @@ from tocsin.admission.formats.csv.columns import (
 )
 from tocsin.admission.formats.csv.rows import Row
 from tocsin.admission.formats.json_list import VALUE_ROLES
+from tocsin.admission.formats.json_records.exported_values import ExportedValue
+from tocsin.admission.formats.json_records.exports import NOTHING_MALICIOUS, find_exported
 from tocsin.admission.formats.json_records.states import (
     find_refusing_member,
     find_refusing_member_around,
@@ -56,7 +58,7 @@ from tocsin.admission.formats.list_names import (
     names_indicator_file,
 )
 from tocsin.admission.lazy_patterns import compile_lazily
-from tocsin.admission.model import Candidate, Tlp
+from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.stix.ijson import parse_json
 from tocsin.admission.timestamps import stix_time
 
@@ -135,6 +137,15 @@ class _Record:
     around: _Statements
     is_listed: bool
     """True if names around it, or most records beside it, say that it is an indicator."""
+    doubt: str = ""
+    """Why it is held; empty if it is not."""
+
+    @classmethod
+    def of(cls, exported: ExportedValue, level: str) -> "_Record":
+        """The record of a value in an export of a known program, with the TLP level around it."""
+        members = {"type": exported.kind, "indicator": exported.value, **exported.details}
+        around = _Statements(level=level, refusal=exported.refusal)
+        return cls(members, around, is_listed=True, doubt=exported.doubt)
 
     @cached_property
     def beside(self) -> Mapping[str, str]:
@@ -170,6 +181,13 @@ class _Finder:
 
         Raises Malformed if there are too many different names.
         """
+        exported = find_exported(value)
+        if exported is not None:
+            origins = {id(each.origin): each.origin for each in exported}
+            levels = {key: _find_level(each, "") for key, each in origins.items()}
+            self.records = [_Record.of(each, levels[id(each.origin)]) for each in exported]
+            self.doubt = "" if exported else NOTHING_MALICIOUS
+            return
         if isinstance(value, dict) and is_record(value, is_listed=self.is_listed):
             value = [value]
         if self._mark(value, 0, self.is_listed):
@@ -369,9 +387,11 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
     records = list(enumerate(found.records, 1))
     refused = {number: why for number, each in records if (why := _find_reason(each))}
     table = _Table.of(found.records, options)
-    rows = (table.format(number, each) for number, each in records if number not in refused)
+    doubts = sorted({"", *(each.doubt for _, each in records)})
+    open_ = [(number, each) for number, each in records if number not in refused]
+    read = (_read_rows(table, open_, doubt, options) for doubt in doubts)
     parts = (
-        (rewrite_messages(each, _name_record) for each in table.read(rows, options)),
+        *read,
         (_refuse(number, found.records[number - 1], why) for number, why in refused.items()),
         (refused_candidate(0, each) for each in found.unread),
     )
@@ -379,6 +399,17 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
     if found.doubt:
         notes.append(f"a list of objects is not read: {found.doubt}")
     return with_notes(join_parts(("", each) for each in parts), notes)
+
+
+def _read_rows(
+    table: "_Table", records: Sequence[tuple[int, _Record]], doubt: str, options: ReadOptions
+) -> Iterator[Candidate]:
+    """The candidates of numbered records, of those with a doubt; they are held for it."""
+    rows = (table.format(number, each) for number, each in records if each.doubt == doubt)
+    for each in table.read(rows, options):
+        named = rewrite_messages(each, _name_record)
+        held = bool(doubt) and named.is_open
+        yield named.hold(Finding("validate", "format", Action.HELD, doubt)) if held else named
 
 
 def _refuse(number: int, record: _Record, reason: str) -> Candidate:
@@ -551,7 +582,7 @@ def _format_date(number: int) -> str:
     return stix_time(number * 1000) if number // 1000 in _SECONDS else str(number)
 
 
-def _find_level(members: _Object, around: str) -> str:
+def _find_level(members: object, around: str) -> str:
     """The strictest TLP level of an object and of what is `around` it; or a word that is none."""
     levels = set[Tlp]()
     for name, text in (("tlp", around), *_walk(members, "")):

@@ -1,0 +1,18 @@
+"""Exports of known programs, read as records; see `exported_values`."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from tocsin.admission.formats.json_records.exported_values import ExportedValue, drop_repeated
+from tocsin.admission.formats.json_records.virustotal import read_virustotal
+
+_READERS: Sequence[Callable[[object], Iterable[ExportedValue] | None]] = (read_virustotal,)
+NOTHING_MALICIOUS = "it calls nothing malicious that could be shared"
+
+
+def find_exported(value: object) -> list[ExportedValue] | None:
+    """The values in an export of a known program; None if the value of a file is none."""
+    for read in _READERS:
+        found = read(value)
+        if found is not None:
+            return drop_repeated(found)
+    return None

@@ -1,0 +1,81 @@
+"""Exports of known programs as JSON, of which only what they call malicious is read."""
+
+import json
+from typing import Any
+
+from tocsin.admission.formats import ReadOptions, detect_format, explain_unreadable, read
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.model import Tlp, Verdict
+
+NOW = 1_790_000_000_000_000
+MD5, SHA1, SHA256 = "d" * 32, "a" * 40, "e" * 64
+
+
+def read_candidates(*lines: object, name: str = "export.json") -> Any:
+    content = "\n".join(map(json.dumps, lines)).encode()
+    return list(read(name, content, ReadOptions(now=NOW)))
+
+
+def with_verdict(verdict: Verdict, *lines: object) -> list[str]:
+    """The values of candidates with this verdict."""
+    found = [each for each in read_candidates(*lines) if each.verdict is verdict]
+    return [(each.object or each.original)["pattern"].split(" = ")[1][1:-2] for each in found]
+
+
+def shared(*lines: object) -> list[str]:
+    return with_verdict(Verdict.OPEN, *lines)
+
+
+def held(*lines: object) -> list[str]:
+    return with_verdict(Verdict.HELD, *lines)
+
+
+def explanation(content: object) -> str:
+    """Why no format reads a file; empty if one does."""
+    raw = json.dumps(content).encode()
+    return explain_unreadable("a.json", raw) if detect_format("a.json", raw) is None else ""
+
+
+class TestVirusTotal:
+    @staticmethod
+    def reported(
+        kind: str = "domain", id: str = "evil-update.top", count: int = 9, **more: object
+    ) -> dict[str, Any]:
+        stats = {"malicious": count, "suspicious": 0, "harmless": 60, "undetected": 20}
+        return {"type": kind, "id": id, "attributes": {"last_analysis_stats": stats, **more}}
+
+    def test_files_domains_addresses_and_urls_are_read(self) -> None:
+        found = [
+            self.reported("file", SHA256, md5=MD5, sha1=SHA1, meaningful_name="acme-offer.exe"),
+            self.reported(),
+            self.reported("ip_address", "45.9.70.7"),
+            self.reported("url", "f" * 64, url="http://evil-update.top/a"),
+        ]
+        values = [SHA256, MD5, SHA1, "evil-update.top", "45.9.70.7", "http://evil-update.top/a"]
+        assert shared({"data": found}) == shared(found) == values
+        assert shared(*({"data": each} for each in found)) == values
+        assert "acme" not in str([each.object for each in read_candidates({"data": found})])
+
+    def test_values_in_attributes_are_not_read(self) -> None:
+        records = [{"type": "A", "value": "81.2.3.4"}, {"type": "MX", "value": "mx.acme-mail.top"}]
+        answer = {"data": self.reported(last_dns_records=records)}
+        assert shared(answer) == ["evil-update.top"] and held(answer) == []
+
+    def test_what_few_engines_call_malicious_is_held_and_the_rest_refused(self) -> None:
+        answer = {"data": [self.reported(count=2), self.reported(id="a-update.top", count=0)]}
+        assert shared(answer) == [] and held(answer) == ["evil-update.top"]
+        refused = read_candidates(answer)[-1]
+        assert "no engine of VirusTotal calls it malicious" in refused.findings[0].message
+        assert refused.excerpt == "a-update.top"
+
+    def test_an_object_without_verdicts_is_refused(self) -> None:
+        unknown = {"type": "domain", "id": "a-update.top", "attributes": {"reputation": 0}}
+        assert shared({"data": [self.reported(), unknown]}) == ["evil-update.top"]
+        assert explanation({"data": [unknown]})
+        assert explanation({"data": [{"type": ["domain"], "id": 7, "attributes": {}}]})
+
+    def test_the_level_of_an_object_counts_for_it(self) -> None:
+        commented = self.reported(id="a-update.top", note="TLP:RED")
+        first, second = read_candidates({"data": [self.reported(), commented]})
+        assert "object_marking_refs" not in first.object
+        assert second.object["object_marking_refs"] == [TLP_2_IDS[Tlp.RED]]
