@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tocsin.admission.formats import ReadOptions, detect_format, explain_unreadable, read
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp, Verdict
@@ -79,3 +81,37 @@ class TestVirusTotal:
         first, second = read_candidates({"data": [self.reported(), commented]})
         assert "object_marking_refs" not in first.object
         assert second.object["object_marking_refs"] == [TLP_2_IDS[Tlp.RED]]
+
+
+class TestQRadar:
+    @staticmethod
+    def named(name: str, *found: str) -> dict[str, Any]:
+        elements = [{"source": "J. Doe", "last_seen": 1756115446494, "value": v} for v in found]
+        return {"name": name, "element_type": "ALNIC", "data": elements}
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "SOC_Malicious_Domains",
+            "Phishing URLs",
+            "C2 IPs 2026",
+            "ACME-IOCs",
+            "maliciousDomains",
+        ],
+    )
+    def test_a_set_whose_name_calls_its_values_malicious_is_read(self, name: str) -> None:
+        answer = self.named(name, "evil-update.top", "45.9.70.7")
+        assert shared(answer) == shared([answer]) == ["evil-update.top", "45.9.70.7"]
+        assert "Doe" not in str([each.object for each in read_candidates(answer)])
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("Allowed Malicious Domains", "Trusted C2 IPs", "Domains", "Malware IPs"),
+            *("Internal C2 IPs", "Infected malicious IPs", "Hosts contacting malicious servers"),
+            *("Phishing victims", "Users of malicious domains", "C2 traffic"),
+            *("IOC hits", "Malicious domains contacted", "Malicious IPs our side"),
+        ],
+    )
+    def test_another_set_is_not_read(self, name: str) -> None:
+        assert explanation(self.named(name, "mail.acme-update.top", "81.2.3.4"))
