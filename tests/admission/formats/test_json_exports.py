@@ -115,3 +115,29 @@ class TestQRadar:
     )
     def test_another_set_is_not_read(self, name: str) -> None:
         assert explanation(self.named(name, "mail.acme-update.top", "81.2.3.4"))
+
+
+class TestThreatConnect:
+    @staticmethod
+    def indicator(kind: str, summary: str, **more: object) -> dict[str, Any]:
+        about = {"ownerName": "ACME Sharing", "rating": 5.0, "confidence": 90}
+        return {"id": 7, "type": kind, "summary": summary, **about, **more}
+
+    def test_the_list_of_an_indicator_is_no_owner_of_machines(self) -> None:
+        found = [
+            self.indicator("Address", "45.9.70.7", ip="45.9.70.7", lastModified="2026-01-02"),
+            self.indicator("File", f"{MD5} : {SHA1} : {SHA256}"),
+            self.indicator("EmailAddress", "scan@evil-update.top"),
+            self.indicator("User Agent", "curl/8"),
+        ]
+        values = ["45.9.70.7", MD5, SHA1, SHA256, "scan@evil-update.top"]
+        assert shared(found) == shared({"data": found, "status": "Success"}) == values
+        first = read_candidates(found)[0].object
+        assert first["confidence"] == 90 and "ACME" not in str(first)
+
+    def test_private_and_inactive_ones_are_refused(self) -> None:
+        found = [
+            self.indicator("Address", "45.9.70.7", privateFlag=True),
+            self.indicator("Address", "81.2.3.4", active=False),
+        ]
+        assert shared(found) == held(found) == []
