@@ -141,3 +141,31 @@ class TestThreatConnect:
             self.indicator("Address", "81.2.3.4", active=False),
         ]
         assert shared(found) == held(found) == []
+
+
+class TestCowrie:
+    @staticmethod
+    def event(name: str, address: str = "45.9.70.7", **more: object) -> dict[str, Any]:
+        about = {"timestamp": "2026-02-17T07:17:05Z", "session": "234c698b0ee0", "sensor": "hp-1"}
+        return {"eventid": f"cowrie.{name}", "src_ip": address, **about, **more}
+
+    def test_those_who_connect_and_their_files_are_read(self) -> None:
+        url = "http://evil-update.top/a.sh"
+        log = [
+            self.event("session.connect", dst_ip="81.2.3.4", dst_port=22),
+            self.event("login.success", username="root", password="Sommer2024"),  # noqa: S106
+            self.event("session.file_download", "45.9.70.8", url=url, shasum=SHA256),
+        ]
+        assert shared(*log) == shared(log) == ["45.9.70.7", "45.9.70.8", url, SHA256]
+        assert "Sommer2024" not in str(read_candidates(*log))
+        assert len(read_candidates(*log)) == 4  # each value once
+
+    def test_the_honeypot_and_whom_an_attacker_wants_to_reach_are_not_read(self) -> None:
+        log = [
+            self.event("direct-tcpip.request", dst_ip="81.2.3.4", dst_port=25),
+            self.event(
+                "command.input", input="curl https://mail.acme-update.top/", dst_ip="81.2.3.5"
+            ),
+            self.event("login.failed", url="https://mail.acme-update.top/"),
+        ]
+        assert shared(*log) == ["45.9.70.7"] and held(*log) == []
