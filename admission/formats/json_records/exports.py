@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from tocsin.admission.formats.json_records.beacons import read_beacons
 from tocsin.admission.formats.json_records.cowrie import read_cowrie
 from tocsin.admission.formats.json_records.exported_values import ExportedValue, drop_repeated
 from tocsin.admission.formats.json_records.qradar import read_qradar
@@ -10,6 +11,7 @@ from tocsin.admission.formats.json_records.virustotal import read_virustotal
 
 _READERS: Sequence[Callable[[object], Iterable[ExportedValue] | None]] = (
     *(read_virustotal, read_qradar, read_threatconnect, read_cowrie),
+    read_beacons,
 )
 NOTHING_MALICIOUS = "it calls nothing malicious that could be shared"
 

@@ -169,3 +169,35 @@ class TestCowrie:
             self.event("login.failed", url="https://mail.acme-update.top/"),
         ]
         assert shared(*log) == ["45.9.70.7"] and held(*log) == []
+
+
+class TestBeacons:
+    CONFIG = {
+        **{"BeaconType": "HTTPS", "SleepTime": 60000, "Proxy_HyperlinkUser": "jdoe"},
+        "HttpPostUri": "/submit.php",
+    }
+
+    def config(self, servers: str = "evil-update.top,/a.js,45.9.70.7,/b.js", host: str = "") -> Any:
+        return {**self.CONFIG, "C2Server": servers, "HostHeader": host}
+
+    def test_servers_and_hashes_are_read(self) -> None:
+        parsed = {"sha256": SHA256, "config": self.config(), "proxy": "proxy.acme-update.top"}
+        servers = ["evil-update.top", "45.9.70.7"]
+        assert shared(self.config()) == shared([{"BeaconConfig": self.config()}]) == servers
+        assert shared(parsed) == shared(parsed, parsed) == [SHA256, *servers]
+
+    def test_names_with_spaces_are_read(self) -> None:
+        scan = {"x86": {"md5": MD5, "config": {"Beacon Type": "HTTP", "C2 Server": "45.9.70.7,/a"}}}
+        assert shared(scan) == [MD5, "45.9.70.7"]
+
+    def test_the_scanned_host_is_read_unless_it_may_be_a_machine_of_yours(self) -> None:
+        scan = {"host": "81.2.3.4", "port": 443, "x64": {"sha256": SHA256, "config": self.config()}}
+        assert "81.2.3.4" in shared(scan)
+        of_memory = {**scan, "user": "jdoe", "pid": 4711}
+        assert "81.2.3.4" not in (*shared(of_memory), *held(of_memory))
+        assert "81.2.3.4" not in shared({"host": "81.2.3.4", "config": self.config()})
+
+    def test_servers_behind_another_name_are_held(self) -> None:
+        fronted = self.config("cdn.acme-update.top,/a", host="Host: evil-update.top")
+        assert shared(fronted, self.config("45.9.70.7,/a")) == ["45.9.70.7"]
+        assert held(fronted) == ["cdn.acme-update.top"]
