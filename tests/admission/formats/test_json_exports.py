@@ -201,3 +201,81 @@ class TestBeacons:
         fronted = self.config("cdn.acme-update.top,/a", host="Host: evil-update.top")
         assert shared(fronted, self.config("45.9.70.7,/a")) == ["45.9.70.7"]
         assert held(fronted) == ["cdn.acme-update.top"]
+
+
+class TestSandboxes:
+    @staticmethod
+    def cape(**more: object) -> dict[str, Any]:
+        sample = {"name": "acme-offer.exe", "md5": MD5, "sha256": SHA256}
+        network = {
+            "hosts": [{"ip": "45.9.70.7"}, {"ip": "81.2.3.4"}],
+            "dns": [{"request": "ocsp.acme-update.top", "answers": [{"data": "81.2.3.5"}]}],
+        }
+        about = {"info": {"machine": {"name": "win10-jdoe"}}, "target": {"file": sample}}
+        return {**about, "malscore": 10.0, "network": network, "signatures": [], **more}
+
+    CONFIG = {"configs": [{"Remcos": {"C2": ["45.9.70.7:2404", "tcp://evil-update.top:443/"]}}]}
+
+    def test_the_sample_and_servers_in_its_configuration_are_read(self) -> None:
+        report = self.cape(CAPE=self.CONFIG, detections="Remcos")
+        assert shared(report) == [MD5, SHA256, "45.9.70.7", "evil-update.top"]
+
+    def test_the_level_of_a_report_counts(self) -> None:
+        first = read_candidates(self.cape(CAPE=self.CONFIG, info={"tlp": "Red"}))[0]
+        assert first.object["object_marking_refs"] == [TLP_2_IDS[Tlp.RED]]
+
+    def test_what_the_sample_contacted_is_held(self) -> None:
+        report = self.cape(CAPE=self.CONFIG)
+        assert held(report) == ["81.2.3.4", "ocsp.acme-update.top"]
+        assert "81.2.3.5" not in str(read_candidates(report))
+
+    def test_no_mailbox_of_a_configuration_is_read(self) -> None:
+        stolen = {"Protocol": "SMTP", "Host": "mail.acme-update.top", "To": "j@acme-update.top"}
+        report = self.cape(CAPE={"configs": [{"AgentTesla": stolen}]}, detections="AgentTesla")
+        assert shared(report) == [MD5, SHA256]
+        assert not {"mail.acme-update.top", "j@acme-update.top"} & {*held(report)}
+
+    def test_payloads_of_the_malware_are_read_and_others_held(self) -> None:
+        payloads = [
+            {"sha256": "1" * 64, "cape_type": "Remcos Payload"},
+            {"sha256": "2" * 64, "cape_type": "Unpacked PE Image: 32-bit executable"},
+        ]
+        report = self.cape(CAPE={"payloads": payloads}, detections="Remcos")
+        assert shared(report)[-1] == "1" * 64 and "2" * 64 in held(report)
+
+    def test_a_sample_without_a_name_is_held_by_its_score_or_not_read(self) -> None:
+        assert shared(self.cape()) == [] and held(self.cape())[:2] == [MD5, SHA256]
+        cuckoo = self.cape(malscore=0, info={"score": 8.2})
+        assert held(cuckoo)[:2] == [MD5, SHA256]
+        assert "calls nothing malicious" in explanation(self.cape(malscore=1.2))
+
+    @pytest.mark.parametrize("detection", ["MAL", "SUS"])
+    def test_joe_sandbox_marks_what_is_malicious(self, detection: str) -> None:
+        report = {
+            "fileinfo": {"filename": "acme-offer.vbs", "md5": MD5},
+            "signaturedetections": {"strategy": [{"detection": detection}]},
+            "contacted": {
+                "ips": {
+                    "ip": [
+                        {"@malicious": "true", "$": "45.9.70.7"},
+                        {"@malicious": "false", "$": "81.2.3.4"},
+                    ]
+                },
+                "domains": {"domain": {"@name": "evil-update.top", "@malicious": "true"}},
+            },
+            "urlinfo": {"url": [{"@malicious": "false", "@name": "http://acme-update.top/"}]},
+            "droppedinfo": {"hash": [{"@malicious": "true", "value": [{"$": SHA256}]}]},
+        }
+        values = ["45.9.70.7", "evil-update.top", SHA256]
+        assert shared({"analysis": report}) == ([MD5] if detection == "MAL" else []) + values
+        assert held({"analysis": report}) == []
+
+    def test_hybrid_analysis_says_which_samples_are_malicious(self) -> None:
+        about = {"threat_score": 100, "job_id": "6b17", "submit_name": "acme-offer.exe"}
+        malicious = {"sha256": SHA256, "verdict": "malicious", "hosts": ["45.9.70.7"], **about}
+        suspicious = {"md5": MD5, "sha256": "1" * 64, "verdict": "suspicious", **about}
+        clean = {"sha256": "2" * 64, "verdict": "no specific threat", "hosts": ["81.2.3.4"]}
+        found = [malicious, suspicious, {**clean, **about}]
+        for answer in ({"search_terms": [], "result": found}, found):
+            assert shared(answer) == [SHA256]
+            assert {*held(answer)} == {"45.9.70.7", MD5, "1" * 64}

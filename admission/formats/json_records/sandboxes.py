@@ -1,0 +1,156 @@
+"""Reports of sandboxes: CAPE and Cuckoo, Joe Sandbox, Hybrid Analysis.
+
+A sample is read if the report calls it malicious, and so are the servers in a configuration that
+was extracted from it.  The hosts that it contacted may be harmless, such as a service for
+certificates or the updates of Windows, so they are held unless the report calls them malicious.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from tocsin.admission.extraction.field_names import split_heading
+from tocsin.admission.formats.json_records.exported_values import (
+    ExportedValue,
+    Members,
+    find_object,
+    find_texts,
+    list_objects,
+)
+from tocsin.admission.lazy_patterns import compile_lazily
+
+_HASHES = ("md5", "sha1", "sha256")
+_OF_SERVERS = frozenset(
+    ("c2", "c2s", "cnc", "cncs", "c2 server", "c2 servers", "c2 url", "c2 urls")
+)
+_OF_SERVERS |= {"c2 address", "c2 addresses", "c2 domain", "c2 domains", "c2 host", "c2 hosts"}
+"""Members of extracted configurations; others may name a mailbox that was stolen."""
+_SERVER = compile_lazily(r"(?:(?:tcp|udp|ssl|tls)://)?([^:/]+)(?::\d{1,5})?/?")
+"""A server in a configuration, as `tcp://evil.top:443`."""
+_GENERIC = compile_lazily(r"(?i)(?:unpacked|injected|extracted|decompressed|decoded)\b|.*shellcode")
+"""Kinds of payloads that any program may have."""
+_HIGH_SCORE = 7
+_SAMPLE = 20
+_CONTACTED = "contacted by a malicious sample, which may be harmless"
+_SUSPICIOUS = "called suspicious, but not malicious, by the report"
+_HARMLESS = "not an indicator, since its report does not call it malicious"
+
+
+def read_cape(value: object) -> Iterator[ExportedValue] | None:
+    """The values of reports of CAPE and Cuckoo; None if the value is something else."""
+    reports = list_objects(value)
+    if not any(_is_cape(each) for each in reports[:_SAMPLE]):
+        return None
+    return chain.from_iterable(map(_read_cape_report, filter(_is_cape, reports)))
+
+
+def _is_cape(found: Members) -> bool:
+    names = found.keys()
+    return names >= {"info", "target"} and bool(names & {"CAPE", "signatures", "malscore"})
+
+
+def _read_cape_report(report: Members) -> Iterator[ExportedValue]:
+    about = find_object(report, "info")  # where a level is stated; elsewhere are the sample's words
+    cape = find_object(report, "CAPE")
+    servers = list(dict.fromkeys(_find_servers(list_objects(cape.get("configs")))))
+    is_detected = bool(servers or report.get("detections") or report.get("malfamily"))
+    if not is_detected and _find_score(report) < _HIGH_SCORE:
+        return
+    doubt = "" if is_detected else _SUSPICIOUS
+    yield from _read_hashes(find_object(find_object(report, "target"), "file"), about, doubt)
+    yield from (ExportedValue("", each, about) for each in servers)
+    for payload in list_objects(cape.get("payloads")):
+        kind = str(payload.get("cape_type") or "")
+        named = kind and not _GENERIC.match(kind)
+        yield from _read_hashes(payload, about, "" if named and is_detected else _SUSPICIOUS)
+    contacted = _find_contacted(find_object(report, "network"))
+    yield from (ExportedValue("", each, about, doubt=_CONTACTED) for each in contacted)
+
+
+def _find_score(report: Members) -> float:
+    scores = (report.get("malscore"), find_object(report, "info").get("score"))
+    return max((each for each in scores if isinstance(each, int | float)), default=0)
+
+
+def _find_servers(configs: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The servers in configurations, which stand under the name of the malware."""
+    for config in configs:
+        for held in (config, *(each for each in config.values() if isinstance(each, dict))):
+            names = (name for name in held if split_heading(name) in _OF_SERVERS)
+            yield from map(_name_server, find_texts(held, *names))
+
+
+def _name_server(text: str) -> str:
+    found = _SERVER.fullmatch(text)
+    return found[1] if found else text
+
+
+def _find_contacted(network: Members) -> Iterator[str]:
+    yield from find_texts(network, "hosts")
+    for name, key in (("hosts", "ip"), ("domains", "domain"), ("dns", "request"), ("http", "uri")):
+        for each in list_objects(network.get(name)):
+            yield from find_texts(each, key)
+
+
+def _read_hashes(file: Members, origin: object, doubt: str = "") -> Iterator[ExportedValue]:
+    for name in _HASHES:
+        yield from (
+            ExportedValue(name, each, origin, doubt=doubt) for each in find_texts(file, name)
+        )
+
+
+def read_joe(value: object) -> Iterator[ExportedValue] | None:
+    """The values of reports of Joe Sandbox; None if the value is something else."""
+    found = [find_object(each, "analysis") for each in list_objects(value)]
+    reports = [each for each in found if each.keys() >= {"fileinfo", "signaturedetections"}]
+    return chain.from_iterable(map(_read_joe_report, reports)) if reports else None
+
+
+def _read_joe_report(report: Members) -> Iterator[ExportedValue]:
+    """The values that a report marks one by one, and the sample if one strategy says `MAL`."""
+    strategies = list_objects(find_object(report, "signaturedetections").get("strategy"))
+    if any(each.get("detection") == "MAL" for each in strategies):
+        yield from _read_hashes(find_object(report, "fileinfo"), report)
+    contacted = find_object(report, "contacted")
+    of_kinds = (
+        ("ip", find_object(contacted, "ips").get("ip")),
+        ("domain", find_object(contacted, "domains").get("domain")),
+        ("url", find_object(report, "urlinfo").get("url")),
+        ("hash", find_object(report, "droppedinfo").get("hash")),
+    )
+    for kind, marked in of_kinds:
+        for each in list_objects(marked):
+            if each.get("@malicious") in ("true", True):
+                yield from (ExportedValue(kind, text, report) for text in _find_marked(kind, each))
+
+
+def _find_marked(kind: str, found: Members) -> Iterator[str]:
+    if kind == "hash":
+        return chain.from_iterable(find_texts(e, "$") for e in list_objects(found.get("value")))
+    return find_texts(found, *(("$", "@ip") if kind == "ip" else ("@name", "name")))
+
+
+def read_hybrid_analysis(value: object) -> Iterator[ExportedValue] | None:
+    """The values of reports of Hybrid Analysis, and of a search; None if it is something else."""
+    objects = list_objects(value)
+    reports = [part for each in objects for part in list_objects(each.get("result", each))]
+    if not any(map(_is_of_hybrid_analysis, reports[:_SAMPLE])):
+        return None
+    return chain.from_iterable(map(_read_hybrid_report, filter(_is_of_hybrid_analysis, reports)))
+
+
+def _is_of_hybrid_analysis(found: Members) -> bool:
+    names = found.keys()
+    is_report = names >= {"verdict", "sha256", "threat_score"}
+    return is_report and bool(names & {"job_id", "environment_id", "vx_family"})
+
+
+def _read_hybrid_report(report: Members) -> Iterator[ExportedValue]:
+    is_malicious, is_suspicious = (report["verdict"] == e for e in ("malicious", "suspicious"))
+    refusal = "" if is_malicious or is_suspicious else _HARMLESS
+    for name in _HASHES:
+        for text in find_texts(report, name):
+            doubt = _SUSPICIOUS if is_suspicious else ""
+            yield ExportedValue(name, text, report, refusal, doubt)
+    contacted = find_texts(report, "hosts", "domains") if is_malicious else ()
+    yield from (ExportedValue("host", each, report, doubt=_CONTACTED) for each in contacted)
