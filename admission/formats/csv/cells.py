@@ -42,6 +42,8 @@ _OTHER_HASH_TYPES = compile_lazily(
 """Parts of the names of types that are hashes, but not of files."""
 _STOLEN_TYPES = compile_lazily(
     r"(?:compromised|stolen|leaked|breached) (?:email|account|credential|user)s?(?: address)?"
+    r"|(?:bot|infected|victim) (?:ip|ipv4|ipv6|host|hostname|machine|computer|system|device|domain)"
+    r"(?: address)?"
 )
 _TYPE_NAMES = frozenset(
     normalise_heading(each).replace(" ", "") for each in load_words(_PACKAGE, "type_names")
@@ -110,7 +112,7 @@ def is_unsupported_type(declared: str) -> bool:
 
 
 def is_stolen_type(kind: str) -> bool:
-    """True if a type is that of a victim's mailbox or account: `compromised_email`."""
+    """True if a type is that of a victim's mailbox, account or machine: `compromised_email`."""
     return _STOLEN_TYPES.fullmatch(normalise_heading(kind)) is not None
 
 

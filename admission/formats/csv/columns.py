@@ -125,9 +125,21 @@ _LOGGING_HOST = frozenset(("host", "hostname", "host name"))
 _LINKS = frozenset(("link", "links"))
 """Headings of indicators in a list of messages that is without other indicators."""
 _ADDRESS = r" (?:ip(?: address(?:es)?)?|ips|ipv4|ipv6|addr|address(?:es)?)"
-_SOURCE = compile_lazily(rf"(?:source|src|orig){_ADDRESS}")
+_SOURCE_WORDS = "(?:source|src|orig)"
+_SOURCE = compile_lazily(rf"{_SOURCE_WORDS}{_ADDRESS}")
 """Headings of the servers of senders in a list of messages."""
 _INDICATOR_WORDS = frozenset(("indicator", "indicators", "ioc", "iocs"))
+_HOST_NAMES = "(?:hosts?|hostnames?|host name|fqdn)"
+_BOT = compile_lazily(rf"(?:bots?|drone|zombie)(?:{_ADDRESS}| {_HOST_NAMES})")
+"""Headings of machines that are infected; a `bot url` is where an attacker receives data."""
+_PLAIN_ADDRESS = compile_lazily(
+    rf"{_ADDRESS.lstrip()}|{_SOURCE_WORDS}{_ADDRESS}|(?:src|source)(?:ip|addr)"
+)
+_PLAIN_HOST = compile_lazily(rf"(?:{_SOURCE_WORDS} )?{_HOST_NAMES}")
+_CONTROLLER = compile_lazily(
+    rf"(?:cc|c2|cnc|c c)(?: server)?(?:(?P<address>{_ADDRESS})| (?:dns|domains?|{_HOST_NAMES}))"
+)
+"""Headings of servers that control infected machines; `cc` alone is the code of a country."""
 _ROLES_OF_PEOPLE = frozenset(("role", "rolle", "rol", "ruolo", "rola", "роль"))
 """Headings of columns that say `Sender` or `Victim`."""
 _OF_THREATCONNECT = frozenset(("type", "rating", "confidence"))
@@ -271,8 +283,11 @@ def parse_names(cells: Sequence[str]) -> Columns | None:
     if Role.TYPE not in roles and Role.VALUE in roles and _has_later_value(cells, roles):
         roles[roles.index(Role.VALUE)] = Role.TYPE  # `Indicator,Data,Note`: the first is the type
 
-    own = map(_host_that_wrote(cells), cells)
-    roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
+    is_own, victims = _host_that_wrote(cells), find_controlled(cells)
+    roles = [
+        Role.OTHER if is_own(cell) or cell in victims else role
+        for cell, role in zip(cells, roles, strict=True)
+    ]
     of_senders, of_people = any(map(names_senders, cells)), any(map(names_people, cells))
     recipients = of_people or (of_senders and any(map(holds_people, cells)))
     if of_senders or of_people:
@@ -294,6 +309,23 @@ def _host_that_wrote(headings: Sequence[str]) -> Callable[[str], bool]:
     if directed or any(map(is_field, headings)):
         return lambda each: normalise_heading(each) in _LOGGING_HOST or _is_field_of_logging(each)
     return lambda _: False
+
+
+def find_controlled(headings: Collection[str]) -> frozenset[str]:
+    """The headings of infected machines, by those of the servers that control them.
+
+    An address beside the name of a server may be its own, but not in a report of Shadowserver.
+
+    >>> sorted(find_controlled(["ip", "hostname", "cc_dns"])), find_controlled(["ip", "C2 domain"])
+    (['hostname', 'ip'], frozenset())
+    """
+    plain = {each: split_heading(each) for each in headings}
+    controllers = list(filter(None, map(_CONTROLLER.fullmatch, plain.values())))
+    of_addresses = [each["address"] is not None for each in controllers]
+    every = any(each[0].startswith("cc ") for each in controllers)
+    tests = [_PLAIN_ADDRESS] if every or True in of_addresses else []
+    tests += [_PLAIN_HOST] if every or False in of_addresses else []
+    return frozenset(n for n, words in plain.items() if any(t.fullmatch(words) for t in tests))
 
 
 def _is_field_of_logging(heading: str) -> bool:
@@ -475,6 +507,8 @@ def _is_private(heading: str) -> bool:
 def _is_of_victims(heading: str) -> bool:
     """True if a word of a normalised heading says so, also between others without spaces."""
     if not _VICTIM_WORDS.isdisjoint(heading.split()) or names_victims(heading):
+        return True
+    if _BOT.fullmatch(heading):
         return True
     return not heading.isascii() and any(each in heading for each in _UNSPACED_VICTIMS)
 

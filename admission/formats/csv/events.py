@@ -48,6 +48,8 @@ _DESTINATIONS = frozenset(("dst", "dest", "destination", "dport"))
 _TARGETS = frozenset(("target", "targets", "targeted", "ziel", "cible", "objetivo", "alvo"))
 _AFFECTED = frozenset(("affected", "afectado", "afectada", "betroffene", "affecte", "colpito"))
 _AFFECTED |= {"betroffener", "betroffenes", "affectee", "infected", "infizierte"}
+_AFFECTED |= {"infiziert", "infizierten", "infizierter", "infecte", "infectee", "infectes"}
+_AFFECTED |= {"infectado", "infectada", "infectados", "infetto", "infetta", "infetti", "zombie"}
 _HOSTS = frozenset(("ip", "ips", "host", "hosts", "hostname", "server", "servers", "system"))
 """Beside a word for targets, not of what an attacker imitates."""
 _LISTS_OF_THREATCONNECT = frozenset(("owner", "owner name"))

@@ -16,7 +16,7 @@ from tocsin.admission.extraction.field_names import (
     split_heading,
 )
 from tocsin.admission.formats.csv.cells import is_mailbox, is_value, names_type
-from tocsin.admission.formats.csv.columns import Role, name_columns
+from tocsin.admission.formats.csv.columns import Role, find_controlled, name_columns
 from tocsin.admission.formats.json_list import VALUE_ROLES, names_values
 from tocsin.admission.formats.list_names import names_indicators
 from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
@@ -109,7 +109,9 @@ def find_values(members: _Members) -> list[str]:
     than `host`; and all others with hashes if it is a hash.  A mailbox may be anybody's, and a
     list may be one of all indicators.
     """
+    victims = find_controlled(members)
     held = [name for name in members if find_role(name) in VALUE_ROLES and not names_event(name)]
+    held = [name for name in held if name not in victims]
     held = [name for name in held if isinstance(members[name], str) and has_value(members[name])]
     held = [name for name in held if not is_mailbox(members[name])]
     chosen = min(held, key=_rank_untyped, default="")

@@ -584,6 +584,41 @@ class TestTablesOfEvents:
         assert values(text) == ["198.51.100.7"]
         assert '3 "Domain" = ignored' in str(read_candidates(text)[0].findings)
 
+    @pytest.mark.parametrize(
+        "headings",
+        [
+            *("bot ip,malware", "bot_ip,country", "IP infectée,malware", "IP infectada,malware"),
+            *("zombie ip,family", "IP infetto,malware", "ip,infection", "infección,ip"),
+        ],
+    )
+    def test_those_of_infected_machines_are_refused(self, headings: str) -> None:
+        cells = ["81.2.3.4", "x"] if headings != "infección,ip" else ["x", "81.2.3.4"]
+        (refused,) = read_candidates(f"{headings}\n{','.join(cells)}\n")
+        assert "this may be about people or machines of yours" in refused.findings[0].message
+
+    def test_the_way_of_an_infection_and_the_url_of_a_bot_are_an_attackers(self) -> None:
+        assert values("domain,infection vector\nevil-update.top,mail\n") == ["evil-update.top"]
+        assert values("bot url,family\nhttp://evil.top/a,x\n") == ["http://evil.top/a"]
+
+    @pytest.mark.parametrize(
+        ("headings", "row", "read"),
+        [
+            ("ip,hostname,cc_ip", "81.2.3.4,dsl.werft.de,45.9.70.7", ["45.9.70.7"]),
+            ("ip,cc_dns,malware", "81.2.3.4,evil-update.top,x", ["evil-update.top"]),
+            ("Source IP,C&C IP", "81.2.3.4,45.9.70.7", ["45.9.70.7"]),
+            ("hostname,c2_domain,x", "www.werft.de,evil-update.top,", ["evil-update.top"]),
+            ("C2 domain,IP", "evil-update.top,45.9.70.7", ["evil-update.top", "45.9.70.7"]),
+        ],
+    )
+    def test_what_a_server_controls_is_a_victims(
+        self, headings: str, row: str, read: list[str]
+    ) -> None:
+        assert values(f"{headings}\n{row}\n") == read
+
+    def test_a_row_of_the_type_of_an_infected_machine_is_refused(self) -> None:
+        text = "type,value\nbot ip,81.2.3.4\nVictim IP,81.2.3.5\nip,45.9.70.7\n"
+        assert values(text) == ["45.9.70.7"]
+
     def test_a_column_that_the_user_maps_to_ignored_does_not_make_them(self) -> None:
         text = b"User,RemoteIP\njane,198.51.100.7\n"
         assert "(--map 'User=ignored')" in str(read_candidates(text.decode())[0].findings)

@@ -406,6 +406,7 @@ class TestRecordsWithoutType:
             ([{"indicator": "evil.top", "comment": "x"}], ["evil.top"]),
             ([{"ip": "203.0.114.8", "ioc": "evil.top"}], ["evil.top"]),
             ([{"ip": "203.0.114.9", "c2_ip": "203.0.114.8"}], ["203.0.114.8"]),
+            ({"iocs": [{"ip": "203.0.114.9", "cc_ip": "203.0.114.8"}]}, ["203.0.114.8"]),
             ([{"url": "https://ours.example", "phishing_url": "http://a.top/"}], ["http://a.top/"]),
             ({"iocs": [{"ip": "203.0.114.8", "port": 443}]}, ["203.0.114.8"]),
             ({"iocs": {"urls": [{"url": "http://evil.top/a"}]}}, ["http://evil.top/a"]),
