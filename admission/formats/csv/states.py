@@ -28,7 +28,7 @@ _HARMLESS, _ENDED = _load("harmless_states"), _load("ended_states")
 _ALLOWED = _load("allowed_states") | _HARMLESS
 _SAFE = frozenset(("clean", "good", "safe"))
 _MALICIOUS = _load("malicious_states")
-_NEEDED_FALSE = _ALLOWED | _ENDED | {"removed", "internal", "own", "owned", "victim"}
+_NEEDED_FALSE = _ALLOWED | _ENDED | {"removed", "internal", "own", "owned"} | _load("victim_flags")
 _NEEDED_FALSE |= {"privateflag"}
 """Headings of columns that must not be true."""
 _OF_ACTIVITY = frozenset(("active", "enabled", "aktiv", "actif", "activo", "activa", "attivo"))
@@ -40,13 +40,15 @@ _COUNTS |= {"abuseconfidencescore", "detectionratio"}
 _NO_ENGINE = compile_lazily(r"0\s*[/|]\s*\d{1,3}")
 """A ratio of engines that says that none detects the value: `0/72`."""
 _COUNTED = frozenset(("harmless", "benign", "legit", "legitimate", "trusted"))
-"""Those in which a number may count who says so."""
+_COUNTED |= _load("victim_flags") - {"victim"}
+"""Those in which a number may count who says so, or how many there are; not as `is_target`."""
 _TRUE = frozenset(("true", "yes", "y", "t", "on", "x", "✓", "ja", "wahr", "oui", "vrai"))
-_TRUE |= {"si", "sí"}
+_TRUE |= {"si", "sí", "sim", "tak", "ano", "да", "evet", "是", "はい", "예"}
 _FALSE = frozenset(("false", "no", "n", "f", "off", "nein", "falsch", "non", "faux", "falso"))
 _ONE, _ZERO = frozenset(("1", "1.0")), frozenset(("0", "0.0"))
 _OF_INDICATOR = frozenset(("ioc", "iocs", "indicator", "indicators", "observable", "observables"))
-_SMALL = _OF_INDICATOR | {"is", "was", "has", "been", "marked", "as", "on", "in", "meta"}
+_SMALL = _OF_INDICATOR | {"is", "was", "has", "been", "marked", "as", "on", "in", "ist", "meta"}
+_SMALL |= {"war", "est", "es", "era", "jest"}
 """Words beside those of a state in a heading that is true or false."""
 _STATE_WORDS = _load("words_in_state_headings")
 _OF_OWN = _OF_INDICATOR | {
@@ -177,10 +179,11 @@ def _is_refusing_flag(name: str, text: str, subject: Subject) -> bool:
         return text in _ZERO or _NO_ENGINE.fullmatch(text) is not None
     if plain in _NEEDED_TRUE:
         return text in _FALSE or text in _ZERO
-    return plain in _NEEDED_FALSE and _is_true(plain, text)
+    return plain in _NEEDED_FALSE and _is_true(name, text)
 
 
-def _is_true(plain: str, text: str) -> bool:
+def _is_true(name: str, text: str) -> bool:
+    plain = split_heading(name).replace(" ", "")
     return text in _TRUE or (text in _ONE and plain not in _COUNTED)
 
 

@@ -338,6 +338,21 @@ class TestRowsThatAreNotShared:
     def test_a_compromised_machine_in_a_comment_may_attack(self, note: str) -> None:
         assert values(f"ip,comment\n198.51.100.7,{note}\n") == ["198.51.100.7"]
 
+    @pytest.mark.parametrize(
+        ("heading", "cell"),
+        [
+            *(("is_target", "1"), ("target", "yes"), ("Opfer", "ja"), ("est cible", "oui")),
+            *(("Es víctima", "sí"), ("жертва", "да"), ("被害者", "はい"), ("affected", "TRUE")),
+        ],
+    )
+    def test_a_value_that_is_marked_as_a_victims_is_refused(self, heading: str, cell: str) -> None:
+        text = f"indicator,type,{heading}\n81.2.3.4,ip,{cell}\n45.9.70.7,ip,no\n"
+        assert values(text) == ["45.9.70.7"]
+
+    @pytest.mark.parametrize("cell", ["Banks", "1", "Microsoft"])
+    def test_a_target_that_is_named_or_counted_refuses_no_row(self, cell: str) -> None:
+        assert values(f"indicator,type,target\n45.9.70.7,ip,{cell}\n") == ["45.9.70.7"]
+
     @pytest.mark.parametrize("kind", ["compromised_email", "stolen account", "Leaked credentials"])
     def test_a_stolen_account_is_not_an_indicator(self, kind: str) -> None:
         text = f"itype,value\n{kind},jane@acme.org\nphish_email,joe@bad.com\n"

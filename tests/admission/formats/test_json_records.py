@@ -251,6 +251,7 @@ class TestWhatIsLeftOut:
             *({"active": "N"}, {"isMalicious": False}, {"internal": True}, {"is_active": 0.0}),
             *({"manualScore": False, "score": 1}, {"role": "victim"}, {"message": "recipient"}),
             *({"on_whitelist": True}, {"comment": "False positive"}, {"statut": "inactif"}),
+            *({"is_target": True}, {"target": "yes"}, {"victime": "oui"}),
         ],
     )
     def test_records_whose_state_says_so(self, members: dict[str, object]) -> None:
