@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from tocsin.admission.errors import Malformed, Unprocessable
 from tocsin.admission.extraction.external_ids import format_ids, take_external_ids
+from tocsin.admission.extraction.field_names import names_victims
 from tocsin.admission.extraction.indicators import (
     CandidateBuilder,
     IndicatorDetails,
@@ -37,6 +38,7 @@ from tocsin.admission.formats.list_names import (
     names_allowed,
     names_allowed_file,
     names_indicator_file,
+    names_others,
     split_name,
 )
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
@@ -53,7 +55,7 @@ VALUE_ROLES = (Role.VALUE, Role.VALUE_OF_KIND)
 """The roles of members that may hold indicators."""
 _TLP_NAMES = frozenset(("tlp", "marking", "markings"))
 _NOTHING = "no indicator: give a host, address, URL, e-mail address or hash"
-_ALLOWED = "the same file allows it: remove it from one of the two lists"
+_ALLOWED = "the same file allows it, or calls it a victim's: remove it from one of the lists"
 _DEEPEST = 3
 _SAMPLE = 400
 _LONGEST_NAME = 60
@@ -110,8 +112,11 @@ class _Lists:
             self.levels.append(value)
 
     def _sort_list(self, name: str, entries: _Array, words: frozenset[str]) -> None:
-        if names_allowed(name):
+        parts = [each for each in name.split(".") if len(each) > 1]
+        if names_allowed(name) or any(map(names_victims, parts)):
             self.allowed.setdefault(name, []).append(entries)
+        elif any(map(names_others, parts)):
+            self.others.append(name)
         elif words & _DENY_WORDS or not name or self._is_of_indicators(name):
             self.denied.setdefault(name, []).append(entries)
         else:

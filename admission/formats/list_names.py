@@ -2,6 +2,12 @@
 
 from pathlib import PurePath
 
+from tocsin.admission.extraction.field_names import (
+    names_people,
+    names_recipients,
+    names_victims,
+    split_heading,
+)
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation, load_words
 
@@ -19,6 +25,17 @@ _INDICATOR_WORDS |= {"blocklist", "blacklist", "denylist", "ipblocklist"}
 """Words in the names of lists and files of indicators.  A list called `malware` may be one of
 infected machines, or of what a sample contacted."""
 _WORD = compile_lazily(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
+_OWN = frozenset(
+    (
+        *("own", "our", "internal", "asset", "assets", "inventory", "device", "devices"),
+        *("endpoint", "endpoints", "workstation", "workstations", "sensor", "sensors"),
+        *("label", "labels", "tags", "infected", "infizierte", "infectees", "infectes"),
+        *("infectados", "infectadas", "infetti", "infette", "zombies", "impacted"),
+    )
+)
+"""Words in the names of lists with machines of the writer or of victims, and with labels, which
+may name some."""
+_LISTS = frozenset(("list", "lists", "items", "data", "known", "all", "ip", "ips", "addresses"))
 OF_ALLOWED = (
     "the name of the file is that of a list of allowed values: rename it if they are an attacker's"
 )
@@ -37,6 +54,14 @@ def split_name(name: str) -> frozenset[str]:
 def names_allowed(name: str) -> bool:
     """True if the name of a list says that what it holds is allowed or protected."""
     return _allows(split_name(name), _ALLOW_WORDS)
+
+
+def names_others(name: str) -> bool:
+    """True for a list of victims, people or own machines, and of pairs that describe a case."""
+    if names_victims(name) or names_recipients(name) or names_people(name):
+        return True
+    words = frozenset(split_heading(name).split())
+    return words <= _OWN | _LISTS and bool(words & _OWN)
 
 
 def names_allowed_file(name: str) -> bool:

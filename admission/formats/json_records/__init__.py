@@ -13,9 +13,6 @@ from tocsin.admission.documents import as_seen
 from tocsin.admission.documents.bounded import join_parts, rewrite_messages, with_notes
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.field_names import (
-    names_people,
-    names_recipients,
-    names_victims,
     normalise_heading,
     split_heading,
 )
@@ -56,6 +53,7 @@ from tocsin.admission.formats.list_names import (
     names_allowed,
     names_allowed_file,
     names_indicator_file,
+    names_others,
 )
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
@@ -77,15 +75,6 @@ _LONGEST_EXCERPT = 60
 _WRAPPERS = frozenset(("result", "_source", "source", "fields", "event", "indicator", "ioc"))
 _WRAPPERS |= {"data", "attributes", "observable", "hit", "row", "record", "object", "document"}
 """Members that hold one record; another, such as `query`, may be somebody's question."""
-_OWN = frozenset(
-    (
-        *("own", "our", "internal", "asset", "assets", "inventory", "device", "devices"),
-        *("endpoint", "endpoints", "workstation", "workstations", "sensor", "sensors"),
-        *("label", "labels", "tags"),
-    )
-)
-"""Words in the names of lists with machines of the writer, and with labels, which may name some."""
-_LISTS = frozenset(("list", "lists", "items", "data", "known", "all"))
 _VISIBLE_TO = frozenset(("private", "public"))
 """Classifications in ThreatStream: who sees a record, nothing about its value."""
 _LEFT_OUT = (Role.VALUE_OF_KIND, Role.CERTIFICATE)
@@ -283,15 +272,7 @@ def _are_mostly(objects: Sequence[_Object], test: Callable[[_Object], bool]) -> 
 
 @lru_cache(maxsize=2 * MOST_NAMES)
 def _is_left_out(name: str) -> bool:
-    return names_allowed(name) or _is_of_others(name)
-
-
-def _is_of_others(name: str) -> bool:
-    """True for a list of victims, people or own machines, and of pairs that describe a case."""
-    if names_victims(name) or names_recipients(name) or names_people(name):
-        return True
-    words = frozenset(split_heading(name).split())
-    return words <= _OWN | _LISTS and bool(words & _OWN)
+    return names_allowed(name) or names_others(name)
 
 
 def _find_wrapped(value: _Object, is_listed: bool) -> Iterator[tuple[_Object, bool]]:

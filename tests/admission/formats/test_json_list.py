@@ -96,6 +96,22 @@ class TestListsThatAreIgnored:
     def test_an_array_whose_name_allows_is_not_read(self, name: Any) -> None:
         assert values({name: ["good.com"], "deny": ["evil.com"]}) == ["evil.com"]
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("affected", "impacted", "opfer", "infected_hosts", "infected_ips", "our_servers"),
+            *("victimes", "internal", "victims.ips", "betroffene", "被害者"),
+        ],
+    )
+    def test_an_array_of_victims_among_indicators_is_not_read(self, name: str) -> None:
+        outer, _, inner = name.partition(".")
+        listed = {inner: ["81.2.3.4"]} if inner else ["81.2.3.4"]
+        assert values({"iocs": {"ips": ["45.9.70.7"], outer: listed}}) == ["45.9.70.7"]
+
+    def test_a_victim_that_is_listed_as_an_indicator_too_is_refused(self) -> None:
+        content = {"iocs": {"ips": ["45.9.70.7", "81.2.3.4"], "affected": ["81.2.3.4"]}}
+        assert values(content) == ["45.9.70.7"]
+
     def test_a_deny_list_within_an_allow_list_is_not_read(self) -> None:
         assert values({"allow": {"deny": ["good.com"]}, "deny": ["evil.com"]}) == ["evil.com"]
 
