@@ -70,7 +70,8 @@ _OWN = compile_lazily(
 _USERS = _load("user_names")
 _PLAIN_MACHINES = frozenset(("host", "hosts", "hostname", "host name", "fqdn", "rechner", "hote"))
 _OF_EVENTS = _load("event_words")
-_INFECTIONS = _load("infection_names")
+_ONLY_OF_EVENTS = _load("infection_names") | _load("leak_site_names")
+"""Whole names of fields beside victims."""
 MALICIOUS_WORDS = _load("malicious_words")
 ATTACKER_WORDS = _load("attacker_words") | MALICIOUS_WORDS
 """Words that say that a value is an attacker's."""
@@ -178,7 +179,7 @@ def names_event(name: str) -> bool:
     if is_user(name) or names_recipients(name) or names_victims(name):
         return True
     heading = split_heading(name)
-    return heading in _INFECTIONS or not _OF_EVENTS.isdisjoint(heading.split())
+    return heading in _ONLY_OF_EVENTS or not _OF_EVENTS.isdisjoint(heading.split())
 
 
 def names_attacker(name: str) -> bool:

@@ -54,6 +54,12 @@ _HOSTS = frozenset(("ip", "ips", "host", "hosts", "hostname", "server", "servers
 """Beside a word for targets, not of what an attacker imitates."""
 _LISTS_OF_THREATCONNECT = frozenset(("owner", "owner name"))
 """Headings of the lists from which its indicators are."""
+_EXTORTING = frozenset(("ransomware", "gang", "gangs", "group", "gruppe", "groupe", "grupo"))
+_EXTORTED = frozenset(("company", "organization", "organisation", "unternehmen", "firma"))
+_EXTORTED |= {"entreprise", "societe", "empresa", "azienda"}
+"""Headings of victims beside a group that extorts, and not a reporter's or an imitated one."""
+_OF_LEAK_SITES = frozenset(("group name", "discovered"))
+"""Headings that all exports of ransomware.live have."""
 _OF_LOGS = compile_lazily(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.IGNORECASE)
 """Fields that only logs have."""
 _LONGEST = 40
@@ -115,7 +121,7 @@ def _find_event_headings(columns: Columns) -> list[str]:
     That of a column of values counts only if it is the address of an end of connections with two.
     """
     headings = [each for n, each in enumerate(columns.headings) if n not in columns.mapped]
-    found = list(_find_other_ends(headings))
+    found = [*_find_other_ends(headings), *_find_extorted(headings)]
     if any(map(names_senders, headings)):
         found += filter(_holds_recipients, headings)
     return list(dict.fromkeys([*found, *filter(_is_of_event, _other_headings(columns))]))
@@ -126,6 +132,15 @@ def _find_other_ends(headings: Sequence[str]) -> Iterator[str]:
     plain = list(map(split_heading, headings))
     if any(map(_SOURCE.fullmatch, plain)) or {"source", "destination"} <= set(plain):
         yield from (each for each in headings if _DESTINATION.fullmatch(split_heading(each)))
+
+
+def _find_extorted(headings: Sequence[str]) -> Iterator[str]:
+    """The headings by which a table is one of those that a ransomware group extorts."""
+    plain = list(map(split_heading, headings))
+    if any(not _EXTORTING.isdisjoint(each.split()) for each in plain):
+        yield from (name for name, each in zip(headings, plain, strict=True) if each in _EXTORTED)
+    if set(plain) >= _OF_LEAK_SITES:
+        yield from (n for n, each in zip(headings, plain, strict=True) if each in _OF_LEAK_SITES)
 
 
 def _find_doubtful_headings(columns: Columns) -> list[str]:

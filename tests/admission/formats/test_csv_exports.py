@@ -611,6 +611,22 @@ class TestTablesOfEvents:
         (refused,) = read_candidates(f"{headings}\n{','.join(cells)}\n")
         assert "this may be about people or machines of yours" in refused.findings[0].message
 
+    @pytest.mark.parametrize(
+        "headings",
+        [
+            *("website,group_name,post_title,discovered", "domain,group_name,discovered"),
+            *("Website,Company,Ransomware", "website,Unternehmen,Gruppe", "domain,gang,post title"),
+        ],
+    )
+    def test_those_of_leak_sites_are_refused(self, headings: str) -> None:
+        cells = ["www.werft-nord.de"] + ["x"] * headings.count(",")
+        (refused,) = read_candidates(f"{headings}\n{','.join(cells)}\n")
+        assert "this may be about people or machines of yours" in refused.findings[0].message
+
+    @pytest.mark.parametrize("headings", ["domain,group,discovered", "domain,Ransomware,website"])
+    def test_domains_of_a_group_are_read(self, headings: str) -> None:
+        assert values(f"{headings}\nevil-update.top,x,y\n") == ["evil-update.top"]
+
     def test_the_way_of_an_infection_and_the_url_of_a_bot_are_an_attackers(self) -> None:
         assert values("domain,infection vector\nevil-update.top,mail\n") == ["evil-update.top"]
         assert values("bot url,family\nhttp://evil.top/a,x\n") == ["http://evil.top/a"]

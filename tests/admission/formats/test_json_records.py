@@ -476,6 +476,8 @@ class TestRecordsWithoutType:
             {"src_ip": "203.0.114.9"},
             {"DestinationPort": 443},
             {"victim": "Contoso"},
+            {"post_title": "Contoso"},
+            {"infection": "emotet"},
             {"recipient": "j.doe@acme.org"},
             {"email": "j.doe@acme.org"},
             {"alert_id": 7},
