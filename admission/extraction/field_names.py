@@ -60,6 +60,7 @@ _BESIDE = _load("mailbox_words")
 _VICTIMS = _load("victim_names")
 _AFFECTED = _load("affected_words")
 _MACHINES = _load("machine_words")
+_COMPROMISED = _load("compromised_words")
 _ATTACKING = compile_lazily(r"compromi|kompromi|infec|infi[cz]|infet", re.IGNORECASE)
 _OWN = compile_lazily(
     rf"(?<![\w-]){load_alternation(_PACKAGE, 'own_words')}\s((?:[^\W\d_][\w-]{{1,20}}\s){{0,2}}?"
@@ -78,6 +79,7 @@ ATTACKER_WORDS = _load("attacker_words") | MALICIOUS_WORDS
 _JOINING = _load("joining_words")
 """Small words between those for victims and for machines: `IP de la víctima`."""
 _UNSPACED_AFFECTED = tuple(each for each in _AFFECTED if each > "\u1100")
+_UNSPACED_COMPROMISED = tuple(each for each in _COMPROMISED if each > "\u1100")
 _UNSPACED_MACHINES = ("ip", *(each for each in _MACHINES if each > "\u1100"))
 _OF_MAILBOXES = compile_lazily("|".join(map(_fold, _MAIL)))
 _UNSPACED = "|".join(
@@ -215,6 +217,19 @@ def says_victim(cell: str) -> bool:
     (True, False)
     """
     return names_victims(cell) and _ATTACKING.search(cell) is None
+
+
+@lru_cache(maxsize=1024)  # a column of categories repeats a few
+def says_compromised(label: str) -> bool:
+    """True if a label says nothing but that a site or machine was broken into, or is a victim's.
+
+    >>> says_compromised("Compromised legitimate website"), says_compromised("compromised, c2")
+    (True, False)
+    """
+    words = frozenset(split_heading(label).split()) - _JOINING
+    if words & _COMPROMISED and words <= _COMPROMISED | _AFFECTED | _MACHINES:
+        return True
+    return names_victims(label) or any(each in label for each in _UNSPACED_COMPROMISED)
 
 
 @lru_cache(maxsize=1024)

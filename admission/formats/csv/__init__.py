@@ -82,6 +82,7 @@ from tocsin.admission.formats.csv.rows import (
     parse_rows,
 )
 from tocsin.admission.formats.csv.states import (
+    find_doubtful_state,
     find_refusing_state,
     names_indicator,
     names_state,
@@ -522,10 +523,15 @@ class _Table:
             self.unrelated.extend(ids[MOST_IDS:])
         notes = (*self.notes, *self._note_odd_row(row))
         starred = " ".join(cell for cell in row.cells if "*" in cell)
+        doubt = self._explain_doubt(row)
         for value in values:
             odd = (*_note_odd_value(value, declared, row), *note_wildcard(value, starred))
             findings = (*notes, *odd)
-            yield self.builder.build(value, details, ("line", row.line), findings)
+            candidate = self.builder.build(value, details, ("line", row.line), findings)
+            if doubt and candidate.is_open and _is_host(value):
+                message = f"line {row.line}: {doubt}"
+                candidate = candidate.hold(Finding("validate", "format", Action.HELD, message))
+            yield candidate
 
     def _has_expired(self, details: IndicatorDetails) -> bool:
         """True for an end in the past without a beginning, which would then be now."""
@@ -581,10 +587,17 @@ class _Table:
 
     def _explain_state(self, row: Row) -> str:
         """Why a cell says that the value is not to be shared; empty if none does."""
-        named = (
-            (self.columns.headings[n], row.cells[n]) for n in self.states if n < len(row.cells)
-        )
-        return find_refusing_state(named)
+        return find_refusing_state(self._name_cells(row, self.states))
+
+    def _explain_doubt(self, row: Row) -> str:
+        """Why the host of a row is held: it is said to be one that was hacked; empty if not."""
+        numbers = {*self.states, *self.columns.with_role(Role.TYPE)}
+        return find_doubtful_state(self._name_cells(row, sorted(numbers)))
+
+    def _name_cells(self, row: Row, numbers: Iterable[int]) -> Iterator[tuple[str, str]]:
+        """The headings and cells of columns that have both."""
+        shortest = min(len(self.columns.headings), len(row.cells))
+        return ((self.columns.headings[n], row.cells[n]) for n in numbers if n < shortest)
 
     def _is_typed(self, row: Row) -> bool:
         """True if a row names a type of indicators, `mal_domain`, and has a value beside it.
@@ -723,6 +736,16 @@ class _Table:
             labels=drop_indicator_types(labels),
             references=tuple(find_links(self._cells(row, Role.REFERENCE))),
         )
+
+
+def _is_host(value: Value) -> bool:
+    """True for a host, an address or the first page of a site, which may be a victim's.
+
+    Files and other pages may be put there by an attacker.
+    """
+    if not isinstance(value, RecognisedIoc) or value.kind in _HASH_TYPES.values():
+        return False
+    return value.kind is not IocType.URL or not value.value.partition("://")[2].partition("/")[2]
 
 
 def _note_odd_value(value: Value, declared: str, row: Row) -> Iterator[Finding]:

@@ -9,7 +9,11 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import NamedTuple
 
-from tocsin.admission.extraction.field_names import normalise_heading, split_heading
+from tocsin.admission.extraction.field_names import (
+    normalise_heading,
+    says_compromised,
+    split_heading,
+)
 from tocsin.admission.formats.csv.cells import split_labels
 from tocsin.admission.formats.csv.columns import Role, name_columns
 from tocsin.admission.lazy_patterns import compile_lazily
@@ -34,6 +38,8 @@ _NEEDED_FALSE |= {"privateflag"}
 _OF_ACTIVITY = frozenset(("active", "enabled", "aktiv", "actif", "activo", "activa", "attivo"))
 _NEEDED_TRUE = _OF_ACTIVITY | {"indicator", "malicious"}
 """Headings of columns that must not be false."""
+_COMPROMISED_FLAGS = frozenset(("compromised", "infected", "hacked", "kompromittiert", "infiziert"))
+"""Headings of columns that, if true, say so of a machine or site; a file is infected by others."""
 _COUNTS = frozenset(("detections", "detection", "positives", "vtdetection", "vtdetections"))
 _COUNTS |= {"abuseconfidencescore", "detectionratio"}
 """Headings of the number of those who call a value malicious; it must not be 0."""
@@ -58,7 +64,7 @@ _OF_OWN = _OF_INDICATOR | {
 """Words beside those for a state with which it is still that of the value itself."""
 _RESULTS = frozenset(("result", "outcome", "assessment", "rating", "review", "finding"))
 _ACTIONS = frozenset(("action", "actions", "rule action", "policy", "mode", "access"))
-_ACTIONS |= {"list", "list type", "category"}
+_ACTIONS |= {"list", "list type", "category", "kategorie", "categorie", "categoria"}
 """Headings that are not more than that; an action for phones is not one for all."""
 _SMALL_IN_TEXTS = frozenset(("confirmed", "likely", "probably", "closed", "resolved", "marked"))
 _SMALL_IN_TEXTS |= {"as", "by", "soc", "analyst", "analysts", "probable", "bestatigt", "confirme"}
@@ -110,6 +116,8 @@ _WORDS: Mapping[Subject, Mapping[_Column, frozenset[str]]] = {
 _BESIDE_MALICIOUS = frozenset((_Column.OWN, _Column.TAGS, _Column.NOTE))
 """Columns that count though another one says that the value is malicious."""
 
+_OF_CATEGORIES = frozenset((_Column.OWN, _Column.OTHER, _Column.ACTION, _Column.TAGS))
+
 
 def names_indicator(heading: str) -> bool:
     """True if a heading says that the rows are indicators."""
@@ -119,7 +127,7 @@ def names_indicator(heading: str) -> bool:
 def names_state(heading: str) -> bool:
     """True if a column may say that a value is not to be shared."""
     plain = _name_flag(heading)
-    if plain in _NEEDED_FALSE or plain in _NEEDED_TRUE or plain in _COUNTS:
+    if any(plain in each for each in (_NEEDED_FALSE, _NEEDED_TRUE, _COUNTS, _COMPROMISED_FLAGS)):
         return True
     return _find_column(heading) is not _Column.NONE
 
@@ -140,6 +148,30 @@ def find_refusing_state(
             named_text = ascii(text.strip().lower())[1:-1]
             return f"not an indicator, since its {ascii(name[:LONGEST_STATE])} is {named_text}"
     return ""
+
+
+def find_doubtful_state(named: Iterable[tuple[str, str]]) -> str:
+    """Why a value is held, since a category, type or all tags beside it are a hacked site's.
+
+    Empty if they are not, or if another column says that the value is malicious.
+    """
+    filled = [(name, text.strip()) for name, text in named if text.strip()]
+    found = next((each for each in filled if _is_compromised(*each)), None)
+    if found is None:
+        return ""
+    if any(_judge(name, text.lower(), Subject.INDICATOR).is_malicious for name, text in filled):
+        return ""
+    name, text = (ascii(each[:LONGEST_STATE]) for each in found)
+    return f"its {name} is {text}: share it if it serves an attacker, and is not a victim's"
+
+
+@lru_cache(maxsize=4096)  # columns repeat a few texts
+def _is_compromised(name: str, text: str) -> bool:
+    if _name_flag(name) in _COMPROMISED_FLAGS:
+        return text.lower() in _TRUE | _ONE
+    if _find_column(name) not in _OF_CATEGORIES and name_columns([name]).roles[0] is not Role.TYPE:
+        return False
+    return all(map(says_compromised, filter(str.strip, _split_tags(name, text))))
 
 
 def _may_be_state(text: str) -> bool:

@@ -353,6 +353,32 @@ class TestRowsThatAreNotShared:
     def test_a_target_that_is_named_or_counted_refuses_no_row(self, cell: str) -> None:
         assert values(f"indicator,type,target\n45.9.70.7,ip,{cell}\n") == ["45.9.70.7"]
 
+    @pytest.mark.parametrize(
+        ("heading", "cell"),
+        [
+            *(("category", "compromised site"), ("type", "compromised host"), ("tags", "hacked")),
+            *(("tags", '"compromised, victim"'), ("Kategorie", "kompromittierte Webseite")),
+            *(("categoría", "sitio web comprometido"), ("类型", "被黑网站")),
+            ("compromised", "yes"),
+        ],
+    )
+    def test_a_site_that_was_hacked_is_held(self, heading: str, cell: str) -> None:
+        held, other = read_candidates(f"domain,{heading}\nwerft.de,{cell}\nevil-update.top,c2\n")
+        assert held.verdict is Verdict.HELD and other.is_open
+        assert "share it if it serves an attacker" in str(held.findings)
+
+    def test_of_hacked_sites_the_pages_and_files_are_an_attackers(self) -> None:
+        rows = f"http://werft.de/a.exe,compromised site\n{SHA256},compromised site\n"
+        first, second = read_candidates(f"indicator,category\n{rows}")
+        assert first.is_open and second.is_open
+        (held,) = read_candidates("url,category\nhttp://werft.de/,compromised site\n")
+        assert held.verdict is Verdict.HELD
+
+    @pytest.mark.parametrize("beside", ['x,"compromised, emotet"', "malicious,compromised"])
+    def test_a_hacked_site_that_is_said_to_attack_is_read(self, beside: str) -> None:
+        (found,) = read_candidates(f"domain,verdict,tags\nwerft.de,{beside}\n")
+        assert found.is_open
+
     @pytest.mark.parametrize("kind", ["compromised_email", "stolen account", "Leaked credentials"])
     def test_a_stolen_account_is_not_an_indicator(self, kind: str) -> None:
         text = f"itype,value\n{kind},jane@acme.org\nphish_email,joe@bad.com\n"

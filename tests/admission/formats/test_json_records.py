@@ -232,6 +232,13 @@ class TestWhatIsLeftOut:
         assert detected_format([record()]) == "records"
         assert detected_format([record()], "benign.json") is None
 
+    def test_a_site_that_was_hacked_is_held(self) -> None:
+        held, flagged, other = read_candidates(
+            [record(category="compromised site"), record("b.top", hacked=True), record("c.top")]
+        )
+        assert held.verdict is flagged.verdict is Verdict.HELD and other.is_open
+        assert "record 1: its 'category' is 'compromised site'" in messages([held])
+
     def test_a_list_of_people(self) -> None:
         content = [record("joe@ours.example", "email", firstname="Joe", lastname="Doe")]
         assert values(content) == []
