@@ -54,6 +54,7 @@ _HOSTS = frozenset(("ip", "ips", "host", "hosts", "hostname", "server", "servers
 """Beside a word for targets, not of what an attacker imitates."""
 _LISTS_OF_THREATCONNECT = frozenset(("owner", "owner name"))
 """Headings of the lists from which its indicators are."""
+_OF_INVENTORIES = frozenset(map(normalise_heading, load_words(_PACKAGE, "inventory_words")))
 _EXTORTING = frozenset(("ransomware", "gang", "gangs", "group", "gruppe", "groupe", "grupo"))
 _EXTORTED = frozenset(("company", "organization", "organisation", "unternehmen", "firma"))
 _EXTORTED |= {"entreprise", "societe", "empresa", "azienda"}
@@ -151,7 +152,9 @@ def _find_doubtful_headings(columns: Columns) -> list[str]:
     headings = list(map(split_heading, columns.headings))
     if any(not _OF_THREATS.isdisjoint(each.split()) for each in headings):
         return []
-    return list(filter(_is_doubtful, _other_headings(columns)))
+    others = list(_other_headings(columns))
+    owned = [each for each in others if not _OF_INVENTORIES.isdisjoint(split_heading(each).split())]
+    return [*filter(_is_doubtful, others), *(owned if len(owned) > 1 else ())]
 
 
 def _other_headings(columns: Columns) -> Iterator[str]:

@@ -640,6 +640,37 @@ class TestTablesOfEvents:
     @pytest.mark.parametrize(
         "headings",
         [
+            *("IP-Adresse;Gerätename", "Hostname;Inventarnummer", "IP;Besitzer", "IP;Appareil"),
+            *("IP-Adresse;Standort;Seriennummer", "Adresse IP;Emplacement;Numéro de série"),
+            *("IP;Ubicación;Modelo", "IP;Location;Serial number", "ip;管理者", "IP;Eigenaar"),
+        ],
+    )
+    def test_inventories_in_other_languages_are_refused(self, headings: str) -> None:
+        cells = ["mail.werft.de" if "Host" in headings else "81.2.3.4"]
+        cells += ["x"] * headings.count(";")
+        (refused,) = read_candidates(f"{headings}\n{';'.join(cells)}\n")
+        assert "this may be about people or machines of yours" in refused.findings[0].message
+
+    @pytest.mark.parametrize("headings", ["IP;Standort;Notiz", "IP;Location;Modell;Malware"])
+    def test_where_an_address_is_makes_no_inventory(self, headings: str) -> None:
+        cells = ["45.9.70.7"] + ["x"] * headings.count(";")
+        assert values(f"{headings}\n{';'.join(cells)}\n") == ["45.9.70.7"]
+
+    def test_public_addresses_of_ones_own_and_of_a_honeypot_are_left_out(self) -> None:
+        assert values("IOC;Öffentliche IP\nevil-update.top;81.2.3.4\n") == ["evil-update.top"]
+        assert values("t-pot_ip_ext,type,src_ip\n81.2.3.4,Cowrie,45.9.70.7\n") == ["45.9.70.7"]
+
+    def test_address_objects_of_a_firewall_are_refused(self) -> None:
+        rows = "Mail,IP Netmask,81.2.3.4/32\nEDI,FQDN,edi.werft.de\n"
+        text = f"Name,Type,Address\n{rows}"
+        (refused,) = read_candidates(text)
+        assert "line 2 and 1 other: the types are those of address objects" in str(refused.findings)
+        found = formats.read("iocs.csv", text.encode(), formats.ReadOptions(now=NOW))
+        assert all(each.is_open for each in found)
+
+    @pytest.mark.parametrize(
+        "headings",
+        [
             *("website,group_name,post_title,discovered", "domain,group_name,discovered"),
             *("Website,Company,Ransomware", "website,Unternehmen,Gruppe", "domain,gang,post title"),
         ],
