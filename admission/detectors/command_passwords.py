@@ -95,6 +95,8 @@ _TARGET = rf"""(?:\s++-\S{{1,80}}+(?:\s++(?!-)[^\s@]{{1,80}}+(?!\S))?+){{0,16}}+
 """`CORP/jane:S3cret@fs01`; the last @ ends the password."""
 _NO_FILE = r"(?!\S{1,128}\.(?i:txt|lst|list|csv)\b)"
 """So that a list of passwords to try is none: `-p rockyou.txt`."""
+_LOGON_VALUE = rf"{_QUOTE}?(?i:(?:Alt)?DefaultPassword){_QUOTE}?"
+"""The value in the registry with which Windows logs a user on by itself."""
 _RUN_BY_TASK = r"""\s/(?i:tr)\s++(?:\\{0,4}"[^"\r\n]*+"|'[^'\r\n]*+')"""
 """The command that a task runs, which is passed over: `/tr "a.exe /u x /p 443"`."""
 _OPTIONS = rf"""{_QUOTE}?(?:\s++(?!-){_ARGUMENT})?+
@@ -158,6 +160,20 @@ _PROGRAMS = (
         "password=",
         r"sc(?:\.exe)?\s+(?:\\{2,8}\S{1,64}\s+)?(?:create|config)",
         rf"\s(?i:password)=\s*+{_PASSWORD}",
+    ),
+    _program(
+        "defaultpassword",
+        r"reg(?:\.exe)?\s+add",
+        rf"\s/(?i:v)\s++{_LOGON_VALUE}(?:\s++/(?!(?i:d)\s)\w++(?:\s++(?!/){_ARGUMENT})?+){{0,4}}+"
+        rf"\s++/(?i:d)\s++{_PASSWORD}",
+        rf"\s/(?i:d)\s++{_PASSWORD}{_QUOTE}?(?:\s++/(?!(?i:v)\s)\w++(?:\s++(?!/){_ARGUMENT})?+){{0,4}}+"
+        rf"\s++/(?i:v)\s++{_LOGON_VALUE}",
+    ),
+    _program(
+        "defaultpassword",
+        r"(?:set|new)-itemproperty",
+        rf"\s{_LOGON_VALUE}(?:\s++-(?!(?i:val))\w++(?:\s++(?!-){_ARGUMENT})?+){{0,4}}+"
+        rf"\s++(?:-(?i:value)\s++)?{_PASSWORD}",
     ),
     _program(" -pw", r"(?:plink|pscp|psftp|putty|kitty)(?:\.exe)?", rf"\s-pw\s++{_PASSWORD}"),
     *(

@@ -14,6 +14,11 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from tocsin.admission.detectors.registry_values import (
+    PASSWORDS,
+    compares_registry_data,
+    find_registry_data,
+)
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.masking import (
     PROPERTY_MODES,
@@ -63,6 +68,7 @@ _BY_NAME = {
     for name, found in properties.items()
     if name in _IN_PATTERNS
 }
+_PASSWORD = "is a password in the registry"  # noqa: S105  the words for it, no secret
 _RECORDED = "may contain names of people, files and hosts"
 _AUTHOR = "says who wrote the document, or for whom"
 _PHOTOGRAPH = "says who took the photograph, where, or with which camera"
@@ -128,6 +134,10 @@ def build_rule(context: RuleContext) -> Rule:
             Removal(path, str(settings[setting]), reason)
             for path, setting, reason in _find_payloads(subject)
         ]
+        secret = str(settings["secrets"])
+        removals += [
+            Removal(path, secret, _PASSWORD) for path in find_registry_data(subject, PASSWORDS)
+        ]
         return remove_properties(candidate, _RULE, removals) if removals else candidate
 
     return apply
@@ -162,6 +172,8 @@ def _check_pattern(
         if observable.property != "value"
         for each in _find_in_path(observable.property)
     }
+    if compares_registry_data(subject, PASSWORDS):
+        found.add(("secrets", _PASSWORD))
     for setting, reason in sorted(found):
         mode = mode_of_value(settings[setting], settings)
         candidate = block_value(candidate, _RULE, mode, f"matches on what {reason}", "pattern")

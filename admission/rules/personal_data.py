@@ -31,6 +31,11 @@ from tocsin.admission.detectors.partial_numbers import find_partial_numbers
 from tocsin.admission.detectors.payment_cards import CARD, find_payment_cards
 from tocsin.admission.detectors.person_names import PERSON, find_person_names, may_be_person
 from tocsin.admission.detectors.postal_addresses import POSTAL_ADDRESS, find_postal_addresses
+from tocsin.admission.detectors.registry_values import (
+    OWNERS,
+    compares_registry_data,
+    find_registry_data,
+)
 from tocsin.admission.detectors.spans import Span, SpanIndex
 from tocsin.admission.detectors.telephone_numbers import TELEPHONE, find_telephone_numbers
 from tocsin.admission.detectors.text_search import count_digits, is_single_word
@@ -120,9 +125,6 @@ _MAY_DESCRIBE_PERSON = (
     " state the class, or send the organisation instead"
 )
 _RULE = "personal_data"
-_OWNER = compile_lazily(r"\s*Registered(?:Owner|Organi[sz]ation)\s*", re.IGNORECASE)
-_OWNER_IN_PATTERN = compile_lazily(r"Registered(?:Own|Org|[\W_]|$)", re.IGNORECASE)
-"""The same also with wildcards of LIKE, or in a regular expression."""
 _OF_OWNER = "matches on the name of the person to whom a machine belongs"
 _IDENTIFYING: Mapping[str, Mapping[str, re.Pattern[str]]] = {
     "software": {
@@ -304,21 +306,15 @@ def _authors_of_statement(subject: StixObject) -> Iterator[tuple[Path, str, str]
 
 
 def _owners_of_machine(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
-    values = subject.get("values")
-    for place, each in enumerate(values if isinstance(values, list) else ()):
-        if isinstance(each, dict) and "data" in each and _OWNER.fullmatch(str(each.get("name"))):
-            yield ("values", place, "data"), "person", "says to whom the machine belongs"
+    for path in find_registry_data(subject, OWNERS):
+        yield path, "person", "says to whom the machine belongs"
 
 
 def _check_owner(
     candidate: Candidate, subject: StixObject, settings: Mapping[str, object]
 ) -> Candidate:
-    """Hold or refuse a pattern on the owner of a machine, as the registry names it."""
-    if subject.get("type") != "indicator" or "registry" not in str(subject.get("pattern")):
-        return candidate
-    values = [o for o in extract_observables(subject) if o.kind == "windows-registry-key"]
-    named = any(o.property.endswith(".name") and _OWNER_IN_PATTERN.search(o.value) for o in values)
-    if not named or not any(o.property.endswith(".data") for o in values):
+    """Hold or refuse a pattern on the owner or a user of a machine, as the registry names them."""
+    if not compares_registry_data(subject, OWNERS):
         return candidate
     mode = mode_of_value(settings["person"], settings)
     return block_value(candidate, _RULE, mode, _OF_OWNER, "pattern")

@@ -55,6 +55,11 @@ COMMANDS = [
     "nxc smb fs01 -u users.txt -p Winter7",
     "evil-winrm -i fs01 -u x -p Winter7",
     "xfreerdp /v:fs01 /u:x /p:Winter7",
+    r'reg add "HKLM\Software\x y" /v DefaultPassword /t REG_SZ /d Winter7 /f',
+    r'reg.exe add HKLM\x /d "Winter7" /t REG_SZ /v AltDefaultPassword',
+    r"Set-ItemProperty -Path 'HKLM:\x y' -Name DefaultPassword -Value 'Winter7'",
+    r'New-ItemProperty HKLM:\x "DefaultPassword" -Type String -Value Winter7',
+    r"Set-ItemProperty HKLM:\x DefaultPassword Winter7",
 ]
 LOGINS = [
     "curl -u jdoe:Winter7 ftp://fs01/",
@@ -65,6 +70,10 @@ LOGINS = [
 HARMLESS = [
     r"net use",
     r"net use \\fs01\share /delete",
+    r"reg add HKLM\x /v DefaultPassword /t REG_SZ /f",
+    r"reg add HKLM\x /v AutoAdminLogon /t REG_SZ /d 1 /f",
+    r"reg query HKLM\x /v DefaultPassword",
+    r"Set-ItemProperty -Path HKLM:\x -Name AutoAdminLogon -Value 1",
     r"net use \\fs01\share /persistent:no",
     r"net use \\fs01\share * /user:x",
     r'net use \\fs01\share "" /user:x',
@@ -193,6 +202,11 @@ class TestTexts:
             *("net use ", r"net use \\a\b ", "/user:x ", "mysql -p", "sshpass -p ", "curl -u a:"),
             *("-u a -p ", "psexec.py -a ", "a:b@"),
             *('psexec -u "', "schtasks /rp ", "wmic /user:x /a:b ", "sc ", "PGPASSWORD=", "\\"),
+            *(
+                "reg add /v DefaultPassword /d ",
+                "reg add /d a ",
+                "set-itemproperty -a DefaultPassword ",
+            ),
         ],
     )
     def test_searching_hostile_commands_takes_linear_time(self, piece: str) -> None:
@@ -204,8 +218,16 @@ class TestTexts:
         masked = text.format(MASK).replace("jdoe:", "")
         assert sanitise_description(RULE, text.format(SECRET)) == masked
 
-    @pytest.mark.parametrize("program", ["net use ", "curl ", "mysql ", "psexec ", "psexec.py "])
-    @pytest.mark.parametrize("end", ["\t", " ", "-p", "/u:", '"a" ', "/user:x/user:"])
+    @pytest.mark.parametrize(
+        "program",
+        [
+            *("net use ", "curl ", "mysql ", "psexec ", "psexec.py "),
+            *("reg add /v DefaultPassword ", "set-itemproperty DefaultPassword "),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "end", ["\t", " ", "-p", "/u:", '"a" ', "/user:x/user:", " /d a", " -a b", " /v a /d b"]
+    )
     def test_searching_one_hostile_command_is_quick(self, program: str, end: str) -> None:
         backslashes = "\\" * 300
         commands = f"{program}{backslashes}{end * (290 // len(end))}\n" * 100

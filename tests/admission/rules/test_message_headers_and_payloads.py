@@ -34,6 +34,7 @@ MESSAGE = {
 }
 
 
+_KEY, _VALUE = "windows-registry-key:key", "windows-registry-key:values[0]"
 _REQUEST_HEADER = "network-traffic:extensions.'http-request-ext'.request_header"
 
 
@@ -247,6 +248,9 @@ class TestPayloads:
             ("[process:parent_ref.environment_variables.'A' != 'jane']", "environment"),
             ("[file:extensions.'pdf-ext'.document_info_dict.Author = 'jane']", "metadata"),
             ("[file:extensions.'raster-image-ext'.exif_tags.Artist = 'jane']", "metadata"),
+            (f"[{_VALUE}.name = 'DefaultPassword' AND {_VALUE}.data = 'jane']", "secrets"),
+            (f"[{_VALUE}.name MATCHES 'DefaultPass' AND {_VALUE}.data = 'jane']", "secrets"),
+            (f"[{_KEY} = 'HKLM\\\\x\\\\Password' AND {_VALUE}.data = 'jane']", "secrets"),
         ],
     )
     def test_a_pattern_on_what_an_observable_would_lose_is_held(
@@ -265,6 +269,9 @@ class TestPayloads:
             f"[{_REQUEST_HEADER}.'User-Agent' = 'evil/1.0']",
             "[artifact:hashes.MD5 = 'd41d8cd98f00b204e9800998ecf8427e']",
             "[file:extensions.'pdf-ext'.document_info_dict.Producer = 'Word']",
+            f"[{_VALUE}.name = 'DefaultPassword']",
+            f"[{_VALUE}.name = 'DisablePasswordChange' AND {_VALUE}.data = '1']",
+            f"[{_KEY} = 'HKLM\\\\x\\\\PasswordExpiry' AND {_VALUE}.data = '1']",
         ],
     )
     def test_a_pattern_on_what_an_observable_keeps_passes(self, pattern: str) -> None:
@@ -280,6 +287,26 @@ class TestPayloads:
 
 
 class TestSecretsAndMetadata:
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("HKLM\\Software\\x", {"name": "DefaultPassword"}),
+            ("HKLM\\Software\\x", {"name": "altdefaultpassword"}),
+            ("HKCU\\Software\\x", {"name": "ControlPassword"}),
+            ("HKLM\\Software\\x\\DefaultPassword", {"data_type": "REG_SZ"}),
+        ],
+    )
+    def test_a_password_in_the_registry_is_removed(self, key: str, value: Any) -> None:
+        bare = {"type": "windows-registry-key", "key": key, "values": [value, {"name": "Run"}]}
+        full = bare | {"values": [value | {"data": "S3cret"}, {"name": "Run"}]}
+        assert apply_rule("payloads", full, secrets=["S3cret"]).object == bare
+        assert apply_rule("payloads", full, {"secrets": "hold"}).verdict is Verdict.HELD
+
+    def test_another_value_in_the_registry_stays(self) -> None:
+        value = {"name": "DisablePasswordChange", "data": "1"}
+        key = {"type": "windows-registry-key", "key": "HKLM\\x", "values": [value]}
+        assert apply_rule("payloads", key).object == key
+
     @pytest.mark.parametrize(
         "name",
         [

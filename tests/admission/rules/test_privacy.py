@@ -330,6 +330,12 @@ class TestPersonalData:
             " windows-registry-key:values[*].data = 'Jane Roe']",
             "[windows-registry-key:values[0].name LIKE 'registered%' AND"
             " windows-registry-key:values[0].data MATCHES '^Jane']",
+            "[windows-registry-key:values[0].name = 'DefaultUserName' AND"
+            " windows-registry-key:values[0].data = 'Jane']",
+            "[windows-registry-key:values[0].name LIKE 'LastLoggedOn%' AND"
+            " windows-registry-key:values[0].data = 'CORP\\\\Jane']",
+            "[windows-registry-key:key = 'HKLM\\\\x\\\\RegisteredOwner' AND"
+            " windows-registry-key:values[0].data = 'Jane']",
         ],
     )
     def test_a_pattern_on_the_owner_of_a_machine_is_held(self, pattern: str) -> None:
@@ -346,6 +352,8 @@ class TestPersonalData:
         "pattern",
         [
             "[windows-registry-key:values[*].name = 'RegisteredOwner']",
+            "[windows-registry-key:values[*].name = 'LastLoggedOnProvider' AND"
+            " windows-registry-key:values[*].data = '{60B78E88}']",
             "[windows-registry-key:values[*].name = 'Run' AND"
             " windows-registry-key:values[*].data = 'evil.exe']",
         ],
@@ -420,7 +428,13 @@ class TestPersonalData:
         assert found.object == {"type": "user-account", "user_id": "1001"}
         assert [each.action for each in found.findings] == [Action.ASKED]
 
-    @pytest.mark.parametrize("name", ["RegisteredOwner", "registeredorganization"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("RegisteredOwner", "registeredorganization", "DefaultUserName", "AltDefaultUserName"),
+            *("LastLoggedOnUser", "LastLoggedOnSAMUser", "LastLoggedOnDisplayName"),
+        ],
+    )
     def test_the_owner_of_a_machine_in_the_registry_is_asked_about(self, name: str) -> None:
         value = {"name": name, "data_type": "REG_SZ"}
         key = {"type": "windows-registry-key", "key": "HKLM\\x", "values": [value]}
