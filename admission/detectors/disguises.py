@@ -32,7 +32,8 @@ _TAG_AT_SIGN = r"(?:</?[a-z][^<>]{0,80}>)"
 _ESCAPED = compile_lazily(
     # Each begins with one sign, which makes the search fast.
     r"%(?P<percent>[2-7][0-9a-f])|\\u00(?P<json>[2-7][0-9a-f])|\\x(?P<hex>[2-7][0-9a-f])"
-    r"|&(?P<entity>\#0{0,20}\d{2,6}|\#x0{0,20}[0-9a-f]{2,5}|commat|period|colon|sol|bsol|nbsp|plus"
+    r"|&(?P<entity>\#0{0,20}\d{2,6}|\#x0{0,20}[0-9a-f]{2,5}|commat|period|colon|sol|bsol|plus"
+    r"|nbsp|NonBreakingSpace|e[nm]sp|thinsp|hairsp|numsp|puncsp|Tab|NewLine"
     r"|hyphen|dash|lowbar|num|equals|shy|zwj|zwnj|lrm|rlm|ZeroWidthSpace|NoBreak);"
     r"|=(?<=[\w.+-]=)(?P<quoted>(?-i:40|2E|2D|5F|3D))(?=\w)"  # quoted-printable
     r"|=\?[\w-]{2,20}\?b\?(?P<word>[a-z0-9+/]{4,400}={0,2})\?="  # RFC 2047
@@ -251,7 +252,12 @@ _ASCII_RUN = re.compile(rb"[\x20-\x7e]{6,}")
 _SHORTEST_BINARY = 16
 """Base64 characters from which on text is looked for among octets that are none."""
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
-_HEX = compile_lazily(r"(?<![A-Za-z0-9])(?:0x)?((?:[2-7][0-9A-Fa-f]){4,512})(?![A-Za-z0-9])")
+_HEX = compile_lazily(
+    r"(?<![A-Za-z0-9])(?:0x)?((?:[2-7][0-9A-Fa-f]){4,512}|(?:[2-7][0-9A-Fa-f]00){4,512}"
+    r"|(?:00[2-7][0-9A-Fa-f]){4,512}"
+    r"|[2-7][0-9A-Fa-f](?:\s{1,2}(?:00\s)?[2-7][0-9A-Fa-f](?![A-Za-z0-9])){3,511})(?![A-Za-z0-9])"
+)
+"""Printable octets, also in UTF-16, or with a blank between them."""
 _URL_SAFE = str.maketrans("-_", "+/")
 _ASCII_IN_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"
 """The first of each four base64 characters, if they encode ASCII."""
@@ -338,7 +344,7 @@ def _decode_runs(text: str) -> Iterator[tuple[int, int, str]]:
         if not run.islower() and (meaning := _read_run(run)):
             yield *found.span(), meaning
     for found in _HEX.finditer(text):
-        yield *found.span(), bytes.fromhex(found[1]).decode("ascii")
+        yield *found.span(), bytes.fromhex(found[1]).replace(b"\0", b"").decode("ascii")
 
 
 def _read_run(run: str) -> str:

@@ -40,6 +40,13 @@ _V6 = compile_lazily(
     r"(?<![\w:.])((?=[0-9a-f:]{0,4}:)[0-9a-f:]{2,39}(?:\d{1,3}(?:\.\d{1,3}){3})?)(/\d{1,3})?(?![\w:])",
     re.IGNORECASE,
 )
+_WILD = r"(?:\*|x{1,3}(?!\w))"
+_ABBREVIATED = compile_lazily(
+    rf"(?<![\w.])(?<!\.\])({_OCTET}){_POINT}({_OCTET})(?:/16(?!\w)|{_POINT}(?:"
+    rf"{_WILD}{_POINT}{_WILD}|\*|({_OCTET})(?:/24(?!\w)|{_POINT}{_WILD})))",
+    re.IGNORECASE,
+)
+"""A network without all its numbers: `81.2.*.*`, `81.2.3.x`, `81.2/16`."""
 _REVERSED = compile_lazily(
     rf"(?<![\w.-])({_OCTET})\.({_OCTET})\.({_OCTET})\.({_OCTET})\.in-addr\.arpa\b", re.IGNORECASE
 )
@@ -77,6 +84,21 @@ _REFANG = compile_lazily(r"[\[\](){}\\]|dot", re.IGNORECASE)
 def find_ip_networks(text: str) -> tuple[tuple[int, int, Network], ...]:
     """Start, end and network of each address in a text; defanged ones and ports included."""
     return _find_cached(text) if _may_hold_address(text) else ()
+
+
+def find_abbreviated_networks(text: str) -> Iterator[tuple[int, int, Network]]:
+    """Start, end and network of each that is written with wildcards, or without its last numbers.
+
+    >>> [str(network) for _, _, network in find_abbreviated_networks("81.2.*.*, 45[.]9[.]70[.]x")]
+    ['81.2.0.0/16', '45.9.70.0/24']
+    """
+    if not ("*" in text or "/" in text or "x" in text or "X" in text):
+        return
+    for found in _ABBREVIATED.finditer(text):
+        numbers = [each for each in found.groups() if each]
+        network = _parse(".".join([*numbers, "0", "0"][:4]) + f"/{8 * len(numbers)}")
+        if network is not None:
+            yield *found.span(), network
 
 
 def find_private_addresses(text: str) -> list[Span]:

@@ -26,8 +26,8 @@ _CASE_SENSITIVE_LENGTH = 3
 """Up to this many letters a term is found only in its own case: `IT` is a common word."""
 _EMBEDDED_LENGTH = 8
 """From this length on a name of several words is found inside longer words too."""
-_BETWEEN_WORDS = r"(?:[\s_.+-]|%20|\\){0,4}"
-"""Between two words of a name, as in texts, host names, queries and paths."""
+_BETWEEN_WORDS = r"(?:[\s_.+*`~-]|%20|\\){0,6}"
+"""Between two words of a name, as in texts, Markdown, host names, queries and paths."""
 _ALPHANUMERICS = compile_lazily(r"[^\W_]+")
 _MOST_LABELS = 20
 

@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_network
+from itertools import chain
 
 from tocsin.admission.detectors.disguises import decode_text
-from tocsin.admission.detectors.ip_addresses import Network, find_ip_networks, overlaps_any
+from tocsin.admission.detectors.ip_addresses import (
+    Network,
+    find_abbreviated_networks,
+    find_ip_networks,
+    overlaps_any,
+)
 from tocsin.admission.detectors.lookalikes import holds_lookalike, skeletons
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.terms import OWN_TERM, term_matcher
@@ -157,7 +163,9 @@ def _find_terms(
     if networks:
         spans += [
             Span(start, end, OWN_TERM)
-            for start, end, network in find_ip_networks(text)
+            for start, end, network in chain(
+                find_ip_networks(text), find_abbreviated_networks(text)
+            )
             if overlaps_any(network, networks)
         ]
     return spans

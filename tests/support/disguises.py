@@ -77,6 +77,9 @@ DISGUISES: dict[str, str] = {
     "base64 for URLs": urlsafe_b64encode(b"see acme!").decode(),
     "base64 of UTF-16": b64encode("net use acme".encode("utf-16-le")).decode(),
     "hexadecimal": b"ACME Corp".hex(),
+    "hexadecimal of UTF-16": "ACME Corp".encode("utf-16-le").hex(),
+    "hexadecimal of UTF-16, big end first": "ACME Corp".encode("utf-16-be").hex(),
+    "hexadecimal with blanks": b"ACME Corp".hex(" "),
 }
 """By the kind of the disguise; each is one word in the middle of a sentence."""
 

@@ -389,6 +389,17 @@ class TestDisguises:
     def test_words_that_only_look_like_a_name_stay(self, text: str) -> None:
         assert description_after(text) == text
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("Acme **Corp**", "AC**ME** Corp", "Acme~~ ~~Corp", "Acme` `Corp"),
+            *("Acme&ensp;Corp", "Acme&thinsp;Corp", "Acme&NonBreakingSpace;Corp", "Acme&Tab;Corp"),
+        ],
+    )
+    def test_nothing_between_the_words_of_a_name_hides_it(self, name: str) -> None:
+        after = description_after(f"Seen by {name} on Monday")
+        assert "[removed: submitter's name]" in after and "Corp" not in after
+
     def test_the_name_of_an_actor_that_holds_a_partners_name_stays(self) -> None:
         delta = Submitter(partner="delta", names=("Delta Bank",))
         assert description_after("used by RedDelta.", delta) == "used by RedDelta."
@@ -399,6 +410,8 @@ class TestDisguises:
             *("acme ", "acme.", "a.", "acme-grid.example ", "@acme", "A.C.M.E", "<b>", "<a", "[.]"),
             *("\u0430cme ", "AcmeAcme", "acme@", "QWNtZSBDb3Jw ", " dot ", "-\n", "Name: ", "To: "),
             *("Jane Doe ", "Suite 1 ", "12 a b ", "address: ", "Dear A,", "User: a ", "A\n"),
+            *("acme*", "acme`~", "41 ", "41 00 ", "4100", "0041", "41 41 41 41x "),
+            *("45.12.", "45.12.x."),
         ],
     )
     @pytest.mark.slow

@@ -610,6 +610,34 @@ class TestPrivateAddresses:
 
     @pytest.mark.parametrize(
         "secret",
+    @pytest.mark.parametrize(
+        "network",
+        [
+            *("45.12.*.*", "45.12.x.x", "45.12.XXX.XXX", "45.12.*", "45.12/16", "45[.]12[.]7[.]*"),
+            *("45.12.7.x", "45.12.7/24", "45.12.0.0"),
+        ],
+    )
+    def test_an_own_network_is_masked_without_its_last_numbers(self, network: str) -> None:
+        assert text_after("victim_terms", f"scans {network} daily") == f"scans {self.MASK} daily"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *(
+                "45.13.*.*",
+                "145.12.x.x",
+                "1.45.12.x",
+                "45.12.x",
+                "v45.12.*",
+                "45.12/17",
+                "45.12.xy",
+            ),
+            *("45.12.7", "45.12/160", "10.1.x.x"),
+        ],
+    )
+    def test_other_numbers_with_wildcards_stay(self, text: str) -> None:
+        assert text_after("victim_terms", f"scans {text} daily") == f"scans {text} daily"
+
         [
             "10.0.0.1",
             "10[.]0[.]0[.]1",
