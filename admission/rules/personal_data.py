@@ -68,6 +68,7 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.observables.values import extract_observables
+from tocsin.admission.patterns.notations import read_octets
 from tocsin.admission.patterns.prose import find_prose
 
 DEFAULTS: Mapping[str, object] = {
@@ -268,8 +269,10 @@ def _describes_person(subject: StixObject) -> bool | None:
 
 def _is_other_pattern_with_email(subject: StixObject) -> bool:
     """True for a Snort, YARA or other pattern that is not STIX and holds an e-mail address."""
-    other = subject.get("type") == "indicator" and subject.get("pattern_type") != "stix"
-    return other and _EMAIL_IN_PATTERN.search(str(subject.get("pattern"))) is not None
+    if subject.get("type") != "indicator" or subject.get("pattern_type") == "stix":
+        return False
+    pattern = str(subject.get("pattern"))
+    return any(map(_EMAIL_IN_PATTERN.search, (pattern, read_octets(pattern))))
 
 
 def _check_properties(candidate: Candidate, settings: Mapping[str, object]) -> Candidate:

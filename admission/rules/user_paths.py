@@ -59,13 +59,16 @@ from tocsin.admission.model import (
     Candidate,
     Finding,
     Observable,
+    Path,
     Rule,
     RuleContext,
+    StixObject,
     Verdict,
     format_path,
 )
 from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.patterns.generalise import cut_urls, generalise_pattern
+from tocsin.admission.patterns.notations import read_octets
 from tocsin.admission.stix.free_text import matched_values
 
 DEFAULTS: Mapping[str, object] = {
@@ -137,7 +140,7 @@ def build_rule(context: RuleContext) -> Rule:
     def apply(candidate: Candidate) -> Candidate:
         if candidate.object is None:
             return candidate
-        if any(_may_match_value(value) for _, value in matched_values(candidate.object)):
+        if any(_may_match_value(value) for _, value in _matched_values(candidate.object)):
             if settings["value_emails"] in (CUT, CUT_OR_KEEP):
                 candidate = _cut_emails(candidate)
             for name, mode in value_modes:
@@ -247,12 +250,21 @@ def _value_search(name: str) -> Callable[[str], list[Span]]:
     return search
 
 
+def _matched_values(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """The values that an object matches on, and those of rules with their octets as text."""
+    for path, value in matched_values(subject):
+        yield path, value
+        if path == ("pattern",) and subject.get("pattern_type", "stix") != "stix":
+            octets = read_octets(value)
+            yield from ((path, octets),) if octets != value else ()
+
+
 def _check_values(candidate: Candidate, name: str, mode: str) -> Candidate:
     """Hold, refuse or generalise what matches on one kind of thing."""
     if candidate.object is None or mode == "keep":
         return candidate
     search = _value_search(name)
-    for path, value in matched_values(candidate.object):
+    for path, value in _matched_values(candidate.object):
         spans = search(value) or ([] if value.isascii() else search(_HIDDEN.sub("", value)))
         if not spans:
             continue

@@ -43,6 +43,7 @@ from tocsin.admission.model import (
     Verdict,
     format_path,
 )
+from tocsin.admission.patterns.notations import read_pattern
 from tocsin.admission.stix.free_text import matched_values
 
 DEFAULTS: Mapping[str, object] = {
@@ -101,10 +102,11 @@ def build_rule(context: RuleContext) -> Rule:
 def _find_reasons(
     subject: StixObject, tests: Sequence[tuple[Callable[[str], bool], str]]
 ) -> dict[str, str]:
-    """For the mode of each test that a value passes, as it is or decoded, the path of the value."""
+    """For the mode of each test that a value passes, in any reading, the path of the value."""
     paths: dict[str, str] = {}
     for path, value in matched_values(subject):
-        for reading in (value, *(decoded.text for decoded in decode_text(value))):
+        decoded = (each.text for each in decode_text(value))
+        for reading in (value, *decoded, *read_pattern(subject)):
             for test, mode in tests:
                 if test(reading):
                     paths.setdefault(mode, format_path(path))

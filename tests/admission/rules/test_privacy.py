@@ -507,6 +507,15 @@ class TestVictimTerms:
             "[ipv4-addr:value = '45.12.0.0/24']",
             r"[file:name MATCHES 'acme\\.example']",
             "[file:name = 'ACME Corp invoice.exe']",
+            "[file:name LIKE 'ACME%Corp%']",
+            r"[file:name MATCHES 'ACME\\s+Corp']",
+            "[file:name MATCHES '[Aa]cme[ _-]?Corp']",
+            "[ipv4-addr:value LIKE '45.12.7.%']",
+            "[ipv4-addr:value LIKE '45.12.7._']",
+            r"[ipv4-addr:value MATCHES '^45\\.12\\.']",
+            r"[network-traffic:dst_ref.value MATCHES '^45[.]12[.]\\d{1,3}[.][0-9]+$']",
+            "[url:value LIKE 'http://45.12.%']",
+            f"[file:name = h'{'ACME Corp'.encode('utf-16-le').hex()}']",
         ],
     )
     def test_an_indicator_on_a_victim_term_is_held_unchanged(self, pattern: str) -> None:
@@ -554,6 +563,39 @@ class TestVictimTerms:
         host = {"type": "domain-name", "value": "mail.acme.example"}
         assert after("victim_terms", host).verdict is Verdict.HELD
 
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[ipv4-addr:value LIKE '45.13.%']",
+            r"[ipv4-addr:value MATCHES '^145\\.12\\.']",
+            "[file:name LIKE 'v45.12%']",
+            r"[file:name MATCHES 'acm\\s+corp']",
+        ],
+    )
+    def test_another_expression_passes(self, pattern: str) -> None:
+        assert after("victim_terms", indicator(pattern)).is_open
+
+    @pytest.mark.parametrize(
+        ("language", "pattern"),
+        [
+            ("yara", f"rule x {{ strings: $a = {{ {b'ACME Corp'.hex(' ')} }} condition: $a }}"),
+            ("yara", f"rule x {{ strings: $a = {{ {'ACME Corp'.encode('utf-16').hex(' ')} }} }}"),
+            ("yara", "rule x { strings: $a = { 41 43 4d 45 [1-2] 43 ( 6f | 4f ) 72 70 } }"),
+            ("yara", r"rule x { strings: $a = /ACME[ _-]Corp/ condition: $a }"),
+            ("snort", 'alert tcp any any -> any any (content:"ACME|20|Corp"; sid:1;)'),
+            ("suricata", 'alert tcp any any -> any any (content:"|41 43|ME|20|Corp"; sid:1;)'),
+            ("pcre", r"acme\s+corp"),
+            ("pcre", r"\x{41}cme(?:\s|_)Corp"),
+            ("pcre", r"45\.12\.\d+\.\d+"),
+            ("sigma", "detection:\n  a:\n    Name: ACME\n      Corp\n  condition: a\n"),
+        ],
+    )
+    def test_a_victim_term_in_the_notation_of_a_language_is_held(
+        self, language: str, pattern: str
+    ) -> None:
+        subject = indicator(pattern, pattern_type=language)
+        assert after("victim_terms", subject).verdict is Verdict.HELD
+
     def test_an_indicator_on_a_victim_term_may_be_refused(self) -> None:
         subject = indicator("[domain-name:value = 'acme.example']")
         refused = after("victim_terms", subject, settings={"values": "refuse"})
@@ -567,6 +609,34 @@ class TestVictimTerms:
         submitter = Submitter(terms=(" 45.12.3.4/16 ",))
         text = text_after("victim_terms", "seen at 45.12.77.8 and 45.13.0.1", submitter=submitter)
         assert text == f"seen at {self.MASK} and 45.13.0.1"
+
+    @pytest.mark.parametrize(
+        "network",
+        [
+            *("45.12.*.*", "45.12.x.x", "45.12.XXX.XXX", "45.12.*", "45.12/16", "45[.]12[.]7[.]*"),
+            *("45.12.7.x", "45.12.7/24", "45.12.0.0"),
+        ],
+    )
+    def test_an_own_network_is_masked_without_its_last_numbers(self, network: str) -> None:
+        assert text_after("victim_terms", f"scans {network} daily") == f"scans {self.MASK} daily"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *(
+                "45.13.*.*",
+                "145.12.x.x",
+                "1.45.12.x",
+                "45.12.x",
+                "v45.12.*",
+                "45.12/17",
+                "45.12.xy",
+            ),
+            *("45.12.7", "45.12/160", "10.1.x.x"),
+        ],
+    )
+    def test_other_numbers_with_wildcards_stay(self, text: str) -> None:
+        assert text_after("victim_terms", f"scans {text} daily") == f"scans {text} daily"
 
     def test_consent_to_everyone_frees_the_name_but_not_the_domains(self) -> None:
         everyone = replace(ACME, consent=Consent.EVERYONE)
@@ -610,34 +680,6 @@ class TestPrivateAddresses:
 
     @pytest.mark.parametrize(
         "secret",
-    @pytest.mark.parametrize(
-        "network",
-        [
-            *("45.12.*.*", "45.12.x.x", "45.12.XXX.XXX", "45.12.*", "45.12/16", "45[.]12[.]7[.]*"),
-            *("45.12.7.x", "45.12.7/24", "45.12.0.0"),
-        ],
-    )
-    def test_an_own_network_is_masked_without_its_last_numbers(self, network: str) -> None:
-        assert text_after("victim_terms", f"scans {network} daily") == f"scans {self.MASK} daily"
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            *(
-                "45.13.*.*",
-                "145.12.x.x",
-                "1.45.12.x",
-                "45.12.x",
-                "v45.12.*",
-                "45.12/17",
-                "45.12.xy",
-            ),
-            *("45.12.7", "45.12/160", "10.1.x.x"),
-        ],
-    )
-    def test_other_numbers_with_wildcards_stay(self, text: str) -> None:
-        assert text_after("victim_terms", f"scans {text} daily") == f"scans {text} daily"
-
         [
             "10.0.0.1",
             "10[.]0[.]0[.]1",
