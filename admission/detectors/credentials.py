@@ -19,6 +19,7 @@ from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
 URL_CREDENTIALS = "credentials in a URL"
+PASSWORD_HASH = "account with its password hash"  # noqa: S105  the words for it, no secret
 TOKEN = "token"  # noqa: S105  the word for it, no secret
 
 _USERINFO = compile_lazily(r"(?<=//)(([^\s/?#@:]{1,128}:[^\s/?#@]{1,256}?)(?:@|\[@\]))")
@@ -73,6 +74,29 @@ _CONNECTION_LOGIN = compile_lazily(
 """Logins in strings by which a program connects to a database, and in files of settings."""
 _may_hold_connection_login = contains_any("pwd", "password", "aws_secret")
 _may_hold_request_header = contains_any("authorization", "x-api-", "x-auth-")
+
+_HASHES = compile_lazily(
+    r""":(?:
+        \d{1,10}:(?:[0-9a-f]{32}|NO\ PASSWORD\*{1,30}):[0-9a-f]{32}:::            # pwdump
+      | \$[\w.-]{1,8}\$[\w./$=,-]{8,256}(?=:\d{0,6}:\d{0,6}:\d{0,6}:)          # /etc/shadow
+      | :[^\s:]{0,64}:(?:[0-9a-f]{16}:[0-9a-f]{32}:[0-9a-f]{20,4096}           # NTLMv2
+          |[0-9a-f]{48}:[0-9a-f]{48}:[0-9a-f]{16})
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""The rest of a line behind an account."""
+_ACCOUNT_BACKWARDS = compile_lazily(r"[^\s:\\/\"'`<>]{1,64}(?:[\\/]{1,4}[^\s:\\/\"'`<>]{1,64})?")
+may_hold_password_hash = contains_any("::", ":$")
+"""A cheap question whether a text may have an account with the hash of its password."""
+
+
+def find_password_hashes(text: str) -> Iterator[Span]:
+    """Accounts with the hashes of their passwords, as tools dump them from a machine."""
+    for found in _HASHES.finditer(text) if may_hold_password_hash(text) else ():
+        before = text[max(0, found.start() - 132) : found.start()][::-1]
+        account = _ACCOUNT_BACKWARDS.match(before)
+        if account is not None:
+            yield Span(found.start() - account.end(), found.end(), PASSWORD_HASH)
 
 
 def find_url_credentials(text: str) -> Iterator[Span]:

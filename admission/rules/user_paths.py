@@ -23,11 +23,14 @@ from tocsin.admission.detectors.command_passwords import (
     may_hold_command_password,
 )
 from tocsin.admission.detectors.credentials import (
+    PASSWORD_HASH,
     TOKEN,
     URL_CREDENTIALS,
     find_keys,
+    find_password_hashes,
     find_tokens,
     find_url_credentials,
+    may_hold_password_hash,
 )
 from tocsin.admission.detectors.home_directories import USER_IN_PATH, find_user_names_in_paths
 from tocsin.admission.detectors.spans import Span, SpanIndex
@@ -103,7 +106,9 @@ _KINDS: Mapping[str, tuple[str, Find]] = {
     "emails": (EMAIL_IN_URL, find_email_addresses_in_urls),
 }
 """By setting: the kind of span and its detector, in texts and in values."""
-_FURTHER: Mapping[str, Find] = {"credentials": find_command_passwords}
+_FURTHER: Mapping[str, Find] = {
+    "credentials": lambda text: (*find_command_passwords(text), *find_password_hashes(text))
+}
 """By setting: a further detector for texts and values."""
 _ONLY_IN_TEXTS: Mapping[str, Find] = {"users": find_account_names, "tokens": find_keys}
 """By setting: a further detector for texts."""
@@ -131,7 +136,7 @@ def build_rule(context: RuleContext) -> Rule:
     settings = {**DEFAULTS, **context.settings}
     modes = {what: str(settings[name]) for name, (what, _) in _KINDS.items()}
     modes[ACCOUNT] = modes[USER_IN_PATH]
-    modes[COMMAND_PASSWORD] = modes[URL_CREDENTIALS]
+    modes |= dict.fromkeys((COMMAND_PASSWORD, PASSWORD_HASH), modes[URL_CREDENTIALS])
     value_modes = [(name, str(settings[f"value_{name}"])) for name in _KINDS]
     kinds = tuple(name for name in _KINDS if settings[name] != "keep")
     anonymous = context.submitter.consent not in CONSENTS_TO_NAME
@@ -185,8 +190,8 @@ def _may_match(text: str) -> bool:
 
 
 def _may_match_value(text: str) -> bool:
-    """True if there may be one of these, or a password in a command."""
-    return _may_match(text) or may_hold_command_password(text)
+    """True if there may be one of these, a password in a command, or the hash of one."""
+    return _may_match(text) or may_hold_command_password(text) or may_hold_password_hash(text)
 
 
 def _check_by_property(candidate: Candidate, settings: Mapping[str, object]) -> Candidate:

@@ -1,15 +1,27 @@
 """user_paths: names and secrets in paths and URLs."""
 
 import base64
+import time
 from typing import Any
 
 import pytest
 from support.rules import apply_rule, indicator, rule_context, sanitise_description
+from support.slowness import measure_slowness
 
+from tocsin.admission.detectors.credentials import find_password_hashes
 from tocsin.admission.model import Action, Candidate, Verdict
 from tocsin.admission.rules import build_rule
 
 RULE = "user_paths"
+LM = "aad3b435b51404eeaad3b435b51404ee"
+HASHES = [
+    f"jdoe:1001:{LM}:31d6cfe0d16ae931b73c59d7e0c089c0:::",
+    f"CORP.LOCAL\\jdoe:500:{LM.upper()}:31D6CFE0D16AE931B73C59D7E0C089C0:::",
+    f"jdoe:1001:NO PASSWORD*********************:{LM}:::",
+    "root:$6$saltsalt$aBcDeFgHiJkLmNoPqRsTuVwXyZ012345./:19000:0:99999:7:::",
+    "jdoe:$y$j9T$abcdefgh$aBcDeFgHiJkLmNoPqRsTuVwXyZ:19000:0:99999:7:::",
+    f"jdoe::CORP:1122334455667788:{LM}:0101000000000000aabbccdd",
+]
 HIDDEN = base64.b64encode(b"jane.doe@bank.com").decode()
 
 
@@ -88,6 +100,37 @@ class TestInTexts:
     )
     def test_secrets_in_urls_are_masked(self, before: str, after: str) -> None:
         assert sanitise_description(RULE, before) == after
+
+    @pytest.mark.parametrize("line", HASHES)
+    def test_an_account_with_its_password_hash_is_masked(self, line: str) -> None:
+        masked = sanitise_description(RULE, f"dumped:\n{line}\nand more")
+        assert masked.startswith("dumped:\n[removed: account with its password hash]")
+        assert masked.endswith("\nand more") and "jdoe" not in masked
+        subject = indicator(f"[file:name LIKE '%{line}%']".replace("\\", "\\\\"))
+        assert apply_rule(RULE, subject, secrets=["jdoe"]).verdict is Verdict.HELD
+        assert apply_rule(RULE, subject, {"value_credentials": "keep"}).is_open
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f"a:7:{LM}:x and {LM}:{LM}",
+            "2001:db8::1 and std::string::size",
+            "root:x:0:0:root:/root:/bin/sh",
+            "a webshell with $2y$10$abcdefghijklmnopqrstuv",
+            "echo a:$1$abcdefgh$abcdefgh",
+        ],
+    )
+    def test_what_looks_like_a_password_hash_stays(self, text: str) -> None:
+        assert sanitise_description(RULE, text) == text
+
+    @pytest.mark.parametrize(
+        "piece", [":", "a:", ":7:", ":$6$", ":$6$aaaaaaaa:", "::a:", f":7:{LM}"]
+    )
+    def test_searching_hostile_hashes_takes_linear_time(self, piece: str) -> None:
+        text = piece * (200_000 // len(piece))
+        began = time.process_time()
+        list(find_password_hashes(text))
+        assert time.process_time() - began < 1 * measure_slowness()
 
     def test_a_json_web_token_is_masked_anywhere(self) -> None:
         token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJl"
