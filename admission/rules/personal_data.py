@@ -19,7 +19,7 @@ from tocsin.admission.detectors import bank_accounts
 from tocsin.admission.detectors.accounts import find_account_names
 from tocsin.admission.detectors.bank_accounts import IBAN, find_bank_accounts
 from tocsin.admission.detectors.birth_dates import BIRTH_DATE, PATIENT_NUMBER, find_birth_dates
-from tocsin.admission.detectors.disguises import decode_text
+from tocsin.admission.detectors.disguises import decode_text, encoded_texts
 from tocsin.admission.detectors.email_addresses import (
     EMAIL,
     find_email_addresses,
@@ -141,6 +141,18 @@ _IDENTIFYING: Mapping[str, Mapping[str, re.Pattern[str]]] = {
 }
 """By type: properties in which nothing can be masked, since their values are part of the
 observable's id, or say what it is.  Values of the form are what the property is for."""
+_EXTENSION = compile_lazily(r"\.[A-Za-z]\w{0,5}\Z")
+_NUMBERS = frozenset((CARD, IBAN, US_SSN, NATIONAL_ID))
+_IN_MATCHED_TEXTS: Mapping[tuple[str, str], frozenset[str]] = {
+    **dict.fromkeys((("email-message", "subject"), ("email-message", "body")), _NUMBERS | {EMAIL}),
+    **dict.fromkeys(
+        (("file", "name"), ("process", "command_line"), ("windows-registry-key", "data")), _NUMBERS
+    ),
+}
+"""By type and end of the path: what holds a pattern that has it in a text.
+
+Not mailboxes in names of files, where ransomware puts its own, nor in commands.
+"""
 _ROUNDED_METRES = 10_000.0
 """The `precision` of coordinates with one decimal, about."""
 _LONGEST_UNBROKEN = 40
@@ -339,12 +351,29 @@ def _check_identifying(
         for reading in (value, *(decoded.text for decoded in decode_text(value)))
         for span in (*search(reading), *find_account_names(reading))
     }
+    found |= {("pattern", what) for what in _find_in_matched_texts(subject, modes)}
     for path, what in sorted(found):
         mode = mode_of_value(modes.get(what, modes[PERSON]), settings)
         candidate = block_value(candidate, _RULE, mode, f"contains {what}", path)
         if candidate.verdict is Verdict.REFUSED:
             break
     return candidate
+
+
+def _find_in_matched_texts(subject: StixObject, modes: Mapping[str, str]) -> Iterator[str]:
+    """The kinds of personal data in the texts that a pattern compares."""
+    for each in extract_observables(subject) if subject.get("type") == "indicator" else ():
+        kinds = _IN_MATCHED_TEXTS.get((each.kind, each.property.rpartition(".")[2]))
+        if kinds is None:
+            continue
+        value = each.value.replace("%", " ") if each.operator == "LIKE" else each.value
+        if each.kind == "file":
+            value = _EXTENSION.sub("", value)  # before a dot and letters, no number is found
+        decoded = (reading.text for reading in decode_text(value))
+        encoded = (meaning for _, _, meaning in encoded_texts(value))
+        wanted = frozenset(kind for kind in kinds if modes[kind] != "keep")
+        for reading in (value, *decoded, *encoded):
+            yield from (span.what for span in find_personal_data(reading, wanted, ()))
 
 
 def _find_identifying(subject: StixObject) -> Iterator[tuple[str, str]]:

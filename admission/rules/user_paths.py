@@ -214,7 +214,7 @@ def _judge_by_property(each: Observable, last: str) -> tuple[str, str]:
         return "value_credentials", "password of an account"
     if each.kind == "url" and has_mailbox(each.value):
         return "value_emails", EMAIL_IN_URL
-    if last in _WITH_MAILBOX and _MAILBOX.search(each.value):
+    if last in _WITH_MAILBOX and each.kind != "email-message" and _MAILBOX.search(each.value):
         return "value_emails", _WITH_MAILBOX[last]
     of_account = each.kind == "user-account" or any(r in each.property for r in _TO_ACCOUNTS)
     if last == "display_name" and of_account:

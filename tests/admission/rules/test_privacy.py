@@ -361,6 +361,39 @@ class TestPersonalData:
     def test_a_pattern_on_another_value_of_the_registry_passes(self, pattern: str) -> None:
         assert apply_rule("personal_data", indicator(pattern)).findings == ()
 
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[email-message:subject = 'for jane@bank.com']",
+            f"[email-message:subject = h'{b'for jane@bank.com'.hex()}']",
+            "[email-message:body LIKE '%write to jane@bank.com%']",
+            "[email-message:subject = 'IBAN DE89370400440532013000']",
+            "[email-message:body LIKE '%card 4111 1111 1111 1111%']",
+            "[file:name = 'Invoice_4111111111111111.pdf']",
+            "[file:name = 'SSN 078-05-1121.xlsx']",
+            "[process:command_line = 'a.exe DE89370400440532013000']",
+            "[windows-registry-key:values[0].data = '4111 1111 1111 1111']",
+        ],
+    )
+    def test_a_pattern_on_a_text_with_personal_data_is_held(self, pattern: str) -> None:
+        secrets = ["jane", "DE89", "4111", "078-05"]
+        held = apply_rule("personal_data", indicator(pattern), secrets=secrets)
+        assert held.verdict is Verdict.HELD and held.object["pattern"] == pattern
+        keep = dict.fromkeys(("email", "card", "iban", "us_ssn", "national_id"), "keep")
+        assert apply_rule("personal_data", indicator(pattern), keep).is_open
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[email-message:subject = 'Invoice 4111111111111112']",
+            "[file:name = 'readme[evil@evil-update.top].txt']",
+            "[process:command_line = 'a.exe -to evil@evil-update.top']",
+            "[file:hashes.MD5 = '41111111111111111111111111111111']",
+        ],
+    )
+    def test_a_pattern_on_another_text_passes(self, pattern: str) -> None:
+        assert apply_rule("personal_data", indicator(pattern)).findings == ()
+
     REGISTERED = "registered to jane.doe@bank.test, +49 30 901820"
 
     @pytest.mark.parametrize(
