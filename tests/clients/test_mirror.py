@@ -724,8 +724,8 @@ def test_a_follow_that_never_succeeded_ends_if_the_server_refuses_it(
     tocsin: Run, feed: Feed
 ) -> None:
     feed.broken, feed.status = True, 404
-    assert tocsin("poll", "feed", "--follow", "0.2", "--mirror", "m")[0] == 1
-    assert tocsin("poll", "feed", "--follow", "0.2", "--output", "o")[0] == 1
+    assert tocsin("poll", "feed", "--follow", "0.2", "--mirror", "m")[0] == 3
+    assert tocsin("poll", "feed", "--follow", "0.2", "--output", "o")[0] == 3
 
 
 @pytest.mark.slow

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import uuid
 import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +47,14 @@ def encode(*objects: Object) -> list[bytes]:
 def opened_state(path: Path, *, alone: bool) -> StateFile:
     """A state that is closed when the test has no more use for it."""
     state = StateFile(path, alone=alone)
-    weakref.finalize(state, state._base.close)
+    weakref.finalize(state, _close, state._base)
     return state
+
+
+def _close(base: sqlite3.Connection) -> None:
+    """Close a database, unless another thread collects what is left of a state."""
+    with suppress(sqlite3.ProgrammingError):  # only the thread that opened it may close it
+        base.close()
 
 
 def damage_pages(path: Path) -> None:
