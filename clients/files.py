@@ -264,7 +264,7 @@ def _find_remedy(path: Path, error: OSError, kind: str) -> str:
     """Why nobody can write there, and what to do; empty if the path is not to blame."""
     folder = path.parent
     if not folder.is_dir():
-        return f"there is no folder {folder}; make it, or name another {kind}"
+        return f"the folder {folder} does not exist: create it, or name another {kind}"
     if path.is_dir():
         return "it is a folder; name a file in it"
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:

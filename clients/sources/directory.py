@@ -35,7 +35,7 @@ class DirectorySource(
     def check_place(self) -> None:
         """See Source."""
         if not self.path.is_dir():
-            raise Malformed(f"path: {self.path} is not a folder; make it, or name another")
+            raise Malformed(f"path: {self.path} is not a folder; create it, or name another")
 
     def documents(self, memory: Memory) -> Iterator[Document]:
         """See Source; the oldest files come first.  Links and hidden files are left out."""

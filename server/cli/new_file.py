@@ -41,7 +41,7 @@ def new_file(name: Path, partial: Path | None = None) -> Iterator[BinaryIO]:
     if os.path.lexists(name):
         raise Conflict(f"{name} exists already; name a new file")
     if not name.parent.is_dir():
-        raise NotFound(f"there is no folder {name.parent}: create it first, or name another file")
+        raise NotFound(f"the folder {name.parent} does not exist: create it, or name another file")
     partial = partial or name.with_name(f"{name.name}.partial")
     try:
         _remove_stale(partial)

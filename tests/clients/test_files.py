@@ -24,8 +24,8 @@ class TestOutputAndStateFiles:
     @pytest.mark.parametrize(
         ("name", "advice"),
         [
-            ("nosuch/file", "make it, or name another file"),
-            ("afile/file", "make it, or name another file"),
+            ("nosuch/file", "create it, or name another file"),
+            ("afile/file", "create it, or name another file"),
             ("afolder", "name "),
         ],
     )
@@ -51,7 +51,7 @@ class TestOutputAndStateFiles:
     ) -> None:
         away = ("--url", "http://127.0.0.1:9/taxii2/")
         code, _, stderr = tocsin("poll", "x", "--state", "nosuch/s", "--output", "o", *away)
-        assert (code, "there is no folder" in stderr, Path("o").exists()) == (2, True, False)
+        assert (code, "does not exist: create it" in stderr, Path("o").exists()) == (2, True, False)
 
     def test_a_device_is_refused_as_output_file(
         self, tocsin: Callable[..., Any], partner: Medallion

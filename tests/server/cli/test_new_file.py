@@ -25,7 +25,7 @@ def test_a_file_on_a_full_disk_leaves_nothing_and_is_named(tmp_path: Path) -> No
 def test_of_a_file_in_a_folder_that_is_missing_it_says_to_create_that(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "none", tmp_path / "file"):
-        message = f"there is no folder {folder}: create it first, or name another file"
+        message = f"the folder {folder} does not exist: create it, or name another file"
         with pytest.raises(NotFound, match=message), new_file(folder / "x"):
             pass
 
