@@ -10,27 +10,27 @@ from itertools import chain
 
 from tocsin.admission.extraction.field_names import names_event, split_heading
 from tocsin.admission.formats.json_records.exported_values import (
+    SAMPLE,
     ExportedValue,
     Members,
     find_object,
     find_texts,
     list_objects,
+    read_hashes,
 )
 
 _ARCHITECTURES = ("x86", "x64")
 _CONFIGS = ("config", "BeaconConfig", "beacon_config", "beacon")
 """Members that hold a configuration, beside the hashes of the beacon."""
-_HASHES = ("md5", "sha1", "sha256")
-_SERVERS, _FRONT = "c2 server", "host header"
+_SERVERS, _HOST_HEADER = "c2 server", "host header"
 _NEEDED = frozenset((_SERVERS, "beacon type"))
-_SAMPLE = 20
 _FRONTED = "the beacon sends another name in its header 'Host', so this may be anybody's server"
 
 
 def read_beacons(value: object) -> Iterator[ExportedValue] | None:
     """The servers and hashes of beacons; None if the value holds none."""
     objects = list_objects(value)
-    if not any(True for each in objects[:_SAMPLE] for _ in _find_beacons(each)):
+    if not any(chain.from_iterable(map(_find_beacons, objects[:SAMPLE]))):
         return None
     return chain.from_iterable(map(_read_object, objects))
 
@@ -40,9 +40,8 @@ def _read_object(found: Members) -> Iterator[ExportedValue]:
     of_scan = False
     for beacon, settings in _find_beacons(found):
         of_scan = of_scan or beacon is not found
-        for name in _HASHES:
-            yield from (ExportedValue(name, each, found) for each in find_texts(beacon, name))
-        doubt = _FRONTED if any(find_texts(settings, _FRONT)) else ""
+        yield from read_hashes(beacon, found)
+        doubt = _FRONTED if any(find_texts(settings, _HOST_HEADER)) else ""
         for each in find_texts(settings, _SERVERS):
             yield from _read_servers(each, found, doubt)
     if of_scan and "port" in found and not any(map(names_event, found)):

@@ -7,27 +7,27 @@ tried, and hosts to which it was to connect for an attacker, who may be victims,
 from collections.abc import Iterable, Iterator
 
 from tocsin.admission.formats.json_records.exported_values import (
+    SAMPLE,
     ExportedValue,
     Members,
     find_texts,
     list_objects,
 )
 
-_EVENT = "cowrie."
+_OF_COWRIE = "cowrie."
 _OF_FILES = "cowrie.session.file_"
 """The beginning of events of files that an attacker loads from elsewhere, or sends."""
-_SAMPLE = 20
 
 
 def read_cowrie(value: object) -> Iterator[ExportedValue] | None:
     """The values of events; None if they are not Cowrie's."""
     objects = list_objects(value)
-    sample = objects[:_SAMPLE]
+    sample = objects[:SAMPLE]
     return _read_events(objects) if sample and all(map(_is_event, sample)) else None
 
 
 def _is_event(found: Members) -> bool:
-    return str(found.get("eventid", "")).startswith(_EVENT)
+    return str(found.get("eventid", "")).startswith(_OF_COWRIE)
 
 
 def _read_events(events: Iterable[Members]) -> Iterator[ExportedValue]:

@@ -9,6 +9,10 @@ from typing import Any
 
 Members = Mapping[str, Any]
 
+SAMPLE = 20
+"""Objects of a file by which its program is recognised."""
+_HASHES = ("md5", "sha1", "sha256")
+
 
 @dataclass(frozen=True, slots=True)
 class ExportedValue:
@@ -47,8 +51,17 @@ def find_texts(members: Members, *names: str) -> Iterator[str]:
         yield from (each.strip() for each in every if isinstance(each, str) and each.strip())
 
 
+def read_hashes(
+    file: Members, origin: object, doubt: str = "", refusal: str = ""
+) -> Iterator[ExportedValue]:
+    """The hashes of a file, by the members that are named after them."""
+    for name in _HASHES:
+        for text in find_texts(file, name):
+            yield ExportedValue(name, text, origin, refusal, doubt)
+
+
 def drop_repeated(found: Iterable[ExportedValue]) -> list[ExportedValue]:
-    """Each value once: rather one that is neither held nor refused, else the first."""
+    """Each value once: the first that is neither held nor refused, else the first of all."""
     best: dict[str, ExportedValue] = {}
     for each in found:
         known = best.get(each.value)

@@ -15,14 +15,20 @@ from tocsin.admission.formats.json_records.threatconnect import read_threatconne
 from tocsin.admission.formats.json_records.virustotal import read_virustotal
 
 _READERS: Sequence[Callable[[object], Iterable[ExportedValue] | None]] = (
-    *(read_virustotal, read_qradar, read_threatconnect, read_cowrie),
-    *(read_beacons, read_cape, read_joe, read_hybrid_analysis),
+    read_virustotal,
+    read_qradar,
+    read_threatconnect,
+    read_cowrie,
+    read_beacons,
+    read_cape,
+    read_joe,
+    read_hybrid_analysis,
 )
 NOTHING_MALICIOUS = "it calls nothing malicious that could be shared"
 
 
 def find_exported(value: object) -> list[ExportedValue] | None:
-    """The values in an export of a known program; None if the value of a file is none."""
+    """The values in an export of a known program; None if the value of a file is no such export."""
     for read in _READERS:
         found = read(value)
         if found is not None:

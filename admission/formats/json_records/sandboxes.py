@@ -11,26 +11,28 @@ from typing import Any
 
 from tocsin.admission.extraction.field_names import split_heading
 from tocsin.admission.formats.json_records.exported_values import (
+    SAMPLE,
     ExportedValue,
     Members,
     find_object,
     find_texts,
     list_objects,
+    read_hashes,
 )
 from tocsin.admission.lazy_patterns import compile_lazily
 
-_HASHES = ("md5", "sha1", "sha256")
 _OF_SERVERS = frozenset(
-    ("c2", "c2s", "cnc", "cncs", "c2 server", "c2 servers", "c2 url", "c2 urls")
+    (
+        *("c2", "c2s", "cnc", "cncs", "c2 server", "c2 servers", "c2 url", "c2 urls"),
+        *("c2 address", "c2 addresses", "c2 domain", "c2 domains", "c2 host", "c2 hosts"),
+    )
 )
-_OF_SERVERS |= {"c2 address", "c2 addresses", "c2 domain", "c2 domains", "c2 host", "c2 hosts"}
 """Members of extracted configurations; others may name a mailbox that was stolen."""
 _SERVER = compile_lazily(r"(?:(?:tcp|udp|ssl|tls)://)?([^:/]+)(?::\d{1,5})?/?")
 """A server in a configuration, as `tcp://evil.top:443`."""
 _GENERIC = compile_lazily(r"(?i)(?:unpacked|injected|extracted|decompressed|decoded)\b|.*shellcode")
 """Kinds of payloads that any program may have."""
 _HIGH_SCORE = 7
-_SAMPLE = 20
 _CONTACTED = "contacted by a malicious sample, which may be harmless"
 _SUSPICIOUS = "called suspicious, but not malicious, by the report"
 _HARMLESS = "not an indicator, since its report does not call it malicious"
@@ -39,7 +41,7 @@ _HARMLESS = "not an indicator, since its report does not call it malicious"
 def read_cape(value: object) -> Iterator[ExportedValue] | None:
     """The values of reports of CAPE and Cuckoo; None if the value is something else."""
     reports = list_objects(value)
-    if not any(_is_cape(each) for each in reports[:_SAMPLE]):
+    if not any(_is_cape(each) for each in reports[:SAMPLE]):
         return None
     return chain.from_iterable(map(_read_cape_report, filter(_is_cape, reports)))
 
@@ -57,12 +59,12 @@ def _read_cape_report(report: Members) -> Iterator[ExportedValue]:
     if not is_detected and _find_score(report) < _HIGH_SCORE:
         return
     doubt = "" if is_detected else _SUSPICIOUS
-    yield from _read_hashes(find_object(find_object(report, "target"), "file"), about, doubt)
+    yield from read_hashes(find_object(find_object(report, "target"), "file"), about, doubt)
     yield from (ExportedValue("", each, about) for each in servers)
     for payload in list_objects(cape.get("payloads")):
         kind = str(payload.get("cape_type") or "")
-        named = kind and not _GENERIC.match(kind)
-        yield from _read_hashes(payload, about, "" if named and is_detected else _SUSPICIOUS)
+        is_named = kind and not _GENERIC.match(kind)
+        yield from read_hashes(payload, about, "" if is_named and is_detected else _SUSPICIOUS)
     contacted = _find_contacted(find_object(report, "network"))
     yield from (ExportedValue("", each, about, doubt=_CONTACTED) for each in contacted)
 
@@ -77,26 +79,20 @@ def _find_servers(configs: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for config in configs:
         for held in (config, *(each for each in config.values() if isinstance(each, dict))):
             names = (name for name in held if split_heading(name) in _OF_SERVERS)
-            yield from map(_name_server, find_texts(held, *names))
+            yield from map(_strip_scheme_and_port, find_texts(held, *names))
 
 
-def _name_server(text: str) -> str:
+def _strip_scheme_and_port(text: str) -> str:
     found = _SERVER.fullmatch(text)
     return found[1] if found else text
 
 
 def _find_contacted(network: Members) -> Iterator[str]:
+    """The hosts and URLs of connections; `hosts` are addresses, or objects with one."""
     yield from find_texts(network, "hosts")
     for name, key in (("hosts", "ip"), ("domains", "domain"), ("dns", "request"), ("http", "uri")):
         for each in list_objects(network.get(name)):
             yield from find_texts(each, key)
-
-
-def _read_hashes(file: Members, origin: object, doubt: str = "") -> Iterator[ExportedValue]:
-    for name in _HASHES:
-        yield from (
-            ExportedValue(name, each, origin, doubt=doubt) for each in find_texts(file, name)
-        )
 
 
 def read_joe(value: object) -> Iterator[ExportedValue] | None:
@@ -110,31 +106,30 @@ def _read_joe_report(report: Members) -> Iterator[ExportedValue]:
     """The values that a report marks one by one, and the sample if one strategy says `MAL`."""
     strategies = list_objects(find_object(report, "signaturedetections").get("strategy"))
     if any(each.get("detection") == "MAL" for each in strategies):
-        yield from _read_hashes(find_object(report, "fileinfo"), report)
+        yield from read_hashes(find_object(report, "fileinfo"), report)
     contacted = find_object(report, "contacted")
     of_kinds = (
-        ("ip", find_object(contacted, "ips").get("ip")),
-        ("domain", find_object(contacted, "domains").get("domain")),
-        ("url", find_object(report, "urlinfo").get("url")),
-        ("hash", find_object(report, "droppedinfo").get("hash")),
+        ("ip", find_object(contacted, "ips").get("ip"), ("$", "@ip")),
+        ("domain", find_object(contacted, "domains").get("domain"), ("@name", "name")),
+        ("url", find_object(report, "urlinfo").get("url"), ("@name", "name")),
     )
-    for kind, marked in of_kinds:
-        for each in list_objects(marked):
-            if each.get("@malicious") in ("true", True):
-                yield from (ExportedValue(kind, text, report) for text in _find_marked(kind, each))
+    for kind, marked, names in of_kinds:
+        for each in filter(_is_marked, list_objects(marked)):
+            yield from (ExportedValue(kind, text, report) for text in find_texts(each, *names))
+    for file in filter(_is_marked, list_objects(find_object(report, "droppedinfo").get("hash"))):
+        for each in list_objects(file.get("value")):
+            yield from (ExportedValue("hash", text, report) for text in find_texts(each, "$"))
 
 
-def _find_marked(kind: str, found: Members) -> Iterator[str]:
-    if kind == "hash":
-        return chain.from_iterable(find_texts(e, "$") for e in list_objects(found.get("value")))
-    return find_texts(found, *(("$", "@ip") if kind == "ip" else ("@name", "name")))
+def _is_marked(found: Members) -> bool:
+    return found.get("@malicious") in ("true", True)
 
 
 def read_hybrid_analysis(value: object) -> Iterator[ExportedValue] | None:
     """The values of reports of Hybrid Analysis, and of a search; None if it is something else."""
     objects = list_objects(value)
     reports = [part for each in objects for part in list_objects(each.get("result", each))]
-    if not any(map(_is_of_hybrid_analysis, reports[:_SAMPLE])):
+    if not any(map(_is_of_hybrid_analysis, reports[:SAMPLE])):
         return None
     return chain.from_iterable(map(_read_hybrid_report, filter(_is_of_hybrid_analysis, reports)))
 
@@ -146,11 +141,9 @@ def _is_of_hybrid_analysis(found: Members) -> bool:
 
 
 def _read_hybrid_report(report: Members) -> Iterator[ExportedValue]:
-    is_malicious, is_suspicious = (report["verdict"] == e for e in ("malicious", "suspicious"))
-    refusal = "" if is_malicious or is_suspicious else _HARMLESS
-    for name in _HASHES:
-        for text in find_texts(report, name):
-            doubt = _SUSPICIOUS if is_suspicious else ""
-            yield ExportedValue(name, text, report, refusal, doubt)
-    contacted = find_texts(report, "hosts", "domains") if is_malicious else ()
+    verdict = report["verdict"]
+    doubt = _SUSPICIOUS if verdict == "suspicious" else ""
+    refusal = "" if verdict in ("malicious", "suspicious") else _HARMLESS
+    yield from read_hashes(report, report, doubt, refusal)
+    contacted = find_texts(report, "hosts", "domains") if verdict == "malicious" else ()
     yield from (ExportedValue("host", each, report, doubt=_CONTACTED) for each in contacted)

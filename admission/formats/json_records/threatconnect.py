@@ -10,10 +10,14 @@ from tocsin.admission.formats.json_records.exported_values import (
 )
 
 _KINDS = {
-    **{"address": "ip", "cidr": "ip", "host": "domain", "url": "url"},
-    **{"emailaddress": "email", "file": "hash"},
+    "address": "ip",
+    "cidr": "ip",
+    "emailaddress": "email",
+    "file": "hash",
+    "host": "domain",
+    "url": "url",
 }
-_MEMBERS = frozenset(("type", "rating", "confidence", "ownerName"))
+_NEEDED = frozenset(("type", "rating", "confidence", "ownerName"))
 _DETAILS = ("confidence", "active", "privateFlag")
 
 
@@ -26,14 +30,14 @@ def read_threatconnect(value: object) -> Iterator[ExportedValue] | None:
 
 
 def _is_indicator(found: Members) -> bool:
-    return found.keys() >= _MEMBERS and ("summary" in found or "indicator" in found)
+    return found.keys() >= _NEEDED and ("summary" in found or "indicator" in found)
 
 
 def _read_objects(objects: Iterable[Members]) -> Iterator[ExportedValue]:
     for each in filter(_is_indicator, objects):
         kind = _KINDS.get(str(each["type"]).lower().replace(" ", ""), "")
         details = {name: each[name] for name in _DETAILS if name in each}
-        texts = find_texts(each, "summary") if "summary" in each else find_texts(each, "indicator")
+        texts = find_texts(each, "summary" if "summary" in each else "indicator")
         for text in texts if kind else ():
             for part in text.split(" : ") if kind == "hash" else [text]:
                 yield ExportedValue(kind, part, each, details=details)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from tocsin.admission.formats.json_records.exported_values import (
+    SAMPLE,
     ExportedValue,
     Members,
     find_object,
@@ -18,20 +19,20 @@ _KINDS = {"file": "sha256", "domain": "domain", "ip_address": "ip", "url": "url"
 _FEWEST_ENGINES = 3
 """Engines that must call a value malicious; fewer are often wrong."""
 _STATS = "last_analysis_stats"
-_SAMPLE = 20
 _UNKNOWN = "not an indicator, since no engine of VirusTotal calls it malicious"
 
 
 def read_virustotal(value: object) -> Iterator[ExportedValue] | None:
     """The values of objects, lists or answers of VirusTotal; None if it is something else."""
     objects = list_objects(value)
-    sample = islice(_unwrap(objects[:_SAMPLE]), _SAMPLE)
+    sample = islice(_unwrap(objects[:SAMPLE]), SAMPLE)
     if not any(_is_reported(each) and _STATS in each["attributes"] for each in sample):
         return None
     return _read_objects(_unwrap(objects))
 
 
 def _unwrap(objects: Iterable[Members]) -> Iterator[Members]:
+    """Objects as they are, and those in answers."""
     for each in objects:
         yield from [each] if "attributes" in each else list_objects(each.get("data"))
 
