@@ -1,4 +1,4 @@
-"""Values of the Windows registry that name the owner or a user of a machine, or are passwords.
+"""Finds values of the Windows registry that name a machine's owner or user, or are passwords.
 
 Windows logs a user on by itself with `DefaultUserName` and `DefaultPassword`, and remembers who
 was logged on last.  A value without a name has that of the last part of its key, as in exports.
@@ -19,8 +19,9 @@ class RegistryNames(NamedTuple):
     """Names of values in the registry."""
 
     exact: re.Pattern[str]
+    """A whole name, as in an object."""
     compared: re.Pattern[str]
-    """The same names in a pattern, also with wildcards of LIKE or in a regular expression."""
+    """A name in a pattern, also with wildcards of LIKE or in a regular expression."""
 
 
 OWNERS = RegistryNames(
@@ -46,7 +47,7 @@ PASSWORDS = RegistryNames(
 
 
 def find_registry_data(subject: StixObject, names: RegistryNames) -> Iterator[Path]:
-    """The path of the data of each such value in a registry key."""
+    """The paths of the data of values with these names in a registry key."""
     values = subject.get("values") if subject.get("type") == "windows-registry-key" else None
     for place, each in enumerate(values if isinstance(values, list) else ()):
         if isinstance(each, dict) and "data" in each:
@@ -56,7 +57,7 @@ def find_registry_data(subject: StixObject, names: RegistryNames) -> Iterator[Pa
 
 
 def compares_registry_data(subject: StixObject, names: RegistryNames) -> bool:
-    """True for an indicator whose pattern has such a name and the data of a value."""
+    """True for an indicator whose pattern compares one of these names, and data."""
     if subject.get("type") != "indicator" or "registry" not in str(subject.get("pattern")):
         return False
     values = [o for o in extract_observables(subject) if o.kind == "windows-registry-key"]

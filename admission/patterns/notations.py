@@ -21,11 +21,13 @@ _OCTETS = compile_lazily(
     r"|\|(?P<snort>[\s\dA-Fa-f]{2,}+)\|",
     re.DOTALL,
 )
+"""All octets of a string; five characters or more in braces, since `{4}` is a count."""
 _NOT_READ = compile_lazily(
     r"/\*.{0,200}?\*/|//[^\n]{0,200}\n|\([^()|]{0,200}(?P<others>\|[^()]{0,200})\)|[\s~]", re.DOTALL
 )
 """Comments, blanks, and all but the first of several alternatives."""
 _OCTET = compile_lazily(r"\[[^\[\]]{0,40}\]|[\dA-Fa-f?]{2}")
+"""One octet or nibble that may be any, or a jump over several: `6d`, `6?`, `[2-4]`."""
 _ANY = "*"
 _COUNT = r"(?:[*+?]{1,2}|\{\d{0,4}(?:,\d{0,4})?\}\??)"
 _EXPRESSION = compile_lazily(
@@ -37,20 +39,21 @@ _EXPRESSION = compile_lazily(
       | \\{{1,4}}(?P<sign>[^\w\s])""",
     re.VERBOSE | re.DOTALL,
 )
+"""A part of a regular expression that is written otherwise than the text that it matches."""
 _WILDCARDS = str.maketrans("%_", _ANY * 2)
 _SEPARATING = compile_lazily(r"[\s_.*]|\A[\^-]|-\Z|\\[sSdDW]|0-9")
+"""A class with separators or digits."""
+_LONGEST_PAIR = 7
+"""Characters of a class that stands for one character, also with backslashes: `[Aa]`, `[\\.]`."""
 
 
 def read_pattern(subject: StixObject) -> tuple[str, ...]:
-    """The readings of an indicator's pattern that differ from how it is written.
-
-    None for a STIX pattern without LIKE and MATCHES.
-    """
+    """The texts that an indicator's pattern matches: of a STIX pattern, by LIKE and MATCHES."""
     pattern = subject.get("pattern") if subject.get("type") == "indicator" else None
     if not isinstance(pattern, str):
         return ()
     if subject.get("pattern_type", "stix") != "stix":
-        return _read_other(pattern)
+        return (_read_rule(pattern),)
     if "LIKE" not in pattern and "MATCHES" not in pattern:
         return ()
     compared = [o for o in extract_observables(subject) if o.operator in ("LIKE", "MATCHES")]
@@ -66,28 +69,28 @@ def read_octets(pattern: str) -> str:
     >>> read_octets('content:"Acme|20 42|ank";'), read_octets("{ 41 00 63 00 ?? [2] ( 6d | 4d ) }")
     ('content:"Acme Bank";', ' Ac**m ')
     """
-    return _OCTETS.sub(lambda found: _decode(found["yara"], found["snort"]), pattern)
+    return _OCTETS.sub(lambda found: _decode_octets(found["yara"], found["snort"]), pattern)
 
 
 @lru_cache(maxsize=16)
-def _read_other(pattern: str) -> tuple[str, ...]:
-    return (_read_expression(read_octets(pattern)),)
+def _read_rule(pattern: str) -> str:
+    return _read_expression(read_octets(pattern))
 
 
-def _decode(yara: str | None, snort: str | None) -> str:
+def _decode_octets(yara: str | None, snort: str | None) -> str:
     if yara is None:
-        return "".join(map(_character, _OCTET.findall(_NOT_READ.sub("", snort or ""))))
-    plain = _NOT_READ.sub(_first_alternative, yara)
-    return f" {''.join(map(_character, _OCTET.findall(plain)))} "
+        return "".join(map(_decode_octet, _OCTET.findall(_NOT_READ.sub("", snort or ""))))
+    plain = _NOT_READ.sub(_keep_first_alternative, yara)
+    return f" {''.join(map(_decode_octet, _OCTET.findall(plain)))} "
 
 
-def _first_alternative(found: re.Match[str]) -> str:
+def _keep_first_alternative(found: re.Match[str]) -> str:
     if found["others"] is None:
         return ""
     return found[0][1 : found.start("others") - found.start()].strip()
 
 
-def _character(octet: str) -> str:
+def _decode_octet(octet: str) -> str:
     if "?" in octet or octet[0] == "[":
         return _ANY
     character = chr(int(octet, 16))
@@ -97,25 +100,25 @@ def _character(octet: str) -> str:
 
 
 def _read_expression(text: str) -> str:
-    return _EXPRESSION.sub(_meaning, text)
+    return _EXPRESSION.sub(_read_part, text)
 
 
-def _meaning(found: re.Match[str]) -> str:
+def _read_part(found: re.Match[str]) -> str:
     match found.lastgroup:
         case "code":
             return chr(int(found["code"], 16))
         case "any":
             return _ANY
         case "class":
-            return _character_of(found)
+            return _read_class(found)
         case "sign":
             return found["sign"]
     return ""
 
 
-def _character_of(found: re.Match[str]) -> str:
+def _read_class(found: re.Match[str]) -> str:
     """The character that a class stands for, `*` for separators and digits, else the class."""
-    characters = found["class"].replace("\\", "") if len(found["class"]) < 8 else ""  # noqa: PLR2004
+    characters = found["class"].replace("\\", "") if len(found["class"]) <= _LONGEST_PAIR else ""
     if len(set(characters.lower())) == 1:
         return characters[0]
     return _ANY if _SEPARATING.search(found["class"]) else found[0]

@@ -149,7 +149,7 @@ _IN_MATCHED_TEXTS: Mapping[tuple[str, str], frozenset[str]] = {
         (("file", "name"), ("process", "command_line"), ("windows-registry-key", "data")), _NUMBERS
     ),
 }
-"""By type and end of the path: what holds a pattern that has it in a text.
+"""By the type and property that a pattern compares: the kinds for which it is held.
 
 Not mailboxes in names of files, where ransomware puts its own, nor in commands.
 """
