@@ -274,11 +274,10 @@ def count_absent(results: Iterable[ObjectResult], explained: Set[str] = frozense
 
 
 def count_unknown(results: Iterable[ObjectResult], sent: Container[str | None]) -> int:
-    """The number of values and ids of which none is among the ids that were sent."""
-    known = {(each.label or each.source_id): False for each in results}
-    for each in results:
-        known[each.label or each.source_id] |= each.source_id in sent
-    return sum(not each for each in known.values())
+    """The number of values, and ids without one, that were sent under none of their ids."""
+    results = list(results)
+    named = {each.label or each.source_id for each in results}
+    return len(named - {each.label or each.source_id for each in results if each.source_id in sent})
 
 
 def read_outcome(result: ObjectResult) -> ObjectResult:

@@ -228,7 +228,7 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     \b
     Exit codes:
       0  everything was taken
-      1  nothing was taken, or no file has anything to share
+      1  nothing was taken, or no file had anything to share
       3  the hub was not reached, or denies access to it or to the collection
       4  some objects were taken, others not
 

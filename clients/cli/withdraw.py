@@ -309,14 +309,13 @@ def _confirm(hub: Hub, collection: Collection, results: Sequence[ObjectResult]) 
     if len(results) > _MAX_SHOWN:
         console.print(f"  and {len(results) - _MAX_SHOWN} more; --dry-run shows all")
     name = printable(collection.alias or collection.title)
-    sent = PushRecords(state_folder(os.environ)).find_levels(
-        {each.source_id for each in results}, hub.url, collection
-    )
+    ids = {each.source_id for each in results}
+    sent = PushRecords(state_folder(os.environ)).find_levels(ids, hub.url, collection)
     if unknown := count_unknown(results, sent):
         print_message(
-            f"of {count(unknown, 'object')} this computer has no record of sending "
-            f"{'it' if unknown == 1 else 'them'} to {name}: what your organisation never sent "
-            "cannot be withdrawn; `tocsin receipts` shows what it has published"
+            f"this computer has no record of sending {unknown} of these objects to {name}: what "
+            "your organisation never sent cannot be withdrawn; `tocsin receipts` shows what it "
+            "has published"
         )
     return ask(f"Withdraw {count(len(results), 'object')} from {name}? This is final.")
 
