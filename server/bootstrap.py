@@ -87,7 +87,7 @@ def invite_first_person(services: HubServices) -> str | None:
 
 
 def new_hub_lines(data: Path) -> tuple[str, str]:
-    """The text that says that a data directory had no hub before: it may be a mistyped one."""
+    """The text that says that a data directory, which may be mistyped, had no hub before."""
     return (
         f"tocsin-hub: {data} had no hub; a new one was created there.",
         "  If you meant another hub, name its data directory with --data.",

@@ -219,7 +219,7 @@ def print_result(result: Answer | list[Answer], *, as_json: bool) -> None:
 
 
 def _print_lines(lines: Iterable[str]) -> None:
-    """Print lines; on a terminal, those within a record in lines of whole words.
+    """Print lines; on a terminal, wrap those that are indented, as in a record.
 
     The others may be commands to be copied.
     """

@@ -170,7 +170,7 @@ class Previews:
             return  # it was discarded
         finally:
             with self._count_lock:
-                self._waiting -= Counter({draft.partner: 1})  # drops what is nought
+                self._waiting -= Counter([draft.partner])  # forgets a partner at 0
             self._end_later()
 
     def _try(self, draft: Draft, sender: Account, is_verbatim: bool) -> str:
@@ -385,7 +385,7 @@ class _Turns:
         self._changed = threading.Condition()
         self._is_taken = False
         self._waiting: list[tuple[str, object]] = []
-        """Partners, in the order of their arrival."""
+        """Tickets, in the order of their arrival: the partner, and an object that differs."""
         self._last: dict[str, int] = {}
         """The number of each partner's last turn."""
         self._number = 0
@@ -393,11 +393,11 @@ class _Turns:
     @contextmanager
     def take(self, partner: str) -> Iterator[None]:
         """Wait for a turn, which lasts as long as the block."""
-        own = (partner, object())
+        ticket = (partner, object())
         with self._changed:
-            self._waiting.append(own)
-            self._changed.wait_for(lambda: not self._is_taken and self._next() is own)
-            self._waiting.remove(own)
+            self._waiting.append(ticket)
+            self._changed.wait_for(lambda: not self._is_taken and self._next() is ticket)
+            self._waiting.remove(ticket)
             self._is_taken = True
             self._number += 1
             self._last[partner] = self._number
