@@ -139,8 +139,8 @@ _OVERFULL = "more cells than headings: put cells that hold the delimiter in quot
 ABOUT_REPORT = frozenset(("description", "comment", "note", "title", "reference"))
 ABOUT_REPORT |= {"source", "report"}
 """Declared types of rows about the report itself."""
-_TYPES_OF_OBJECTS = frozenset(("ip netmask", "ip wildcard mask"))
-_OF_OBJECTS = (
+_ADDRESS_OBJECT_TYPES = frozenset(("ip netmask", "ip wildcard mask"))
+_OF_ADDRESS_OBJECTS = (
     "the types are those of address objects of a firewall, which are yours or your partners': if "
     "all values are an attacker's, put 'iocs' into the name of the file"
 )
@@ -232,8 +232,10 @@ def _read_rows(lines: Sequence[str], name: str, options: ReadOptions) -> Iterato
     start, columns = _find_columns(sample, options.columns)
     columns = columns.with_values_in(_find_tags_that_are_values(columns, sample[start:]))
     columns = with_doubt(columns, name)
-    if not (columns.mapped or names_indicator_file(name)) and _has_objects(columns, sample[start:]):
-        columns = replace(columns, objects=True)
+    if not (columns.mapped or names_indicator_file(name)) and _has_address_objects(
+        columns, sample[start:]
+    ):
+        columns = replace(columns, address_objects=True)
     stated = find_strictest_tlp(_find_lines_about_table(lines, sample, start))
     filled = (row for row in chain(sample[start:], rows) if not row.blank)
     yield from read_below(columns, filled, options, stated)
@@ -299,11 +301,11 @@ def _are_mostly_values(sample: Sequence[Row], number: int) -> bool:
     return bool(filled) and sum(map(is_value, filled)) * 2 >= len(filled)
 
 
-def _has_objects(columns: Columns, sample: Sequence[Row]) -> bool:
+def _has_address_objects(columns: Columns, sample: Sequence[Row]) -> bool:
     """True if a type is one of address objects of a firewall, as Palo Alto's export them."""
     numbers = columns.with_role(Role.TYPE)
     cells = (row.cells[n] for row in sample for n in numbers if n < len(row.cells))
-    return any(normalise_heading(each) in _TYPES_OF_OBJECTS for each in cells)
+    return any(normalise_heading(each) in _ADDRESS_OBJECT_TYPES for each in cells)
 
 
 def _take_start(lines: Iterable[str]) -> str:
@@ -585,13 +587,13 @@ class _Table:
         """Why the rows of the table are not shared; empty if they are."""
         if self.columns.people:
             return _LIST_OF_PEOPLE
-        if self.columns.objects:
-            return _OF_OBJECTS
+        if self.columns.address_objects:
+            return _OF_ADDRESS_OBJECTS
         return OF_ALLOWED if self.columns.allowed else self.columns.doubt
 
     def _is_left_out(self, row: Row) -> bool:
         """True if the table is refused; in a doubtful one, rows that name their type are read."""
-        if self.columns.people or self.columns.objects or self.columns.allowed:
+        if self.columns.people or self.columns.address_objects or self.columns.allowed:
             return True
         return bool(self.columns.doubt) and not self._is_typed(row)
 

@@ -176,7 +176,7 @@ class Columns:
     """Why rows that name no type are refused; empty if they are not."""
     allowed: bool = False
     """True if the name of the file says that its values are allowed."""
-    objects: bool = False
+    address_objects: bool = False
     """True if types say that the values are address objects of a firewall."""
 
     def describe(self, states: Collection[int] = ()) -> str:

@@ -58,7 +58,7 @@ _OF_INVENTORIES = frozenset(map(normalise_heading, load_words(_PACKAGE, "invento
 _EXTORTING = frozenset(("ransomware", "gang", "gangs", "group", "gruppe", "groupe", "grupo"))
 _EXTORTED = frozenset(("company", "organization", "organisation", "unternehmen", "firma"))
 _EXTORTED |= {"entreprise", "societe", "empresa", "azienda"}
-"""Headings of victims beside a group that extorts, and not a reporter's or an imitated one."""
+"""Headings of victims, if another names a group that extorts; else of reporters and brands."""
 _OF_LEAK_SITES = frozenset(("group name", "discovered"))
 """Headings that all exports of ransomware.live have."""
 _OF_LOGS = compile_lazily(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.IGNORECASE)
@@ -136,12 +136,12 @@ def _find_other_ends(headings: Sequence[str]) -> Iterator[str]:
 
 
 def _find_extorted(headings: Sequence[str]) -> Iterator[str]:
-    """The headings by which a table is one of those that a ransomware group extorts."""
+    """The headings by which a table lists those whom a ransomware group extorts."""
     plain = list(map(split_heading, headings))
     if any(not _EXTORTING.isdisjoint(each.split()) for each in plain):
-        yield from (name for name, each in zip(headings, plain, strict=True) if each in _EXTORTED)
+        yield from (each for each in headings if split_heading(each) in _EXTORTED)
     if set(plain) >= _OF_LEAK_SITES:
-        yield from (n for n, each in zip(headings, plain, strict=True) if each in _OF_LEAK_SITES)
+        yield from (each for each in headings if split_heading(each) in _OF_LEAK_SITES)
 
 
 def _find_doubtful_headings(columns: Columns) -> list[str]:

@@ -117,6 +117,7 @@ _BESIDE_MALICIOUS = frozenset((_Column.OWN, _Column.TAGS, _Column.NOTE))
 """Columns that count though another one says that the value is malicious."""
 
 _OF_CATEGORIES = frozenset((_Column.OWN, _Column.OTHER, _Column.ACTION, _Column.TAGS))
+"""Columns that, as those of types do, may say that a site was hacked."""
 
 
 def names_indicator(heading: str) -> bool:
@@ -151,7 +152,7 @@ def find_refusing_state(
 
 
 def find_doubtful_state(named: Iterable[tuple[str, str]]) -> str:
-    """Why a value is held, since a category, type or all tags beside it are a hacked site's.
+    """Why a value is held: a flag, category, type or all tags beside it say that it was hacked.
 
     Empty if they are not, or if another column says that the value is malicious.
     """
