@@ -15,6 +15,7 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.stix.history_extension import has_history
 from tocsin.admission.stix.sightings_and_opinions import Observation, build_statement
+from tocsin.admission.timestamps import stix_time
 from tocsin.clients.cli.command import (
     PAST_TIME,
     ask_for_word,
@@ -98,7 +99,7 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
             _make_result(index, target, build_statement(target, observation, now, uuid.uuid4()))
             for index, target in enumerate(targets)
         ]
-        if answers and not _confirm(inbox, results, answers):
+        if answers and not _confirm(inbox, results, observation, answers):
             print_message("nothing was sent")
             return stdio.FAILED
         push_options = PushOptions(wait=wait, timeout=options["timeout"])
@@ -112,14 +113,29 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
     return push_exit_code(pushed, counts, wait=wait)
 
 
-def _confirm(inbox: Collection, results: Sequence[ObjectResult], answers: IO[str]) -> bool:
-    """Show what would be sent, and ask."""
+def _confirm(
+    inbox: Collection,
+    results: Sequence[ObjectResult],
+    observation: Observation,
+    answers: IO[str],
+) -> bool:
+    """Show the indicators that the statements are about, and ask."""
     print_share_preview(open_console(stderr=True), results)
-    name = printable(inbox.alias or inbox.title)
-    kinds = {(each.object or {}).get("type") for each in results}
-    said = count(len(results), "sighting" if "sighting" in kinds else "false alarm")
-    question = f"Send {said} to {name}?"
+    said = _describe(observation, len(results))
+    question = f"Send {said} to {printable(inbox.alias or inbox.title)}?"
     return ask_for_word(question, "ny", answers) == "y"
+
+
+def _describe(observation: Observation, number: int) -> str:
+    """The statements about a number of indicators: `2 sightings, each of 7 times`."""
+    if observation.false_alarm:
+        return count(number, "false alarm")
+    parts = [count(number, "sighting")]
+    if observation.count != 1:
+        parts.append(f"{'each ' if number > 1 else ''}of {count(observation.count, 'time')}")
+    if observation.seen:
+        parts.append(f"last at {stix_time(observation.seen)[:16]}Z")
+    return ", ".join(parts)
 
 
 def _find_targets(hub: Hub, inbox: Collection, names: Sequence[str], now: int) -> list[StixObject]:

@@ -461,6 +461,13 @@ class TestSighting:
         [
             ((), "n\n", 1, "Send 1 sighting to inbox? [y/N]", (0, 0)),
             (("--false-alarm",), "y\n", 0, "Send 1 false alarm to inbox? [y/N]", (0, 1)),
+            (
+                ("--count", "7", "--seen", "2026-01-31T10:00:00Z"),
+                "n\n",
+                1,
+                "Send 1 sighting, of 7 times, last at 2026-01-31T10:00Z to inbox? [y/N]",
+                (0, 0),
+            ),
             (("--yes",), "", 0, "", (1, 0)),
         ],
     )

@@ -358,7 +358,9 @@ class TestAtAHub:
         command += ["evil-portal.top", "bad-portal.top", "--to", "inbox"]
         _, written = run_on_terminal(command, 200, 30, typed="n\n")
         before = written.partition("Withdraw 2 objects from inbox?")[0]
-        assert "tocsin: this computer has no record of sending 1 of these objects to inbox" in before
+        assert (
+            "tocsin: this computer has no record of sending 1 of these objects to inbox" in before
+        )
 
     @pytest.mark.slow
     def test_on_a_terminal_outcomes_stand_on_their_own_lines_of_at_most_80_characters(
