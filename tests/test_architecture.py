@@ -202,7 +202,21 @@ def _left_out(root: Path, globs: dict[str, list[str]]) -> list[Path]:
     return sorted(p.relative_to(root) for p in beside - shipped if p.suffix not in {".py", ".pyc"})
 
 
-CHECKS = (homeless, trespasses, circles, hidden_imports, unshipped)
+def compiled_at_import(root: Path) -> list[str]:
+    """Constant patterns of admission that are compiled at import, not by `compile_lazily`."""
+    return [
+        f"{name}:{node.lineno} compiles a pattern at import"
+        for name, path in modules(root).items()
+        if name.startswith("tocsin.admission")
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "re.compile"
+        if not any(isinstance(getattr(part, "value", ""), bytes) for part in ast.walk(node))
+    ]
+
+
+CHECKS = (homeless, trespasses, circles, hidden_imports, unshipped, compiled_at_import)
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -8,20 +8,20 @@ such process would.
 """
 
 import importlib
-import re
 from collections.abc import Callable
 
 import msgspec
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 
 LONGEST_TEXT = 16_000_000
 """Characters of text that are taken from one file."""
 
 _NOT_SEEN = "\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
-_UNSEEN = re.compile(rf"[{_NOT_SEEN}\x00-\x08\x0e-\x1f]")
+_UNSEEN = compile_lazily(rf"[{_NOT_SEEN}\x00-\x08\x0e-\x1f]")
 """Soft hyphens, spaces without width, marks of direction, controls: they are no part of a value."""
-_BLANK_LINES = re.compile(r"\n[ \t\xa0]*(?=\n[ \t\xa0]*\n)")
+_BLANK_LINES = compile_lazily(r"\n[ \t\xa0]*(?=\n[ \t\xa0]*\n)")
 """Blank lines before another one."""
 
 

@@ -1,6 +1,5 @@
 """Read a document in a bounded process, and turn its text into candidates."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -13,6 +12,7 @@ from tocsin.admission.documents import Document, DocumentText, Refusal
 from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
 from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.formats import ReadOptions, text
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Action, Candidate, Finding, Verdict
 
 LONGEST_FILE = 64_000_000
@@ -34,7 +34,7 @@ _UNSUPPORTED = (
 )
 _OWN_RULES = ("format", "columns")
 """Rules of the findings that formats make."""
-_LINE = re.compile(r"^line \d+: | on line \d+")
+_LINE = compile_lazily(r"^line \d+: | on line \d+")
 
 
 _D = TypeVar("_D", bound=Document)

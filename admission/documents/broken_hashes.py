@@ -1,15 +1,16 @@
 """Hashes that the width of a line or of a column broke into several words."""
 
-import re
 from collections.abc import Sequence
 from itertools import groupby, takewhile
 
+from tocsin.admission.lazy_patterns import compile_lazily
+
 HASH_DIGITS = (32, 40, 64, 128)
 """The numbers of digits of MD5, SHA-1, SHA-256 and SHA-512."""
-_HEX = re.compile(r"[0-9A-Fa-f]{1,127}")
-_OF_HASH = re.compile(r"[0-9A-Fa-f]{1,128}")
+_HEX = compile_lazily(r"[0-9A-Fa-f]{1,127}")
+_OF_HASH = compile_lazily(r"[0-9A-Fa-f]{1,128}")
 _DIGITS = {"md5": 32, "1": 40, "256": 64, "512": 128}
-_KIND = re.compile(r"\b(?:sha-?)?(md5|(?<=sha)1|(?<=sha-)1|256|512)\b")
+_KIND = compile_lazily(r"\b(?:sha-?)?(md5|(?<=sha)1|(?<=sha-)1|256|512)\b")
 _SHORTEST_PART = 16
 """Digits of the shortest beginning of a hash that is taken for one."""
 _AFTER_HASH = ",.;:)"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from tocsin.admission.documents.broken_hashes import HASH_DIGITS, is_part_of_hash
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.refang import refang
 
@@ -18,24 +19,24 @@ _FULL = 0.85
 """The share of the longest line that a line would have with the next piece of its last word."""
 _LEAST_WIDTH = 60
 """Characters of a line of text, as wide as a page."""
-_SCHEME = re.compile(r"\w\[?:\]?//")
-_URL = re.compile(r"[a-z]{2,10}://[^\s/?#]{1,300}[/?#:]?\S{0,2000}$", re.IGNORECASE)
+_SCHEME = compile_lazily(r"\w\[?:\]?//")
+_URL = compile_lazily(r"[a-z]{2,10}://[^\s/?#]{1,300}[/?#:]?\S{0,2000}$", re.IGNORECASE)
 _OPEN_ENDS = ("/", "?", "&", "=", "%", "_", "-")
-_PIECE = re.compile(r"[^/?&-]*[/?&-]?")
+_PIECE = compile_lazily(r"[^/?&-]*[/?&-]?")
 """The characters up to the next place at which a word may be broken."""
-_REST = re.compile(r"[\w.~%+=&?#/:;,!()\[\]-]{1,2000}")
-_ONLY_IN_URLS = re.compile(r"[/?=&%_#]")
-_NO_REST = re.compile(
+_REST = compile_lazily(r"[\w.~%+=&?#/:;,!()\[\]-]{1,2000}")
+_ONLY_IN_URLS = compile_lazily(r"[/?=&%_#]")
+_NO_REST = compile_lazily(
     r"[(\[]|#[a-z]\w*$|\d{1,3}\W?$|\d{1,4}([-/])\d{1,2}\1\d{1,4}$"
     r"|(?:md5|sha-?(?:1|256|512)|hash(?:es)?)[:=]",
     re.IGNORECASE,
 )
 """Words of their own: after a bracket, a hashtag, a number, a date, a hash with its kind."""
-_ALTERNATIVE = re.compile(r"[a-z]{1,12}/[a-z]{1,12}", re.IGNORECASE)
+_ALTERNATIVE = compile_lazily(r"[a-z]{1,12}/[a-z]{1,12}", re.IGNORECASE)
 """Two words of a sentence, as `and/or`."""
-_SEPARATOR = re.compile(r"[,;:|]")
-_INSIDE_PATH = re.compile(r"\w\.\w|\d")
-_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?!\w)")
+_SEPARATOR = compile_lazily(r"[,;:|]")
+_INSIDE_PATH = compile_lazily(r"\w\.\w|\d")
+_ADDRESS = compile_lazily(r"\d{1,3}(?:\.\d{1,3}){3}(?!\w)")
 _END_OF_SENTENCE = ".,;:!)"
 _LONG = 20
 _LONGEST = 2_000

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from tocsin.admission.documents import DocumentText, TextBudget
 from tocsin.admission.documents.zipped_xml import Archive, ignore
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _PARTS = (
-    re.compile(r"word/header\d*\.xml"),
-    re.compile(r"word/document\d*\.xml"),
-    re.compile(r"word/footer\d*\.xml"),
-    re.compile(r"word/(?:footnotes|endnotes)\.xml"),
+    compile_lazily(r"word/header\d*\.xml"),
+    compile_lazily(r"word/document\d*\.xml"),
+    compile_lazily(r"word/footer\d*\.xml"),
+    compile_lazily(r"word/(?:footnotes|endnotes)\.xml"),
 )
 _BREAKS = {
     "br": "\n",
@@ -26,8 +27,8 @@ _BREAKS = {
     "noBreakHyphen": "-",
     "softHyphen": "",
 }
-_HEADING = re.compile(r"(?:heading|berschrift|titre|titolo|t[ií]tulo)\W?([1-6])", re.IGNORECASE)
-_TITLE = re.compile(r"title|titel", re.IGNORECASE)
+_HEADING = compile_lazily(r"(?:heading|berschrift|titre|titolo|t[ií]tulo)\W?([1-6])", re.IGNORECASE)
+_TITLE = compile_lazily(r"title|titel", re.IGNORECASE)
 _PARTS_OF_TEXT = frozenset(("p", "r", "tbl", "tc", "tr", "txbxContent"))
 _NESTED = ("moveFrom", "pPr", "pPrChange", "rPrChange")
 """Elements around text that stands elsewhere, and around properties that are not of a run now."""

@@ -18,6 +18,7 @@ from tocsin.admission.documents import LONGEST_TEXT, Mail
 from tocsin.admission.documents.html import decode, text_of
 from tocsin.admission.documents.html_links import find_links
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 
 SENDER_FIELDS = ("from", "sender", "reply-to")
 RECIPIENT_FIELDS = (
@@ -46,9 +47,9 @@ NESTED_MESSAGES = (
 _LONGEST_FIELD = 100_000
 ReadAttached = Callable[[str, bytes], Mail | None]
 """Reads a file with a name that may itself be a saved message; None if it is none."""
-_MAILBOX = re.compile(r"[^\s@<>,;:\"()\[\]]{1,64}@[^\s@<>,;:\"()\[\]]{1,255}")
-_FORGED = re.compile(r"\bspf=(?:soft)?fail\b", re.IGNORECASE)
-_FOR = re.compile(r"\bfor\s+<?([^\s@<>;]{1,64}@[^\s@<>;]{1,255}?)>?[\s;]", re.IGNORECASE)
+_MAILBOX = compile_lazily(r"[^\s@<>,;:\"()\[\]]{1,64}@[^\s@<>,;:\"()\[\]]{1,255}")
+_FORGED = compile_lazily(r"\bspf=(?:soft)?fail\b", re.IGNORECASE)
+_FOR = compile_lazily(r"\bfor\s+<?([^\s@<>;]{1,64}@[^\s@<>;]{1,255}?)>?[\s;]", re.IGNORECASE)
 
 
 def read_message(content: bytes, read_attached: ReadAttached) -> Mail:

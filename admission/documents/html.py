@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 from tocsin.admission.documents import DocumentText, TextBudget
 from tocsin.admission.extraction.text_encoding import decode_text, detect_encoding
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _LEFT_OUT = frozenset(("nav", "template", "svg", "noscript", "object", "iframe", "del"))
 """Elements of which nothing is read; one that never ends is read."""
@@ -39,15 +40,17 @@ _LONGEST_ROW = 4_000
 _DEFINITIONS = {"dl": "", "dt": ": ", "dd": ", "}
 _LONGEST_JOINED = 1_000
 _LABEL = r"[^:|\n]{1,40}: "
-_PARTS_OF_PAGE = re.compile(rf"\n#{{1,6}} |\n{_LABEL}[^|\n]{{1,400}}\n{{1,9}}{_LABEL}")
+_PARTS_OF_PAGE = compile_lazily(rf"\n#{{1,6}} |\n{_LABEL}[^|\n]{{1,400}}\n{{1,9}}{_LABEL}")
 """A heading, or two lines with labels below each other: cells with these lay out a page."""
-_ITEM = re.compile(r"\s*(?:[^:\n]{0,200}@[^:\n]{0,300}|\S{1,300})?\s*")
+_ITEM = compile_lazily(r"\s*(?:[^:\n]{0,200}@[^:\n]{0,300}|\S{1,300})?\s*")
 """A line of a list in a cell: one with a mailbox and no label, or one word."""
-_DISPLAY = re.compile(r"(?<![\w-])display\s{0,9}:\s{0,9}(\w+)")
+_DISPLAY = compile_lazily(r"(?<![\w-])display\s{0,9}:\s{0,9}(\w+)")
 _HIDDEN = "hidden text in the page is not read"
-_SPACE = re.compile(r"[ \t\r\n\f]+")
+_SPACE = compile_lazily(r"[ \t\r\n\f]+")
 _CHARSET = re.compile(rb"charset\s{0,9}=\s{0,9}[\"']?([\w.:-]{2,40})", re.IGNORECASE)
-_ENCODINGS = re.compile(r"(?:utf-?8|iso-?8859|windows-?\d|cp\d|koi8|gb|big5|euc|shift|sjis|ascii)")
+_ENCODINGS = compile_lazily(
+    r"(?:utf-?8|iso-?8859|windows-?\d|cp\d|koi8|gb|big5|euc|shift|sjis|ascii)"
+)
 """Names of encodings that a page may declare."""
 
 

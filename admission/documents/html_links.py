@@ -3,8 +3,10 @@
 import re
 from html.parser import HTMLParser
 
+from tocsin.admission.lazy_patterns import compile_lazily
+
 _ATTRIBUTES = {"a": "href", "area": "href", "form": "action", "button": "formaction"}
-_REFRESH = re.compile(r"\burl\s{0,9}=\s{0,9}['\"]?(\S{4,2000})", re.IGNORECASE)
+_REFRESH = compile_lazily(r"\burl\s{0,9}=\s{0,9}['\"]?(\S{4,2000})", re.IGNORECASE)
 _MOST = 10_000
 _LONGEST = 4_096
 

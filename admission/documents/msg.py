@@ -20,6 +20,7 @@ from tocsin.admission.documents.eml import (
 from tocsin.admission.documents.html import decode
 from tocsin.admission.documents.rtf import decompress, find_rtf_links, strip_rtf
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _BROKEN = "the mail is damaged: save it again, preferably as .eml"
 _NOT_A_MAIL = "it is not a mail that Outlook saved: save it as .eml"
@@ -35,8 +36,8 @@ _BINARY = "0102"
 _EMBEDDED = "__substg1.0_3701000D"
 _DEEPEST = 10
 _MOST_ENTRIES = 20_000
-_FIELD = re.compile(r"^([\w-]{1,80}):[ \t]*((?:.*(?:\n[ \t].*)*))", re.MULTILINE)
-_FOR = re.compile(r"\bfor\s+<?([^\s<>;]{3,320})")
+_FIELD = compile_lazily(r"^([\w-]{1,80}):[ \t]*((?:.*(?:\n[ \t].*)*))", re.MULTILINE)
+_FOR = compile_lazily(r"\bfor\s+<?([^\s<>;]{3,320})")
 _EXCEPTIONS = (OSError, struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError)
 """Errors of olefile at files that are not what they seem."""
 

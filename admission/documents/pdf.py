@@ -20,6 +20,7 @@ from tocsin.admission.documents.pdf_tables import (
     read_tables,
 )
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.refang import refang
 
@@ -38,19 +39,21 @@ _PICTURES = (
     "or send its indicators as text"
 )
 _MOST_PAGES = 5_000
-_HYPHEN_AT_END = re.compile(r"[^\W_]-[ \n]")
-_BEFORE_HOST = re.compile(r"(?<=[\w+-])\n(?=@[\w-]{1,63}(?:\.|\[\.\])\w)")
+_HYPHEN_AT_END = compile_lazily(r"[^\W_]-[ \n]")
+_BEFORE_HOST = compile_lazily(r"(?<=[\w+-])\n(?=@[\w-]{1,63}(?:\.|\[\.\])\w)")
 """The end of a line in a mailbox; a word before it alone could be a host, as `jane.name`."""
-_BLANKS = re.compile(r"([ \n]+)")
+_BLANKS = compile_lazily(r"([ \n]+)")
 _WIDEST_BREAK = 2
 """Blanks and line breaks between the parts of a value."""
 _MOST_PASSES = 3
 _LONGEST_VALUE = 2_000
-_HOST = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){1,10}(?![\w@])", re.IGNORECASE)
-_HOST_NAME = re.compile(r"[a-z0-9.-]{1,253}")
-_UUID = re.compile(r"(?:[0-9a-f]{8}|[0-9a-f]{4})(?:-[0-9a-f]{4}){0,3}")
-_REST_OF_PATH = re.compile(r"[\w.~%+-]{1,200}[/.?=&#][\w/?=&%#.~+-]")
-_LOCAL_PART = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
+_HOST = compile_lazily(
+    r"[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){1,10}(?![\w@])", re.IGNORECASE
+)
+_HOST_NAME = compile_lazily(r"[a-z0-9.-]{1,253}")
+_UUID = compile_lazily(r"(?:[0-9a-f]{8}|[0-9a-f]{4})(?:-[0-9a-f]{4}){0,3}")
+_REST_OF_PATH = compile_lazily(r"[\w.~%+-]{1,200}[/.?=&#][\w/?=&%#.~+-]")
+_LOCAL_PART = compile_lazily(r"[a-z0-9][a-z0-9._+-]{0,63}")
 _LABELS = frozenset(
     ("c2", "domain", "email", "e-mail", "from", "host", "ip", "link", "server", "site", "to", "url")
 )

@@ -4,14 +4,15 @@ A PDF has the places of letters and not their order.  Headings of recipients are
 order in which people read them.
 """
 
-import re
 import unicodedata
 
+from tocsin.admission.lazy_patterns import compile_lazily
+
 _LETTER = "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]"
-_RUN = re.compile(rf"{_LETTER}+(?: {_LETTER}+)*")
+_RUN = compile_lazily(rf"{_LETTER}+(?: {_LETTER}+)*")
 _FINAL = "[\u05da\u05dd\u05df\u05e3\u05e5]"
-_AS_READ = re.compile(rf"\b\u0627\u0644{_LETTER}{{2,}}|{_LETTER}{_FINAL}\b")
-_REVERSED = re.compile(rf"{_LETTER}{{2,}}\u0644\u0627\b|\b{_FINAL}{_LETTER}")
+_AS_READ = compile_lazily(rf"\b\u0627\u0644{_LETTER}{{2,}}|{_LETTER}{_FINAL}\b")
+_REVERSED = compile_lazily(rf"{_LETTER}{{2,}}\u0644\u0627\b|\b{_FINAL}{_LETTER}")
 """Words with the article of Arabic, and with letters that in Hebrew end a word."""
 
 

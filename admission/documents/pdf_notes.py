@@ -6,7 +6,9 @@
 import re
 from collections.abc import Sequence
 
-_NOTE = re.compile(r"[\w*\u2020\u2021\[\](),]{1,5}")
+from tocsin.admission.lazy_patterns import compile_lazily
+
+_NOTE = compile_lazily(r"[\w*\u2020\u2021\[\](),]{1,5}")
 _SMALLER = 0.9
 _LEAST_RAISED, _MOST_RAISED = 0.1, 0.8
 """Of the size of the word before: the size of a note, and its height above the line."""

@@ -16,12 +16,13 @@ from tocsin.admission.documents.broken_hashes import (
     is_rest_of_hash,
     join_words,
 )
+from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.refang import refang
 
-_GAP = re.compile(r" {2,}")
-_MAILBOX = re.compile(r"@|[\[({]\s?at\s?[\])}]", re.IGNORECASE)
-VALUE_SIGN = re.compile(
+_GAP = compile_lazily(r" {2,}")
+_MAILBOX = compile_lazily(r"@|[\[({]\s?at\s?[\])}]", re.IGNORECASE)
+VALUE_SIGN = compile_lazily(
     rf"{_MAILBOX.pattern}|://|\[\.\]|\(\.\)|\[:|(?<![0-9A-Za-z])[0-9a-f]{{16}}"
     r"|(?<!\d)\d{1,3}(?:\.\d{1,3}){3}(?!\d)",
     re.IGNORECASE,
@@ -53,25 +54,25 @@ _LONGEST_PROSE = 60
 _MOST_LINES_OF_HEADINGS = 10
 """Lines from the first headings to the first value, if these and the cells are broken."""
 _LONGEST_VALUE = 2_000
-_PART_OF_HOST = re.compile(r"(?=.*[0-9.-])[a-z0-9.-]{4,253}")
-_REST = re.compile(r"\S{1,2000}")
-_URL = re.compile(r"\S{1,20}://([^\s/:]{1,300})\S{0,2000}")
+_PART_OF_HOST = compile_lazily(r"(?=.*[0-9.-])[a-z0-9.-]{4,253}")
+_REST = compile_lazily(r"\S{1,2000}")
+_URL = compile_lazily(r"\S{1,20}://([^\s/:]{1,300})\S{0,2000}")
 _OPEN_ENDS = ("/", "?", "&", "=")
 """Ends of URLs after which lines are broken before they are full."""
 _BEGUN_MARKS = ("[", "[.", "[.]", "(", "(.", "(.)")
 _ENDED_MARKS = ("]", ".]", "[.]", ".)", "(.)")
 """A dot of a defanged value at which a line was broken."""
-_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,3}\.?$")
-_WHOLE_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?=$|[:/]\d)")
-_OF_ADDRESSES = re.compile(
+_ADDRESS = compile_lazily(r"\d{1,3}(?:\.\d{1,3}){0,3}\.?$")
+_WHOLE_ADDRESS = compile_lazily(r"\d{1,3}(?:\.\d{1,3}){3}(?=$|[:/]\d)")
+_OF_ADDRESSES = compile_lazily(
     r"\bip|addr|host|server|\bc2|c&c|domain|network|indicator|\bioc|value|source|dest",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"[0-9]{1,6}")
+_NUMBER = compile_lazily(r"[0-9]{1,6}")
 _NOTHING = ("n/a", "-", "none", "null", "unknown")
 """Cells without a value."""
-_PIECE = re.compile(r"\S+(?: \S+)*")
-_COLUMN = re.compile(r"x+(?: x+)*")
+_PIECE = compile_lazily(r"\S+(?: \S+)*")
+_COLUMN = compile_lazily(r"x+(?: x+)*")
 _FULL = 0.8
 """The share of a column's width from which a cell may fill it: characters differ in width."""
 _FARTHEST = 2

@@ -5,6 +5,7 @@ import struct
 
 from tocsin.admission.documents import LONGEST_TEXT
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _DICTIONARY = (
     b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern "
@@ -13,13 +14,13 @@ _DICTIONARY = (
 )
 _COMPRESSED, _PLAIN = 0x75465A4C, 0x414C454D
 _WINDOW = 4096
-_LINK = re.compile(
+_LINK = compile_lazily(
     r"(?:HYPERLINK\s{1,9}\"?|href\s{0,9}=\s{0,9}(?:\"|'(?!\w\w)|\\'22|\\'27|3D\"))"
     r"((?:https?|ftp)://[^\s\"{}<>]{4,4000}?)(?=[\s\"{}<>]|\\'2[27]|$)",
     re.IGNORECASE,
 )
-_ESCAPED = re.compile(r"\\'([0-9a-fA-F]{2})")
-_CONTROL = re.compile(r"\\(?:par|line)\b ?|\\[a-z]{1,32}-?\d{0,10} ?|[{}]")
+_ESCAPED = compile_lazily(r"\\'([0-9a-fA-F]{2})")
+_CONTROL = compile_lazily(r"\\(?:par|line)\b ?|\\[a-z]{1,32}-?\d{0,10} ?|[{}]")
 _BROKEN = "the text of the mail is damaged: save it again, preferably as .eml"
 
 

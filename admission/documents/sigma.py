@@ -11,12 +11,13 @@ import yaml
 
 from tocsin.admission.documents import SigmaFile, SigmaRule
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _DEEPEST = 60
 _MOST_ALIASES = 20
 _MOST_RULES = 5_000
 _LONGEST = 2_000
-_SEPARATOR = re.compile(r"^---[ \t]*(?:#.*)?$", re.MULTILINE)
+_SEPARATOR = compile_lazily(r"^---[ \t]*(?:#.*)?$", re.MULTILINE)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

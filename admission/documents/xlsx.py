@@ -11,17 +11,18 @@ from datetime import datetime, timedelta
 from tocsin.admission.documents import Sheet, TextBudget, Workbook
 from tocsin.admission.documents.zipped_xml import Archive, ignore
 from tocsin.admission.errors import Malformed
+from tocsin.admission.lazy_patterns import compile_lazily
 
 _LAST_ROW = 1_048_576
 _MOST_COLUMNS = 256
 _MOST_CELLS = 10_000_000
 """Cells of one sheet, empty ones between others included."""
-_REFERENCE = re.compile(r"([A-Z]{1,3})\d{1,7}")
+_REFERENCE = compile_lazily(r"([A-Z]{1,3})\d{1,7}")
 _DATE_FORMATS = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
 """Numbers of built-in formats of dates and times (ECMA-376, 18.8.30)."""
-_ESCAPED = re.compile(r"_x(00[0-9A-Fa-f]{2})_")
-_NOT_CODE = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.|_.|\*.')
-_DATE_CODE = re.compile(r"[dmyhs]", re.IGNORECASE)
+_ESCAPED = compile_lazily(r"_x(00[0-9A-Fa-f]{2})_")
+_NOT_CODE = compile_lazily(r'"[^"]*"|\[[^\]]*\]|\\.|_.|\*.')
+_DATE_CODE = compile_lazily(r"[dmyhs]", re.IGNORECASE)
 _DAY_ONE = datetime(1899, 12, 30)  # noqa: DTZ001  (Excel's days have no time zone)
 _DAY_ONE_1904 = datetime(1904, 1, 1)  # noqa: DTZ001
 _NO_SHEET = "the file has no sheet with a table: save it again as .xlsx"

@@ -139,8 +139,9 @@ class TestThreatConnect:
         found = [
             self.indicator("Address", "45.9.70.7", privateFlag=True),
             self.indicator("Address", "81.2.3.4", active=False),
+            self.indicator("Address", "45.9.70.8", active=True),
         ]
-        assert shared(found) == held(found) == []
+        assert (shared(found), held(found)) == (["45.9.70.8"], [])
 
 
 class TestCowrie:
