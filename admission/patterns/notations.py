@@ -17,11 +17,13 @@ from tocsin.admission.model import StixObject
 from tocsin.admission.observables.values import extract_observables
 
 _OCTETS = compile_lazily(
-    r"\{(?P<yara>(?:[\s\dA-Fa-f?~()|\[\]-]|/\*.{0,200}?\*/|//[^\n]{0,200}\n){5,}+)\}"
-    r"|\|(?P<snort>[\s\dA-Fa-f]{2,}+)\|",
-    re.DOTALL,
+    r"\{(?P<yara>(?:[\s\dA-Fa-f?~()|\[\]-]|/\*[^{]{0,200}?\*/|//[^\n{]{0,200}\n){5,}+)\}"
+    r"|\|(?P<snort>[\s\dA-Fa-f]{2,}+)\|"
 )
-"""All octets of a string; five characters or more in braces, since `{4}` is a count."""
+"""All octets of a string; five characters or more in braces, since `{4}` is a count.
+
+Comments are without `{`: otherwise each of many could be read as the beginning of all others.
+"""
 _NOT_READ = compile_lazily(
     r"/\*.{0,200}?\*/|//[^\n]{0,200}\n|\([^()|]{0,200}(?P<others>\|[^()]{0,200})\)|[\s~]", re.DOTALL
 )
