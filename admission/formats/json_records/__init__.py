@@ -172,9 +172,7 @@ class _Finder:
         """
         exported = find_exported(value)
         if exported is not None:
-            origins = {id(each.origin): each.origin for each in exported}
-            levels = {key: _find_level(each, "") for key, each in origins.items()}
-            self.records = [_Record.of(each, levels[id(each.origin)]) for each in exported]
+            self.records = [*_list_exported(exported)]
             self.doubt = "" if exported else NOTHING_MALICIOUS
             return
         if isinstance(value, dict) and is_record(value, is_listed=self.is_listed):
@@ -561,6 +559,18 @@ def _format_date(number: int) -> str:
     if number in _SECONDS:
         return stix_time(number * 1_000_000)
     return stix_time(number * 1000) if number // 1000 in _SECONDS else str(number)
+
+
+def _list_exported(exported: Iterable[ExportedValue]) -> Iterator[_Record]:
+    """The records of values in an export, whose levels are looked for once for each object."""
+    levels: dict[int, str] = {}
+    for each in exported:
+        if id(each.around) not in levels:
+            levels[id(each.around)] = _find_level(each.around, "")
+        around = levels[id(each.around)]
+        if id(each.origin) not in levels:
+            levels[id(each.origin)] = _find_level(each.origin, around)
+        yield _Record.of(each, levels[id(each.origin)])
 
 
 def _find_level(members: object, around: str) -> str:

@@ -40,7 +40,7 @@ def _read_object(found: Members) -> Iterator[ExportedValue]:
     of_scan = False
     for beacon, settings in _find_beacons(found):
         of_scan = of_scan or beacon is not found
-        yield from read_hashes(beacon, found)
+        yield from read_hashes(beacon, found, None)
         doubt = _FRONTED if any(find_texts(settings, _HOST_HEADER)) else ""
         for each in find_texts(settings, _SERVERS):
             yield from _read_servers(each, found, doubt)

@@ -23,6 +23,8 @@ class ExportedValue:
     value: str
     origin: object
     """The part of the export that reports it, which may state a TLP level."""
+    around: Members | None = None
+    """Members of the object around that part, of which one may state a level too."""
     refusal: str = ""
     """Why it is refused; empty if it is not."""
     doubt: str = ""
@@ -35,6 +37,29 @@ def list_objects(value: object) -> list[Members]:
     """The objects in a value: itself, or those in a list."""
     every = value if isinstance(value, list) else [value]
     return [each for each in every if isinstance(each, dict)]
+
+
+def list_parts(value: object, name: str) -> Iterator[tuple[Members, Members | None]]:
+    """The objects in the member `name` of each object, or itself if it has none such.
+
+    With each, what the object around it states.
+    """
+    for outer in list_objects(value):
+        if name in outer:
+            around = find_statements(outer)
+            yield from ((part, around) for part in list_objects(outer[name]))
+        else:
+            yield outer, None
+
+
+def find_statements(outer: Members) -> Members:
+    """The texts and levels of an object, which may be about all that it holds."""
+    return {
+        name: each
+        for name, each in outer.items()
+        if not isinstance(each, dict) or "tlp" in name.lower() or "marking" in name.lower()
+        if not isinstance(each, list) or all(isinstance(part, str) for part in each)
+    }
 
 
 def find_object(members: Members, name: str) -> Members:
@@ -52,12 +77,12 @@ def find_texts(members: Members, *names: str) -> Iterator[str]:
 
 
 def read_hashes(
-    file: Members, origin: object, doubt: str = "", refusal: str = ""
+    file: Members, origin: object, around: Members | None, doubt: str = "", refusal: str = ""
 ) -> Iterator[ExportedValue]:
     """The hashes of a file, by the members that are named after them."""
     for name in _HASHES:
         for text in find_texts(file, name):
-            yield ExportedValue(name, text, origin, refusal, doubt)
+            yield ExportedValue(name, text, origin, around, refusal, doubt)
 
 
 def drop_repeated(found: Iterable[ExportedValue]) -> list[ExportedValue]:

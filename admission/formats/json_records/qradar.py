@@ -12,6 +12,7 @@ from tocsin.admission.formats.json_records.exported_values import (
     Members,
     find_texts,
     list_objects,
+    list_parts,
 )
 from tocsin.admission.formats.list_names import names_allowed
 from tocsin.admission.lazy_patterns import compile_lazily
@@ -33,9 +34,9 @@ def read_qradar(value: object) -> Iterator[ExportedValue] | None:
 
 
 def _read_sets(sets: list[Members]) -> Iterator[ExportedValue]:
-    for each in sets:
-        for element in list_objects(each.get("data")):
-            yield from (ExportedValue("", text, element) for text in find_texts(element, "value"))
+    for element, around in list_parts(sets, "data"):
+        for text in find_texts(element, "value"):
+            yield ExportedValue("", text, element, around)
 
 
 def _is_of_attackers(name: str) -> bool:

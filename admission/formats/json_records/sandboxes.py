@@ -6,7 +6,7 @@ certificates or the updates of Windows, so they are held unless the report calls
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, starmap
 from typing import Any
 
 from tocsin.admission.extraction.field_names import split_heading
@@ -15,8 +15,10 @@ from tocsin.admission.formats.json_records.exported_values import (
     ExportedValue,
     Members,
     find_object,
+    find_statements,
     find_texts,
     list_objects,
+    list_parts,
     read_hashes,
 )
 from tocsin.admission.lazy_patterns import compile_lazily
@@ -52,21 +54,23 @@ def _is_cape(found: Members) -> bool:
 
 
 def _read_cape_report(report: Members) -> Iterator[ExportedValue]:
-    about = find_object(report, "info")  # where a level is stated; elsewhere are the sample's words
+    about = find_object(report, "info")  # it may state a level; elsewhere are the sample's words
+    around = find_statements(report)
     cape = find_object(report, "CAPE")
     servers = list(dict.fromkeys(_find_servers(list_objects(cape.get("configs")))))
     is_detected = bool(servers or report.get("detections") or report.get("malfamily"))
     if not is_detected and _find_score(report) < _HIGH_SCORE:
         return
     doubt = "" if is_detected else _SUSPICIOUS
-    yield from read_hashes(find_object(find_object(report, "target"), "file"), about, doubt)
-    yield from (ExportedValue("", each, about) for each in servers)
+    yield from read_hashes(find_object(find_object(report, "target"), "file"), about, around, doubt)
+    yield from (ExportedValue("", each, about, around) for each in servers)
     for payload in list_objects(cape.get("payloads")):
         kind = str(payload.get("cape_type") or "")
         is_named = kind and not _GENERIC.match(kind)
-        yield from read_hashes(payload, about, "" if is_named and is_detected else _SUSPICIOUS)
-    contacted = _find_contacted(find_object(report, "network"))
-    yield from (ExportedValue("", each, about, doubt=_CONTACTED) for each in contacted)
+        doubt = "" if is_named and is_detected else _SUSPICIOUS
+        yield from read_hashes(payload, about, around, doubt)
+    for each in _find_contacted(find_object(report, "network")):
+        yield ExportedValue("", each, about, around, doubt=_CONTACTED)
 
 
 def _find_score(report: Members) -> float:
@@ -97,16 +101,24 @@ def _find_contacted(network: Members) -> Iterator[str]:
 
 def read_joe(value: object) -> Iterator[ExportedValue] | None:
     """The values of reports of Joe Sandbox; None if the value is something else."""
-    found = [find_object(each, "analysis") for each in list_objects(value)]
-    reports = [each for each in found if each.keys() >= {"fileinfo", "signaturedetections"}]
-    return chain.from_iterable(map(_read_joe_report, reports)) if reports else None
+    parts = [
+        (report, around)
+        for report, around in list_parts(value, "analysis")
+        if report.keys() >= {"fileinfo", "signaturedetections"}
+    ]
+    return chain.from_iterable(starmap(_read_joe_report, parts)) if parts else None
 
 
-def _read_joe_report(report: Members) -> Iterator[ExportedValue]:
+def _read_joe_report(report: Members, around: Members | None) -> Iterator[ExportedValue]:
     """The values that a report marks one by one, and the sample if one strategy says `MAL`."""
     strategies = list_objects(find_object(report, "signaturedetections").get("strategy"))
     if any(each.get("detection") == "MAL" for each in strategies):
-        yield from read_hashes(find_object(report, "fileinfo"), report)
+        yield from read_hashes(find_object(report, "fileinfo"), report, around)
+    for kind, text in chain(_find_marked(report), _find_marked_files(report)):
+        yield ExportedValue(kind, text, report, around)
+
+
+def _find_marked(report: Members) -> Iterator[tuple[str, str]]:
     contacted = find_object(report, "contacted")
     of_kinds = (
         ("ip", find_object(contacted, "ips").get("ip"), ("$", "@ip")),
@@ -115,10 +127,13 @@ def _read_joe_report(report: Members) -> Iterator[ExportedValue]:
     )
     for kind, marked, names in of_kinds:
         for each in filter(_is_marked, list_objects(marked)):
-            yield from (ExportedValue(kind, text, report) for text in find_texts(each, *names))
+            yield from ((kind, text) for text in find_texts(each, *names))
+
+
+def _find_marked_files(report: Members) -> Iterator[tuple[str, str]]:
     for file in filter(_is_marked, list_objects(find_object(report, "droppedinfo").get("hash"))):
         for each in list_objects(file.get("value")):
-            yield from (ExportedValue("hash", text, report) for text in find_texts(each, "$"))
+            yield from (("hash", text) for text in find_texts(each, "$"))
 
 
 def _is_marked(found: Members) -> bool:
@@ -127,11 +142,11 @@ def _is_marked(found: Members) -> bool:
 
 def read_hybrid_analysis(value: object) -> Iterator[ExportedValue] | None:
     """The values of reports of Hybrid Analysis, and of a search; None if it is something else."""
-    objects = list_objects(value)
-    reports = [part for each in objects for part in list_objects(each.get("result", each))]
-    if not any(map(_is_of_hybrid_analysis, reports[:SAMPLE])):
+    parts = list(list_parts(value, "result"))
+    if not any(_is_of_hybrid_analysis(each) for each, _ in parts[:SAMPLE]):
         return None
-    return chain.from_iterable(map(_read_hybrid_report, filter(_is_of_hybrid_analysis, reports)))
+    reports = ((each, around) for each, around in parts if _is_of_hybrid_analysis(each))
+    return chain.from_iterable(starmap(_read_hybrid_report, reports))
 
 
 def _is_of_hybrid_analysis(found: Members) -> bool:
@@ -140,10 +155,11 @@ def _is_of_hybrid_analysis(found: Members) -> bool:
     return is_report and bool(names & {"job_id", "environment_id", "vx_family"})
 
 
-def _read_hybrid_report(report: Members) -> Iterator[ExportedValue]:
+def _read_hybrid_report(report: Members, around: Members | None) -> Iterator[ExportedValue]:
     verdict = report["verdict"]
     doubt = _SUSPICIOUS if verdict == "suspicious" else ""
     refusal = "" if verdict in ("malicious", "suspicious") else _HARMLESS
-    yield from read_hashes(report, report, doubt, refusal)
+    yield from read_hashes(report, report, around, doubt, refusal)
     contacted = find_texts(report, "hosts", "domains") if verdict == "malicious" else ()
-    yield from (ExportedValue("host", each, report, doubt=_CONTACTED) for each in contacted)
+    for each in contacted:
+        yield ExportedValue("host", each, report, around, doubt=_CONTACTED)

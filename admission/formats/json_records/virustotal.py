@@ -13,6 +13,7 @@ from tocsin.admission.formats.json_records.exported_values import (
     find_object,
     find_texts,
     list_objects,
+    list_parts,
 )
 
 _KINDS = {"file": "sha256", "domain": "domain", "ip_address": "ip", "url": "url"}
@@ -25,16 +26,10 @@ _UNKNOWN = "not an indicator, since no engine of VirusTotal calls it malicious"
 def read_virustotal(value: object) -> Iterator[ExportedValue] | None:
     """The values of objects, lists or answers of VirusTotal; None if it is something else."""
     objects = list_objects(value)
-    sample = islice(_unwrap(objects[:SAMPLE]), SAMPLE)
-    if not any(_is_reported(each) and _STATS in each["attributes"] for each in sample):
+    sample = islice(list_parts(objects[:SAMPLE], "data"), SAMPLE)
+    if not any(_is_reported(each) and _STATS in each["attributes"] for each, _ in sample):
         return None
-    return _read_objects(_unwrap(objects))
-
-
-def _unwrap(objects: Iterable[Members]) -> Iterator[Members]:
-    """Objects as they are, and those in answers."""
-    for each in objects:
-        yield from [each] if "attributes" in each else list_objects(each.get("data"))
+    return _read_parts(list_parts(objects, "data"))
 
 
 def _is_reported(found: Members) -> bool:
@@ -43,11 +38,13 @@ def _is_reported(found: Members) -> bool:
     return is_known and isinstance(found.get("attributes"), dict)
 
 
-def _read_objects(objects: Iterable[Members]) -> Iterator[ExportedValue]:
-    for each in filter(_is_reported, objects):
+def _read_parts(parts: Iterable[tuple[Members, Members | None]]) -> Iterator[ExportedValue]:
+    for each, around in parts:
+        if not _is_reported(each):
+            continue
         refusal, doubt = _judge(find_object(each["attributes"], _STATS))
         for kind, value in _find_values(each):
-            yield ExportedValue(kind, value, each, refusal, doubt)
+            yield ExportedValue(kind, value, each, around, refusal, doubt)
 
 
 def _find_values(found: Members) -> Iterator[tuple[str, str]]:

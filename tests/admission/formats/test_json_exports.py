@@ -7,7 +7,7 @@ import pytest
 
 from tocsin.admission.formats import ReadOptions, detect_format, explain_unreadable, read
 from tocsin.admission.markings.tlp import TLP_2_IDS
-from tocsin.admission.model import Tlp, Verdict
+from tocsin.admission.model import Candidate, Tlp, Verdict
 
 NOW = 1_790_000_000_000_000
 MD5, SHA1, SHA256 = "d" * 32, "a" * 40, "e" * 64
@@ -135,11 +135,14 @@ class TestThreatConnect:
         first = read_candidates(found)[0].object
         assert first["confidence"] == 90 and "ACME" not in str(first)
 
-    def test_private_and_inactive_ones_are_refused(self) -> None:
+    def test_those_that_are_private_inactive_or_allowed_are_refused(self) -> None:
         found = [
             self.indicator("Address", "45.9.70.7", privateFlag=True),
             self.indicator("Address", "81.2.3.4", active=False),
             self.indicator("Address", "45.9.70.8", active=True),
+            self.indicator("Address", "45.9.70.9", whitelistActive=True),
+            self.indicator("Address", "45.9.70.10", ownerName="Own assets"),
+            self.indicator("Address", "45.9.70.11", ownerName="ACME Allowlist"),
         ]
         assert (shared(found), held(found)) == (["45.9.70.8"], [])
 
@@ -280,3 +283,44 @@ class TestSandboxes:
         for answer in ({"search_terms": [], "result": found}, found):
             assert shared(answer) == [SHA256]
             assert {*held(answer)} == {"45.9.70.7", MD5, "1" * 64}
+
+
+_DETAILS = {"rating": 5, "confidence": 90, "ownerName": "ACME Sharing"}
+_AROUND_VALUES: list[Any] = [
+    {"data": TestVirusTotal.reported()},
+    {"data": [{"type": "Host", "summary": "evil-update.top", **_DETAILS}], "status": "Success"},
+    {
+        "name": "SOC Malicious Domains",
+        "element_type": "ALN",
+        "data": [{"value": "evil-update.top"}],
+    },
+    TestSandboxes.cape(CAPE=TestSandboxes.CONFIG, detections="Remcos"),
+    {
+        "analysis": {
+            "fileinfo": {"md5": MD5},
+            "signaturedetections": {"strategy": [{"detection": "MAL"}]},
+        }
+    },
+    {"result": [{"verdict": "malicious", "sha256": SHA256, "threat_score": 9, "job_id": "1"}]},
+]
+
+
+def is_red(candidate: Candidate) -> bool:
+    subject = candidate.object or candidate.original or {}
+    return TLP_2_IDS[Tlp.RED] in subject.get("object_marking_refs", ())
+
+
+@pytest.mark.parametrize("stated", [{"tlp": "TLP:RED"}, {"comment": "TLP:RED, not to be shared"}])
+@pytest.mark.parametrize("export", _AROUND_VALUES)
+def test_a_level_stated_around_the_values_counts_for_them(
+    export: dict[str, Any], stated: dict[str, str]
+) -> None:
+    assert True not in map(is_red, read_candidates(export))
+    found = read_candidates({**export, **stated})
+    assert found and all(map(is_red, found))
+
+
+def test_the_level_around_some_values_is_not_that_of_others() -> None:
+    first, second = ({"data": TestVirusTotal.reported(id=each)} for each in ("a.top", "b.top"))
+    found = read_candidates({**first, "tlp": "TLP:RED"}, second)
+    assert [*map(is_red, found)] == [True, False]
