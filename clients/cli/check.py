@@ -87,8 +87,8 @@ def check_command(
     \b
     Exit codes:
       0  all objects are ready, duplicates or held
-      1  all objects were refused, or no file could be read or had anything to share
-      4  some objects were refused, or some files not read or without anything to share
+      1  all objects were refused, or no file had any that could be read
+      4  some objects were refused, or a file had none that could be read
     """
     warn_of_unread_terms(settings)
     previews = preview_files(settings, replace(inputs, keep_before=diff))
