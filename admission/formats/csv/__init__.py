@@ -87,7 +87,7 @@ from tocsin.admission.formats.csv.states import (
     names_indicator,
     names_state,
 )
-from tocsin.admission.formats.list_names import OF_ALLOWED, names_indicator_file
+from tocsin.admission.formats.list_names import names_indicator_file
 from tocsin.admission.formats.misp.attribute_types import is_private_type
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
@@ -132,7 +132,6 @@ MAP_OPTION = " (--map COLUMN=KIND changes one)"
 _OF_COMMANDS = compile_lazily(r" \(--map [^()]{1,400}\)")
 """The hints in messages that name an option."""
 READ_AS = f"columns read as{MAP_OPTION}:"
-_LIST_OF_PEOPLE = "a list of people or victims is never shared"
 _OF_VICTIMS = "describes people or victims, which are never shared"
 _EXPIRED = "not an indicator any more, since its date of expiry has passed"
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
@@ -235,7 +234,7 @@ def _read_rows(lines: Sequence[str], name: str, options: ReadOptions) -> Iterato
     if not (columns.mapped or names_indicator_file(name)) and _has_address_objects(
         columns, sample[start:]
     ):
-        columns = replace(columns, address_objects=True)
+        columns = replace(columns, refusal=columns.refusal or _OF_ADDRESS_OBJECTS)
     stated = find_strictest_tlp(_find_lines_about_table(lines, sample, start))
     filled = (row for row in chain(sample[start:], rows) if not row.blank)
     yield from read_below(columns, filled, options, stated)
@@ -486,7 +485,8 @@ class _Table:
         if self.left_out.count:
             others = self.left_out.count - 1
             named = f" and {others:,} other{'s' if others > 1 else ''}" if others else ""
-            message = f"line {self.left_out.first}{named}: {self._refusal}"
+            reason = self.columns.refusal or self.columns.doubt
+            message = f"line {self.left_out.first}{named}: {reason}"
             yield refused_candidate(self.builder.next_index(), message)
 
     def _holds_headings(self, row: Row) -> bool:
@@ -539,12 +539,12 @@ class _Table:
             self.unrelated.extend(ids[MOST_IDS:])
         notes = (*self.notes, *self._note_odd_row(row))
         starred = " ".join(cell for cell in row.cells if "*" in cell)
-        doubt = self._explain_doubt(row)
+        doubt = row.doubt or self._explain_doubt(row)
         for value in values:
             odd = (*_note_odd_value(value, declared, row), *note_wildcard(value, starred))
             findings = (*notes, *odd)
             candidate = self.builder.build(value, details, ("line", row.line), findings)
-            if doubt and candidate.is_open and _is_host(value):
+            if doubt and candidate.is_open and (row.doubt or _is_host(value)):
                 message = f"line {row.line}: {doubt}"
                 candidate = candidate.hold(Finding("validate", "format", Action.HELD, message))
             yield candidate
@@ -582,20 +582,9 @@ class _Table:
         (kind,) = self._cells(row, Role.TYPE)[:1] or ("",)
         return normalise_heading(kind.removeprefix(_ZEEK_TYPE)).replace(" ", "")
 
-    @property
-    def _refusal(self) -> str:
-        """Why the rows of the table are not shared; empty if they are."""
-        if self.columns.people:
-            return _LIST_OF_PEOPLE
-        if self.columns.address_objects:
-            return _OF_ADDRESS_OBJECTS
-        return OF_ALLOWED if self.columns.allowed else self.columns.doubt
-
     def _is_left_out(self, row: Row) -> bool:
         """True if the table is refused; in a doubtful one, rows that name their type are read."""
-        if self.columns.people or self.columns.address_objects or self.columns.allowed:
-            return True
-        return bool(self.columns.doubt) and not self._is_typed(row)
+        return bool(self.columns.refusal or (self.columns.doubt and not self._is_typed(row)))
 
     def _reason_to_refuse(self, row: Row) -> str:
         """Why a row must not be shared: about a person, or not for detection in MISP."""

@@ -67,6 +67,7 @@ KIND_OF_ROLE: Mapping[Role, str] = {
     **{role: word for word, role in _KINDS.items()},
     Role.VALUE_OF_KIND: "value",
 }
+LIST_OF_PEOPLE = "a list of people or victims is never shared"
 _STATE = "state (may refuse a row)"
 _MOST_SHOWN = 30
 _PACKAGE = "tocsin.admission.formats.csv"
@@ -159,8 +160,6 @@ class Columns:
     roles: tuple[Role, ...]
     headed: bool
     """True if the table has headings; otherwise the roles are guessed from the cells."""
-    people: bool = False
-    """True for a list of people: only mailboxes with names or telephone numbers."""
     recipients: bool = False
     """True if a heading is that of recipients' mailboxes."""
     headings: tuple[str, ...] = ()
@@ -172,12 +171,10 @@ class Columns:
     withheld: frozenset[int] = frozenset()
     """The numbers of columns of mailboxes, logging hosts or victims below headings that are all
     unknown."""
+    refusal: str = ""
+    """Why all rows are refused, such as those of a list of people; empty if they are not."""
     doubt: str = ""
     """Why rows that name no type are refused; empty if they are not."""
-    allowed: bool = False
-    """True if the name of the file says that its values are allowed."""
-    address_objects: bool = False
-    """True if types say that the values are address objects of a firewall."""
 
     def describe(self, states: Collection[int] = ()) -> str:
         """The kind of each column, for people: `1 "ip" = value, 2 "seen by" = ignored`.
@@ -296,8 +293,8 @@ def parse_names(cells: Sequence[str]) -> Columns | None:
         roles = _roles_in_list_of_messages(cells, roles)
     elif not {*_INDICATOR_ROLES, Role.CERTIFICATE} & set(roles):
         return None
-    people = _is_list_of_people(cells, roles)
-    return Columns(tuple(roles), True, people, recipients, tuple(cells))
+    refusal = LIST_OF_PEOPLE if _is_list_of_people(cells, roles) else ""
+    return Columns(tuple(roles), True, recipients, tuple(cells), refusal=refusal)
 
 
 def _is_indicator(cell: str) -> bool:
@@ -389,6 +386,7 @@ def _is_of_message(heading: str) -> bool:
 
 
 def _is_list_of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:
+    """True for stolen accounts, and for mailboxes only, with names or telephone numbers."""
     headings = [normalise_heading(cell) for cell in cells]
     if _is_list_of_credentials(headings):
         return True

@@ -19,7 +19,11 @@ from tocsin.admission.extraction.field_names import (
     split_heading,
 )
 from tocsin.admission.formats.csv.columns import Columns, Role, is_part_of_name
-from tocsin.admission.formats.list_names import names_allowed_file, names_indicator_file
+from tocsin.admission.formats.list_names import (
+    OF_ALLOWED,
+    names_allowed_file,
+    names_indicator_file,
+)
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_words
 
@@ -78,7 +82,7 @@ def with_doubt(columns: Columns, file_name: str) -> Columns:
     """
     mapped = columns.mapped.intersection(columns.with_indicators)
     if names_allowed_file(file_name) and not mapped:
-        return replace(columns, allowed=True)
+        return replace(columns, refusal=columns.refusal or OF_ALLOWED)
     headings = _find_event_headings(columns)
     if not names_indicator_file(file_name):
         headings += _find_doubtful_headings(columns)

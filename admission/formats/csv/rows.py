@@ -26,6 +26,8 @@ class Row:
     cells: tuple[str, ...]
     broken: bool = False
     """True if it opens a quote that is never closed."""
+    doubt: str = ""
+    """Why its values are held; empty if they are not."""
 
     @property
     def comment(self) -> bool:

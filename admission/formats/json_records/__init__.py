@@ -56,7 +56,7 @@ from tocsin.admission.formats.list_names import (
     names_others,
 )
 from tocsin.admission.lazy_patterns import compile_lazily
-from tocsin.admission.model import Action, Candidate, Finding, Tlp
+from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.stix.ijson import parse_json
 from tocsin.admission.timestamps import stix_time
 
@@ -363,14 +363,13 @@ def _parse_lines(lines: Iterable[tuple[int, bytes]]) -> tuple[list[object], list
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     found = _find_records(name, content)
-    records = list(enumerate(found.records, 1))
-    refused = {number: why for number, each in records if (why := _find_reason(each))}
+    numbered = list(enumerate(found.records, 1))
+    refused = {number: why for number, each in numbered if (why := _find_reason(each))}
     table = _Table.of(found.records, options)
-    doubts = sorted({"", *(each.doubt for _, each in records)})
-    open_ = [(number, each) for number, each in records if number not in refused]
-    read = (_read_rows(table, open_, doubt, options) for doubt in doubts)
+    rows = (table.format(number, each) for number, each in numbered if number not in refused)
+    read = (rewrite_messages(each, _name_record) for each in table.read(rows, options))
     parts = (
-        *read,
+        read,
         (_refuse(number, found.records[number - 1], why) for number, why in refused.items()),
         (refused_candidate(0, each) for each in found.unread),
     )
@@ -378,17 +377,6 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
     if found.doubt:
         notes.append(f"a list of objects is not read: {found.doubt}")
     return with_notes(join_parts(("", each) for each in parts), notes)
-
-
-def _read_rows(
-    table: "_Table", records: Sequence[tuple[int, _Record]], doubt: str, options: ReadOptions
-) -> Iterator[Candidate]:
-    """The candidates of numbered records, of those with a doubt; they are held for it."""
-    rows = (table.format(number, each) for number, each in records if each.doubt == doubt)
-    for each in table.read(rows, options):
-        named = rewrite_messages(each, _name_record)
-        held = bool(doubt) and named.is_open
-        yield named.hold(Finding("validate", "format", Action.HELD, doubt)) if held else named
 
 
 def _refuse(number: int, record: _Record, reason: str) -> Candidate:
@@ -509,7 +497,8 @@ class _Table:
             "" if name in others else self._format_cell(name, members.get(name))
             for name in self.names
         ]
-        return Row(number, (*cells, *(record.beside[name] for name in self.added)))
+        cells += (record.beside[name] for name in self.added)
+        return Row(number, tuple(cells), doubt=record.doubt)
 
     def _is_flag(self, name: str, value: object) -> bool:
         """True for a member such as `ioc` that does not hold a value, but says if one is there."""

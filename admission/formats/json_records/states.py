@@ -10,7 +10,7 @@ from typing import Any
 
 from tocsin.admission.extraction.field_names import split_heading
 from tocsin.admission.formats.csv.cells import is_mailbox, says_recipient
-from tocsin.admission.formats.csv.columns import names_password
+from tocsin.admission.formats.csv.columns import LIST_OF_PEOPLE, names_password
 from tocsin.admission.formats.csv.states import LONGEST_STATE, Subject, find_refusing_state
 from tocsin.admission.lazy_patterns import compile_lazily
 
@@ -50,7 +50,7 @@ def find_refusing_member(record: _Members) -> str:
     if any(_says_recipient(name, value) for name, value in members):
         return "describes people or victims, which are never shared"
     if _is_stolen_account(record):
-        return "a list of people or victims is never shared"
+        return LIST_OF_PEOPLE
     if _is_without_verdict(record):
         return f"not an indicator, since its 'score' is {record['score']}"
     return ""
