@@ -450,7 +450,8 @@ class Engine:
             self._start_process()
         except Exception as error:  # the thread must go on: nobody else starts the engine
             self._end_process()
-            self._report(f"{error}; trying again")
+            reason = str(error).partition(" (configured")[0]  # the driver adds its timeouts
+            self._report(f"{reason}; trying again")
             return False
         try:
             self._announce()

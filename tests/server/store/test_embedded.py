@@ -585,7 +585,8 @@ def test_a_commit_whose_answer_was_lost_is_not_done_twice(
 
     assert store.commit(work) == [PublishOutcome.STORED]
     listener.close()
-    assert messages == ["the database engine ended (SIGKILL); starting it again"]
+    assert messages[0] == "the database engine ended (SIGKILL); starting it again"
+    assert all(each.endswith("; trying again") for each in messages[1:])  # a busy machine
     assert len(connect(engine.uri).journal.list_entries()) == 1
 
 
