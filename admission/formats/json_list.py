@@ -35,8 +35,8 @@ from tocsin.admission.extraction.verified_file import VerifiedFile
 from tocsin.admission.formats import Format, ReadOptions, formats
 from tocsin.admission.formats.csv.columns import Role, name_columns
 from tocsin.admission.formats.list_names import (
+    explain_refused_file,
     names_allowed,
-    names_allowed_file,
     names_indicator_file,
     names_others,
     split_name,
@@ -141,7 +141,7 @@ def _may_accept(name: str, content: bytes) -> bool:
     """False if the name, or the beginning, shows that a file is not a block list."""
     if decode_text(content[:256]).lstrip("\ufeff \t\n")[:1] not in ("{", "["):
         return False
-    return not names_allowed_file(name)
+    return not explain_refused_file(name)
 
 
 def names_values(name: str) -> bool:

@@ -28,17 +28,26 @@ _WORD = compile_lazily(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 _OWN = frozenset(
     (
         *("own", "our", "internal", "asset", "assets", "inventory", "device", "devices"),
-        *("endpoint", "endpoints", "workstation", "workstations", "sensor", "sensors"),
-        *("label", "labels", "tags", "infected", "infizierte", "infectees", "infectes"),
-        *("infectados", "infectadas", "infetti", "infette", "zombies", "impacted"),
+        *("endpoint", "endpoints", "workstation", "workstations", "zombies", "impacted"),
+        *("infected", "infizierte", "infectees", "infectes", "infectados", "infectadas"),
+        *("infetti", "infette"),
     )
 )
-"""Words in the names of lists with machines of the writer or of victims, and with labels, which
-may name some."""
+"""Words in the names of lists with machines of the writer or of victims."""
+_MAY_NAME_SOME = frozenset(("sensor", "sensors", "label", "labels", "tags"))
+"""Words of a member with such machines; a file of this name may be a sensor's report."""
 _LISTS = frozenset(("list", "lists", "items", "data", "known", "all", "ip", "ips", "addresses"))
-OF_ALLOWED = (
+_OF_ALLOWED = (
     "the name of the file is that of a list of allowed values: rename it if they are an attacker's"
 )
+_OF_OTHERS = (
+    "the name of the file is that of a list of victims, people or machines of yours: rename it if "
+    "the values are an attacker's"
+)
+_SHORTEST = 5
+"""Characters of the name of a file with others; a heading of recipients may be `to`, or `a`."""
+_LONGEST_PHRASE = 3
+"""Words of a phrase in the name of a file."""
 _LONGEST = 1000
 """Characters of a name that are read."""
 
@@ -61,7 +70,8 @@ def names_others(name: str) -> bool:
     if names_victims(name) or names_recipients(name) or names_people(name):
         return True
     words = frozenset(split_heading(name).split())
-    return words <= _OWN | _LISTS and bool(words & _OWN)
+    own = words & (_OWN | _MAY_NAME_SOME)
+    return bool(own) and words <= own | _LISTS
 
 
 def names_allowed_file(name: str) -> bool:
@@ -77,6 +87,30 @@ def names_allowed_file(name: str) -> bool:
     if _allows(words, _ALLOW_FILE_WORDS) or _FALSE_POSITIVES.search(stem):
         return True
     return bool(words & _WEAK_FILE_WORDS) and not names_indicators(stem)
+
+
+def explain_refused_file(name: str) -> str:
+    """Why a list or table in a file of this name is refused; empty if it is not.
+
+    >>> bool(explain_refused_file("2026-11 infected_hosts.csv"))
+    True
+    >>> explain_refused_file("victims-iocs.csv")
+    ''
+    """
+    if names_allowed_file(name):
+        return _OF_ALLOWED
+    stem = PurePath(name).stem[:_LONGEST]
+    words = [each for each in split_heading(stem).split() if not each.isdigit()]
+    if names_indicators(stem) or not _MAY_NAME_SOME.isdisjoint(words):
+        return ""
+    phrases = (
+        " ".join(words[start : start + length])
+        for start in range(len(words))
+        for length in range(1, _LONGEST_PHRASE + 1)
+    )
+    whole = " ".join(words)
+    is_others = len(whole) >= _SHORTEST and names_others(whole)
+    return _OF_OTHERS if is_others or any(map(names_victims, phrases)) else ""
 
 
 def names_indicators(name: str) -> bool:

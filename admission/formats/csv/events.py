@@ -20,8 +20,7 @@ from tocsin.admission.extraction.field_names import (
 )
 from tocsin.admission.formats.csv.columns import Columns, Role, is_part_of_name
 from tocsin.admission.formats.list_names import (
-    OF_ALLOWED,
-    names_allowed_file,
+    explain_refused_file,
     names_indicator_file,
 )
 from tocsin.admission.lazy_patterns import compile_lazily
@@ -81,8 +80,8 @@ def with_doubt(columns: Columns, file_name: str) -> Columns:
     read even so, and no others then.
     """
     mapped = columns.mapped.intersection(columns.with_indicators)
-    if names_allowed_file(file_name) and not mapped:
-        return replace(columns, refusal=columns.refusal or OF_ALLOWED)
+    if not mapped and (refusal := explain_refused_file(file_name)):
+        return replace(columns, refusal=columns.refusal or refusal)
     headings = _find_event_headings(columns)
     if not names_indicator_file(file_name):
         headings += _find_doubtful_headings(columns)

@@ -50,8 +50,8 @@ from tocsin.admission.formats.json_records.values import (
     rank_value,
 )
 from tocsin.admission.formats.list_names import (
+    explain_refused_file,
     names_allowed,
-    names_allowed_file,
     names_indicator_file,
     names_others,
 )
@@ -296,7 +296,7 @@ def _is_cell(value: object) -> bool:
 
 
 def _accepts(name: str, content: bytes) -> bool:
-    if not _begins_as_json(content) or names_allowed_file(name):
+    if not _begins_as_json(content) or explain_refused_file(name):
         return False
     try:
         return bool(_find_records(name, content).records)
@@ -312,8 +312,8 @@ def _explain(name: str, content: bytes) -> str:
     """Why no records are in a file, if it is JSON."""
     if not _begins_as_json(content):
         return ""
-    if names_allowed_file(name):
-        return "its name says that what it lists is allowed"
+    if refusal := explain_refused_file(name):
+        return refusal
     try:
         return _find_records(name, content).doubt
     except Malformed as error:

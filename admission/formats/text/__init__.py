@@ -57,8 +57,7 @@ from tocsin.admission.extraction.tlp_words import (
 )
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats.list_names import (
-    OF_ALLOWED,
-    names_allowed_file,
+    explain_refused_file,
     names_indicator_file,
 )
 from tocsin.admission.formats.text.host_lists import (
@@ -132,11 +131,11 @@ def _open(lines: Sequence[str], name: str) -> _TextReader:
     """A reader of the lines of a file.
 
     Raises Unprocessable if they are a list whose name or title says that it is one of allowed
-    values, or a zone of a DNS server.
+    values or of victims, or a zone of a DNS server.
     """
     reader = _TextReader(lines, name.lower())
-    if reader.is_list and names_allowed_file(name):
-        raise Unprocessable(OF_ALLOWED)
+    if reader.is_list and (refusal := explain_refused_file(name)):
+        raise Unprocessable(refusal)
     if reader.is_list and allows_all(lines):
         raise Unprocessable(_TITLE_ALLOWS)
     if not reader.is_markup and is_zone(lines):

@@ -507,6 +507,24 @@ class TestRowsThatAreNotShared:
         (candidate,) = formats.read(name, text, options)
         assert candidate.object is not None
 
+    @pytest.mark.parametrize(
+        "name", ["victims.csv", "2026-11_infected_hosts.csv", "our-servers.tsv", "Opfer Mai.csv"]
+    )
+    def test_a_file_whose_name_is_that_of_victims_is_refused(self, name: str) -> None:
+        text = b"type,value\ndomain,evil.com\n"
+        (refused,) = formats.read(name, text, formats.ReadOptions(now=NOW))
+        assert "a list of victims, people or machines of yours" in refused.findings[0].message
+        options = formats.ReadOptions(now=NOW, columns={"value": "value"})
+        (candidate,) = formats.read(name, text, options)
+        assert candidate.object is not None
+
+    @pytest.mark.parametrize("name", ["victims_iocs.csv", "sensor-7.csv", "victimless.csv"])
+    def test_another_file_is_read(self, name: str) -> None:
+        (candidate,) = formats.read(
+            name, b"type,value\ndomain,evil.com\n", formats.ReadOptions(now=NOW)
+        )
+        assert candidate.object is not None
+
 
 class TestTablesOfEvents:
     """Tables of events, people or machines, whose values may be anybody's."""

@@ -124,9 +124,10 @@ class TestListsThatAreIgnored:
         [
             *("allowlist.json", "our_whitelist.json", "warninglist.json", "whitelists.json"),
             *("exclusions.json", "safelist.json", "false-positives.json", "trusted.json"),
+            *("victims.json", "infected-hosts-2026.json", "our_servers.json"),
         ],
     )
-    def test_a_file_whose_name_allows_is_not_accepted(self, name: Any) -> None:
+    def test_a_file_whose_name_allows_or_is_that_of_victims_is_not_accepted(self, name: Any) -> None:
         with pytest.raises(Unprocessable):
             read_candidates(["good.com"], name)
 

@@ -546,9 +546,14 @@ class TestExplanations:
         why = explain_unreadable("a.jsonl", lines.encode())
         assert "too many lines are not JSON: line 2: " in why
 
-    def test_say_that_a_list_by_its_name_allows(self) -> None:
-        why = explain_unreadable("allowlist.json", json.dumps([record()]).encode())
-        assert "its name says that what it lists is allowed" in why
+    @pytest.mark.parametrize(
+        ("name", "reason"), [("allowlist", "of allowed values"), ("victims", "of victims, people")]
+    )
+    def test_say_that_a_file_by_its_name_allows_or_lists_victims(
+        self, name: str, reason: str
+    ) -> None:
+        why = explain_unreadable(f"{name}.json", json.dumps([record()]).encode())
+        assert f"the name of the file is that of a list {reason}" in why
 
 
 class TestNotes:

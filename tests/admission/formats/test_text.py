@@ -751,6 +751,13 @@ class TestFilesOfOnesOwn:
             "bad.top",
         ]
 
+    @pytest.mark.parametrize("name", ["allowlist.txt", "victims.txt", "infected_hosts_mai.txt"])
+    def test_a_list_whose_name_allows_or_is_that_of_victims_is_refused(self, name: str) -> None:
+        with pytest.raises(Unprocessable, match="the name of the file is that of a list of"):
+            values("81.2.3.4\n81.2.3.5\n", name=name)
+        sentence = "The attacker's server 81.2.3.4 was seen. It answered from the same network."
+        assert values(sentence, name=name) == ["81.2.3.4"]
+
     @pytest.mark.parametrize(
         "title",
         ["# Permit list of ACL 114 - do not block", "; Allowed", "# Whitelist", "# Our safelist"],
