@@ -127,7 +127,7 @@ class TestListsThatAreIgnored:
             *("victims.json", "infected-hosts-2026.json", "our_servers.json"),
         ],
     )
-    def test_a_file_whose_name_allows_or_is_that_of_victims_is_not_accepted(self, name: Any) -> None:
+    def test_a_file_named_after_victims_or_what_is_allowed_is_not_accepted(self, name: str) -> None:
         with pytest.raises(Unprocessable):
             read_candidates(["good.com"], name)
 
