@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Members = Mapping[str, Any]
+"""The members of an object, by their names."""
 
 SAMPLE = 20
 """Objects of a file by which its program is recognised."""

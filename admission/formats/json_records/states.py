@@ -4,14 +4,14 @@ Their value is harmless, no longer in use, or a victim's.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from tocsin.admission.extraction.field_names import split_heading
 from tocsin.admission.formats.csv.cells import is_mailbox, says_recipient
 from tocsin.admission.formats.csv.columns import LIST_OF_PEOPLE, names_password
 from tocsin.admission.formats.csv.states import LONGEST_STATE, Subject, find_refusing_state
+from tocsin.admission.formats.json_records.exported_values import Members
 from tocsin.admission.lazy_patterns import compile_lazily
 
 _WITHIN = frozenset(("name", "value", "label"))
@@ -39,10 +39,9 @@ _LONGEST_NAME = 200
 """Characters of the name of a list, at its end, that are looked at."""
 _MOST_TEXTS = 1000
 """Texts of a list that are read."""
-_Members = Mapping[str, Any]
 
 
-def find_refusing_member(record: _Members) -> str:
+def find_refusing_member(record: Members) -> str:
     """Why a record is refused, since it says so of itself; empty if it does not."""
     members = list(_list_members(record))
     if reason := find_refusing_state((name, _format(value)) for name, value in members):
@@ -63,7 +62,7 @@ def _says_recipient(name: str, value: object) -> bool:
     return _OF_ORIGIN.isdisjoint(split_heading(name).split())
 
 
-def find_refusing_member_around(members: _Members) -> str:
+def find_refusing_member_around(members: Members) -> str:
     """Why all records in an object are refused; empty if they are not."""
     listed = list(_list_members(members))
     named = ((name, _format(value)) for name, value in listed)
@@ -75,7 +74,7 @@ def find_refusing_member_around(members: _Members) -> str:
     return ""
 
 
-def _list_members(record: _Members) -> Iterator[tuple[str, object]]:
+def _list_members(record: Members) -> Iterator[tuple[str, object]]:
     """The names and values of a record, and of objects in it that are parts of it."""
     for name, value in record.items():
         if isinstance(value, list):
@@ -87,7 +86,7 @@ def _list_members(record: _Members) -> Iterator[tuple[str, object]]:
             yield from _list_within(name, value)
 
 
-def _list_within(name: str, value: _Members) -> Iterator[tuple[str, object]]:
+def _list_within(name: str, value: Members) -> Iterator[tuple[str, object]]:
     is_part = not _PARTS.isdisjoint(split_heading(name).split()[-1:])
     for key, each in value.items():
         if not isinstance(each, dict | list) and (is_part or key in _WITHIN):
@@ -98,7 +97,7 @@ def _format(value: object) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def _is_stolen_account(record: _Members) -> bool:
+def _is_stolen_account(record: Members) -> bool:
     """True for a mailbox beside a password."""
     texts = {name: each for name, each in record.items() if isinstance(each, str) and each.strip()}
     return any(map(_names_password, texts)) and any(map(is_mailbox, texts.values()))
@@ -108,7 +107,7 @@ def _names_password(name: str) -> bool:
     return names_password(name) and _OF_ARCHIVES.isdisjoint(split_heading(name).split())
 
 
-def _is_without_verdict(record: _Members) -> bool:
+def _is_without_verdict(record: Members) -> bool:
     """True for what XSOAR found in some case and does not call suspicious (2) or bad (3)."""
     score = record.get("score")
     return "manualScore" in record and isinstance(score, int) and score < 2  # noqa: PLR2004

@@ -6,9 +6,8 @@ the value, of the list or of the file says that it is an indicator, and unless i
 names no user, no machine and no ends of a connection.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 from tocsin.admission.extraction.field_names import (
     names_attacker,
@@ -18,6 +17,7 @@ from tocsin.admission.extraction.field_names import (
 from tocsin.admission.formats.csv.cells import is_mailbox, is_value, names_type
 from tocsin.admission.formats.csv.columns import Role, find_controlled, name_columns
 from tocsin.admission.formats.json_list import VALUE_ROLES, names_values
+from tocsin.admission.formats.json_records.exported_values import Members
 from tocsin.admission.formats.list_names import names_indicators
 from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
@@ -41,8 +41,6 @@ _NAMES_VALUE_ROLES = (
 """Words in the names of members that hold the value of a record, the most certain first."""
 _HASHES = frozenset((IocType.MD5, IocType.SHA1, IocType.SHA256, IocType.SHA512))
 
-_Members = Mapping[str, Any]
-
 
 @lru_cache(maxsize=2 * MOST_NAMES)
 def find_role(name: str) -> Role:
@@ -50,7 +48,23 @@ def find_role(name: str) -> Role:
     return name_columns([name]).roles[0]
 
 
-def is_record(members: _Members, *, is_listed: bool) -> bool:
+def find_roles(names: Iterable[str]) -> dict[str, Role]:
+    """The role of each of several members."""
+    return {name: find_role(name) for name in names}
+
+
+def list_names(objects: Sequence[Members]) -> list[str]:
+    """The names of all members with cells, in their order."""
+    return list(
+        dict.fromkeys(name for each in objects for name, value in each.items() if _is_cell(value))
+    )
+
+
+def _is_cell(value: object) -> bool:
+    return not isinstance(value, dict)
+
+
+def is_record(members: Members, *, is_listed: bool) -> bool:
     """True if an object is a record of an indicator.
 
     `is_listed`: the names around it say that it is; see `is_listed_within`.
@@ -69,7 +83,7 @@ def is_listed_within(name: str, is_listed: bool) -> bool:
     return names_indicators(name) or (is_listed and names_values(name))
 
 
-def is_typed(members: _Members) -> bool:
+def is_typed(members: Members) -> bool:
     """True if an object names a type of indicators, and has a value beside it."""
     kinds = (each for name, each in members.items() if _has_cell_of(name, each, Role.TYPE))
     named = (split_heading(kind).split() for kind in kinds if isinstance(kind, str))
@@ -80,10 +94,10 @@ def is_typed(members: _Members) -> bool:
 
 
 def _has_cell_of(name: str, value: object, role: Role) -> bool:
-    return not isinstance(value, dict) and find_role(name) is role
+    return _is_cell(value) and find_role(name) is role
 
 
-def find_doubt(members: _Members, *, is_listed: bool) -> str:
+def find_doubt(members: Members, *, is_listed: bool) -> str:
     """Why an object without a type is not read as a record; empty if it is."""
     values = find_values(members)
     if event := _find_event_member(members, values):
@@ -102,7 +116,7 @@ def find_doubt(members: _Members, *, is_listed: bool) -> str:
     )
 
 
-def find_values(members: _Members) -> list[str]:
+def find_values(members: Members) -> list[str]:
     """The names of the members with the value of a record without a type.
 
     That is the first with an indicator, rather `c2_ip` than `value`, that than `domain`, and that
@@ -127,7 +141,7 @@ def _rank_untyped(name: str) -> int:
     return len(_NAMES_VALUE_ROLES) + 1 if not _OF_HOSTS.isdisjoint(words) else rank_value(name)
 
 
-def _explain_members(members: _Members) -> str:
+def _explain_members(members: Members) -> str:
     if len(members) == 1 or not _OF_OTHER_FORMATS.isdisjoint(members):
         return "no member is known to hold an indicator"
     names = ", ".join(ascii(each[:_LONGEST_NAME]) for each in list(members)[:_MOST_SHOWN])
@@ -163,7 +177,7 @@ def _is_hash(text: str) -> bool:
     return found is not None and found.kind in _HASHES
 
 
-def _find_event_member(members: _Members, values: Sequence[str]) -> str:
+def _find_event_member(members: Members, values: Sequence[str]) -> str:
     """The name of a member that only events have, also of an object in it; empty if none is."""
     own = [(name, value) for name, value in members.items() if name not in values]
     within = [pair for _, each in own if isinstance(each, dict) for pair in each.items()]
