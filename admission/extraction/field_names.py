@@ -58,9 +58,16 @@ _PEOPLE = _RECIPIENTS | _load("person_words")
 _SENDERS = _load("sender_names")
 _BESIDE = _load("mailbox_words")
 _VICTIMS = _load("victim_names")
-_AFFECTED = _load("affected_words")
+AFFECTED_WORDS = _load("affected_words")
+INFECTED_WORDS = _load("infected_words")
+_VICTIM_OR_OWN = AFFECTED_WORDS | _load("victim_or_own_words")
 _MACHINES = _load("machine_words")
-_COMPROMISED = _load("compromised_words")
+COMPROMISED_WORDS = INFECTED_WORDS | _load("compromised_words")
+_BOTS = INFECTED_WORDS | {"bot", "bots", "drone", "drones", "zombie", "zombies"}
+_OF_BOTS = frozenset(("ip", "ips", "ipv4", "ipv6", "addr", "address", "addresses"))
+_OF_BOTS |= {"host", "hosts", "hostname", "hostnames", "machine", "computer", "system", "device"}
+_OF_BOTS |= {"fqdn", "domain", "domains"}
+"""Words for infected machines; a `bot url` is where an attacker receives data."""
 _ATTACKING = compile_lazily(r"compromi|kompromi|infec|infi[cz]|infet", re.IGNORECASE)
 _OWN = compile_lazily(
     rf"(?<![\w-]){load_alternation(_PACKAGE, 'own_words')}\s((?:[^\W\d_][\w-]{{1,20}}\s){{0,2}}?"
@@ -78,8 +85,8 @@ ATTACKER_WORDS = _load("attacker_words") | MALICIOUS_WORDS
 """Words that say that a value is an attacker's."""
 _JOINING = _load("joining_words")
 """Small words between those for victims and for machines: `IP de la víctima`."""
-_UNSPACED_AFFECTED = tuple(each for each in _AFFECTED if each > "\u1100")
-_UNSPACED_COMPROMISED = tuple(each for each in _COMPROMISED if each > "\u1100")
+_UNSPACED_AFFECTED = tuple(each for each in _VICTIM_OR_OWN if each > "\u1100")
+_UNSPACED_COMPROMISED = tuple(each for each in COMPROMISED_WORDS if each > "\u1100")
 _UNSPACED_MACHINES = ("ip", *(each for each in _MACHINES if each > "\u1100"))
 _OF_MAILBOXES = compile_lazily("|".join(map(_fold, _MAIL)))
 _UNSPACED = "|".join(
@@ -157,7 +164,20 @@ def names_victims(name: str) -> bool:
         return True
     if not heading.isascii() and any(each in heading for each in _UNSPACED_AFFECTED):
         return any(each in heading for each in _UNSPACED_MACHINES)
-    return words <= _AFFECTED | _MACHINES and bool(words & _AFFECTED and words & _MACHINES)
+    if not words <= _VICTIM_OR_OWN | _MACHINES:
+        return False
+    return bool(words & _VICTIM_OR_OWN and words & _MACHINES)
+
+
+@lru_cache(maxsize=1024)  # a column of types repeats a few
+def names_bots(name: str) -> bool:
+    """True if a heading or type is that of infected machines.
+
+    >>> names_bots("bot_ip"), names_bots("IP infectada"), names_bots("bot url")
+    (True, True, False)
+    """
+    words = frozenset(split_heading(name).split()) - {"name"}
+    return words <= _BOTS | _OF_BOTS and bool(words & _BOTS and words & _OF_BOTS)
 
 
 def is_user(heading: str) -> bool:
@@ -227,7 +247,7 @@ def says_compromised(label: str) -> bool:
     (True, False)
     """
     words = frozenset(split_heading(label).split()) - _JOINING
-    if words & _COMPROMISED and words <= _COMPROMISED | _AFFECTED | _MACHINES:
+    if words & COMPROMISED_WORDS and words <= COMPROMISED_WORDS | _VICTIM_OR_OWN | _MACHINES:
         return True
     return names_victims(label) or any(each in label for each in _UNSPACED_COMPROMISED)
 

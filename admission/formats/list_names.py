@@ -3,6 +3,7 @@
 from pathlib import PurePath
 
 from tocsin.admission.extraction.field_names import (
+    INFECTED_WORDS,
     names_people,
     names_recipients,
     names_victims,
@@ -25,14 +26,10 @@ _INDICATOR_WORDS |= {"blocklist", "blacklist", "denylist", "ipblocklist"}
 """Words in the names of lists and files of indicators.  A list called `malware` may be one of
 infected machines, or of what a sample contacted."""
 _WORD = compile_lazily(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
-_OWN = frozenset(
-    (
-        *("own", "our", "internal", "asset", "assets", "inventory", "device", "devices"),
-        *("endpoint", "endpoints", "workstation", "workstations", "zombies", "impacted"),
-        *("infected", "infizierte", "infectees", "infectes", "infectados", "infectadas"),
-        *("infetti", "infette"),
-    )
-)
+_OWN = INFECTED_WORDS | {
+    *("own", "our", "internal", "asset", "assets", "inventory", "device", "devices"),
+    *("endpoint", "endpoints", "workstation", "workstations", "zombies", "impacted"),
+}
 """Words in the names of lists with machines of the writer or of victims."""
 _MAY_NAME_SOME = frozenset(("sensor", "sensors", "label", "labels", "tags"))
 """Words of a member with such machines; a file of this name may be a sensor's report."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tocsin.admission.extraction.field_names import (
+    names_bots,
     names_recipients,
     normalise_heading,
     says_victim,
@@ -42,8 +43,7 @@ _OTHER_HASH_TYPES = compile_lazily(
 """Parts of the names of types that are hashes, but not of files."""
 _STOLEN_TYPES = compile_lazily(
     r"(?:compromised|stolen|leaked|breached) (?:email|account|credential|user)s?(?: address)?"
-    r"|(?:bot|infected|victim) (?:ip|ipv4|ipv6|host|hostname|machine|computer|system|device|domain)"
-    r"(?: address)?"
+    r"|victim \w+(?: address)?"
 )
 _TYPE_NAMES = frozenset(
     normalise_heading(each).replace(" ", "") for each in load_words(_PACKAGE, "type_names")
@@ -113,7 +113,7 @@ def is_unsupported_type(declared: str) -> bool:
 
 def is_stolen_type(kind: str) -> bool:
     """True if a type is that of a victim's mailbox, account or machine: `compromised_email`."""
-    return _STOLEN_TYPES.fullmatch(normalise_heading(kind)) is not None
+    return _STOLEN_TYPES.fullmatch(normalise_heading(kind)) is not None or names_bots(kind)
 
 
 @lru_cache(maxsize=256)

@@ -13,9 +13,12 @@ from functools import cached_property
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction.field_names import (
+    AFFECTED_WORDS,
+    INFECTED_WORDS,
     MALICIOUS_WORDS,
     holds_people,
     is_of_people,
+    names_bots,
     names_mailboxes,
     names_people,
     names_senders,
@@ -93,7 +96,7 @@ _ROLES: Mapping[str, Role] = {
 }
 _VALUE_WORDS = _load("words_in_value_headings")
 _BESIDE_MALICIOUS = MALICIOUS_WORDS | _VALUE_WORDS | _load("words_beside_malicious")
-_VICTIM_WORDS = _load("words_in_victim_headings")
+_VICTIM_WORDS = AFFECTED_WORDS | INFECTED_WORDS | _load("words_in_victim_headings")
 _OTHER_WORDS = _load("words_in_other_headings") | _VICTIM_WORDS
 _PERSONAL_WORDS = _load("words_in_personal_headings")
 _UNSPACED = "\u1100"
@@ -131,8 +134,6 @@ _SOURCE = compile_lazily(rf"{_SOURCE_WORDS}{_ADDRESS}")
 """Headings of the servers of senders in a list of messages."""
 _INDICATOR_WORDS = frozenset(("indicator", "indicators", "ioc", "iocs"))
 _HOST_NAMES = "(?:hosts?|hostnames?|host name|fqdn)"
-_BOT = compile_lazily(rf"(?:bots?|drone|zombie)(?:{_ADDRESS}| {_HOST_NAMES})")
-"""Headings of machines that are infected; a `bot url` is where an attacker receives data."""
 _PLAIN_ADDRESS = compile_lazily(
     rf"{_ADDRESS.lstrip()}|{_SOURCE_WORDS}{_ADDRESS}|(?:src|source)(?:ip|addr)"
 )
@@ -506,9 +507,9 @@ def _is_private(heading: str) -> bool:
 
 def _is_of_victims(heading: str) -> bool:
     """True if a word of a normalised heading says so, also between others without spaces."""
-    if not _VICTIM_WORDS.isdisjoint(heading.split()) or names_victims(heading):
+    if not _VICTIM_WORDS.isdisjoint(heading.split()):
         return True
-    if _BOT.fullmatch(heading):
+    if names_victims(heading) or names_bots(heading):
         return True
     return not heading.isascii() and any(each in heading for each in _UNSPACED_VICTIMS)
 

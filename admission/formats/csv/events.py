@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tocsin.admission.extraction.field_names import (
+    AFFECTED_WORDS,
     ATTACKER_WORDS,
+    INFECTED_WORDS,
     holds_people,
+    names_bots,
     names_event,
     names_mailboxes,
     names_recipients,
@@ -49,10 +52,7 @@ _DESTINATION = compile_lazily(
 """Headings of the ends of connections; IIS calls them `c-ip` and `s-ip`."""
 _DESTINATIONS = frozenset(("dst", "dest", "destination", "dport"))
 _TARGETS = frozenset(("target", "targets", "targeted", "ziel", "cible", "objetivo", "alvo"))
-_AFFECTED = frozenset(("affected", "afectado", "afectada", "betroffene", "affecte", "colpito"))
-_AFFECTED |= {"betroffener", "betroffenes", "affectee", "infected", "infizierte"}
-_AFFECTED |= {"infiziert", "infizierten", "infizierter", "infecte", "infectee", "infectes"}
-_AFFECTED |= {"infectado", "infectada", "infectados", "infetto", "infetta", "infetti", "zombie"}
+_OF_VICTIMS = AFFECTED_WORDS | INFECTED_WORDS | {"zombie"}
 _HOSTS = frozenset(("ip", "ips", "host", "hosts", "hostname", "server", "servers", "system"))
 """Beside a word for targets, not of what an attacker imitates."""
 _LISTS_OF_THREATCONNECT = frozenset(("owner", "owner name"))
@@ -177,7 +177,9 @@ def _is_of_event(heading: str) -> bool:
     words = frozenset(split_heading(heading).split())
     if words & _BESIDE_INDICATORS:
         return False
-    if words & _TARGETS and words & _HOSTS or words & _AFFECTED and words & _VALUE_WORDS:
+    if words & _TARGETS and words & _HOSTS or words & _OF_VICTIMS and words & _VALUE_WORDS:
+        return True
+    if names_bots(heading):
         return True
     if _OF_LOGS.match(heading) or is_part_of_name(heading):
         return True

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tocsin.admission.extraction.field_names import (
+    COMPROMISED_WORDS,
     normalise_heading,
     says_compromised,
     split_heading,
@@ -38,8 +39,6 @@ _NEEDED_FALSE |= {"privateflag"}
 _OF_ACTIVITY = frozenset(("active", "enabled", "aktiv", "actif", "activo", "activa", "attivo"))
 _NEEDED_TRUE = _OF_ACTIVITY | {"indicator", "malicious"}
 """Headings of columns that must not be false."""
-_COMPROMISED_FLAGS = frozenset(("compromised", "infected", "hacked", "kompromittiert", "infiziert"))
-"""Headings of columns that, if true, say so of a machine or site; a file is infected by others."""
 _COUNTS = frozenset(("detections", "detection", "positives", "vtdetection", "vtdetections"))
 _COUNTS |= {"abuseconfidencescore", "detectionratio"}
 """Headings of the number of those who call a value malicious; it must not be 0."""
@@ -128,7 +127,7 @@ def names_indicator(heading: str) -> bool:
 def names_state(heading: str) -> bool:
     """True if a column may say that a value is not to be shared."""
     plain = _name_flag(heading)
-    if any(plain in each for each in (_NEEDED_FALSE, _NEEDED_TRUE, _COUNTS, _COMPROMISED_FLAGS)):
+    if any(plain in each for each in (_NEEDED_FALSE, _NEEDED_TRUE, _COUNTS, COMPROMISED_WORDS)):
         return True
     return _find_column(heading) is not _Column.NONE
 
@@ -168,7 +167,7 @@ def find_doubtful_state(named: Iterable[tuple[str, str]]) -> str:
 
 @lru_cache(maxsize=4096)  # columns repeat a few texts
 def _is_compromised(name: str, text: str) -> bool:
-    if _name_flag(name) in _COMPROMISED_FLAGS:
+    if _name_flag(name) in COMPROMISED_WORDS:
         return text.lower() in _TRUE | _ONE
     if _find_column(name) not in _OF_CATEGORIES and name_columns([name]).roles[0] is not Role.TYPE:
         return False

@@ -359,7 +359,7 @@ class TestRowsThatAreNotShared:
             *(("category", "compromised site"), ("type", "compromised host"), ("tags", "hacked")),
             *(("tags", '"compromised, victim"'), ("Kategorie", "kompromittierte Webseite")),
             *(("categoría", "sitio web comprometido"), ("类型", "被黑网站")),
-            ("compromised", "yes"),
+            *(("compromised", "yes"), ("infectado", "sí"), ("gehackt", "ja")),
         ],
     )
     def test_a_site_that_was_hacked_is_held(self, heading: str, cell: str) -> None:
@@ -508,7 +508,11 @@ class TestRowsThatAreNotShared:
         assert candidate.object is not None
 
     @pytest.mark.parametrize(
-        "name", ["victims.csv", "2026-11_infected_hosts.csv", "our-servers.tsv", "Opfer Mai.csv"]
+        "name",
+        [
+            *("victims.csv", "2026-11_infected_hosts.csv", "our-servers.tsv", "Opfer Mai.csv"),
+            "ip_infectada.csv",
+        ],
     )
     def test_a_file_whose_name_is_that_of_victims_is_refused(self, name: str) -> None:
         text = b"type,value\ndomain,evil.com\n"
@@ -648,6 +652,7 @@ class TestTablesOfEvents:
         [
             *("bot ip,malware", "bot_ip,country", "IP infectée,malware", "IP infectada,malware"),
             *("zombie ip,family", "IP infetto,malware", "ip,infection", "infección,ip"),
+            *("drone ip,family", "IP infette,malware", "infiziertes Domain,malware"),
         ],
     )
     def test_those_of_infected_machines_are_refused(self, headings: str) -> None:
@@ -722,8 +727,8 @@ class TestTablesOfEvents:
         assert values(f"{headings}\n{row}\n") == read
 
     def test_a_row_of_the_type_of_an_infected_machine_is_refused(self) -> None:
-        text = "type,value\nbot ip,81.2.3.4\nVictim IP,81.2.3.5\nip,45.9.70.7\n"
-        assert values(text) == ["45.9.70.7"]
+        rows = "bot ip,81.2.3.4\nVictim IP,81.2.3.5\nIP infectée,81.2.3.6\ndrone_host,81.2.3.7\n"
+        assert values(f"type,value\n{rows}ip,45.9.70.7\n") == ["45.9.70.7"]
 
     def test_a_column_that_the_user_maps_to_ignored_does_not_make_them(self) -> None:
         text = b"User,RemoteIP\njane,198.51.100.7\n"
