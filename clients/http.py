@@ -363,6 +363,15 @@ def mount_adapter(
 
 
 @contextmanager
+def _deny_missing() -> Iterator[None]:
+    """Turn NotFound into NotAllowed: the key does not see a collection that it names."""
+    try:
+        yield
+    except NotFound as error:
+        raise NotAllowed(str(error)) from error
+
+
+@contextmanager
 def translate_errors(url: str) -> Iterator[None]:
     """Turn each failure of a request to `url` into a ShareError with a text for the user."""
     host = name_host(url)
@@ -671,10 +680,8 @@ class Hub:
 
     def find_usable(self, name: str, right: str = "can_read") -> Collection:
         """As `find_collection`; raises NotAllowed if the key does not see it or lacks the right."""
-        try:
+        with _deny_missing():
             collection = self.find_collection(name, right)
-        except NotFound as error:
-            raise NotAllowed(str(error)) from error
         if not getattr(collection, right):
             act = "write to" if right == "can_write" else "read"
             allowed = _list_names(c for c in self.list_collections() if getattr(c, right))
@@ -711,14 +718,11 @@ class Hub:
         Raises NotAllowed if the key does not see the collection any more.
         """
         headers = {"Content-Type": MEDIA_TYPE}
-        try:
-            with translate_errors(collection.url):
-                url = collection.url + "objects/"
-                response = self._statuses.post(url, headers=headers, data=envelope)
-                response.raise_for_status()
-                return decode_status(response.content)
-        except NotFound as error:
-            raise NotAllowed(str(error)) from error
+        with _deny_missing(), translate_errors(collection.url):
+            url = collection.url + "objects/"
+            response = self._statuses.post(url, headers=headers, data=envelope)
+            response.raise_for_status()
+            return decode_status(response.content)
 
     def fetch_status(self, id: str, root: str = "") -> StatusReport:
         """The status of a submission; looked for in every API root unless `root` is given.

@@ -10,6 +10,15 @@ from tocsin.admission.model import Action, Finding, Tlp
 _LEVEL = compile_lazily(
     r"\bTLP[ :_-]{1,3}(?:(red|green|clear|white)|(amber)([ +_-]{1,3}strict)?)\b", re.IGNORECASE
 )
+_OF_THEHIVE = ("clear", "green", "amber", "red")
+
+
+def name_thehive_level(number: float) -> str:
+    """The level with this number, from 0, in TheHive.
+
+    3 may also stand for AMBER+STRICT there, and 4 is red.
+    """
+    return _OF_THEHIVE[int(min(number, len(_OF_THEHIVE) - 1))]
 
 
 def may_state_tlp(text: str) -> bool:

@@ -38,7 +38,7 @@ from tocsin.admission.formats.list_names import (
     explain_refused_file,
     names_allowed,
     names_indicator_file,
-    names_others,
+    names_victims_or_own,
     split_name,
 )
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
@@ -55,7 +55,7 @@ VALUE_ROLES = (Role.VALUE, Role.VALUE_OF_KIND)
 """The roles of members that may hold indicators."""
 _TLP_NAMES = frozenset(("tlp", "marking", "markings"))
 _NOTHING = "no indicator: give a host, address, URL, e-mail address or hash"
-_ALLOWED = "the same file allows it, or calls it a victim's: remove it from one of the lists"
+_EXCLUDED = "the same file allows it, or calls it a victim's: remove it from one of the lists"
 _DEEPEST = 3
 _SAMPLE = 400
 _LONGEST_NAME = 60
@@ -93,8 +93,10 @@ class _Lists:
     """The lists of one file, sorted by their names.  A name may come more than once."""
 
     denied: dict[str, list[_Array]] = field(default_factory=dict)
-    allowed: dict[str, list[_Array]] = field(default_factory=dict)
-    others: list[str] = field(default_factory=list)
+    excluded: dict[str, list[_Array]] = field(default_factory=dict)
+    """Lists of what is allowed, or of victims: no entry of them becomes an indicator."""
+    ignored: list[str] = field(default_factory=list)
+    """The names of all other lists."""
     levels: list[str] = field(default_factory=list)
     """Values of members named `tlp` or `marking`."""
     are_indicators: bool = False
@@ -114,13 +116,13 @@ class _Lists:
     def _sort_list(self, name: str, entries: _Array, words: frozenset[str]) -> None:
         parts = [each for each in name.split(".") if len(each) > 1]
         if names_allowed(name) or any(map(names_victims, parts)):
-            self.allowed.setdefault(name, []).append(entries)
-        elif any(map(names_others, parts)):
-            self.others.append(name)
+            self.excluded.setdefault(name, []).append(entries)
+        elif any(map(names_victims_or_own, parts)):
+            self.ignored.append(name)
         elif words & _DENY_WORDS or not name or self._is_of_indicators(name):
             self.denied.setdefault(name, []).append(entries)
         else:
-            self.others.append(name)
+            self.ignored.append(name)
 
     def _is_of_indicators(self, name: str) -> bool:
         """True for a list such as `ips` in the outermost object, if the file says the rest."""
@@ -186,19 +188,19 @@ def _read_lists(
 def _build_candidates(
     lists: _Lists, details: IndicatorDetails, notes: Sequence[Finding], builder: CandidateBuilder
 ) -> Iterator[Candidate]:
-    allowed = Places()
-    for some in chain.from_iterable(lists.allowed.values()):
+    excluded = Places()
+    for some in chain.from_iterable(lists.excluded.values()):
         for each in some:
             if value := _recognise(each):
-                allowed.find_or_add(" ".join(value), 0)
+                excluded.find_or_add(" ".join(value), 0)
     every = (
         (name, each) for name, arrays in lists.denied.items() for some in arrays for each in some
     )
     for number, (name, entry) in enumerate(every, 1):
         value = _recognise(entry)
-        if value is None or " ".join(value) in allowed:
+        if value is None or " ".join(value) in excluded:
             place = f"entry {number}" + (f", in {name[:_LONGEST_NAME]!a}" if name else "")
-            why = _explain_no_value(entry) if value is None else _ALLOWED
+            why = _explain_no_value(entry) if value is None else _EXCLUDED
             yield refused_candidate(builder.next_index(), f"{place}: {why}")
         else:
             yield builder.build(value, details, ("entry", number), notes)
@@ -242,7 +244,7 @@ def _find_level(lists: _Lists, level: Tlp | None) -> Tlp | None:
 
 def _note_ignored_lists(lists: _Lists) -> tuple[Finding, ...]:
     """A finding that names the lists whose entries do not become indicators."""
-    names = [*lists.allowed, *lists.others]
+    names = [*lists.excluded, *lists.ignored]
     if not names:
         return ()
     listed = ", ".join(ascii(name[:_LONGEST_NAME]) for name in names[:5])

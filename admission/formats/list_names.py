@@ -26,7 +26,7 @@ _INDICATOR_WORDS |= {"blocklist", "blacklist", "denylist", "ipblocklist"}
 """Words in the names of lists and files of indicators.  A list called `malware` may be one of
 infected machines, or of what a sample contacted."""
 _WORD = compile_lazily(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
-_OWN = INFECTED_WORDS | {
+_VICTIM_OR_OWN_WORDS = INFECTED_WORDS | {
     *("own", "our", "internal", "asset", "assets", "inventory", "device", "devices"),
     *("endpoint", "endpoints", "workstation", "workstations", "zombies", "impacted"),
 }
@@ -37,12 +37,12 @@ _LISTS = frozenset(("list", "lists", "items", "data", "known", "all", "ip", "ips
 _OF_ALLOWED = (
     "the name of the file is that of a list of allowed values: rename it if they are an attacker's"
 )
-_OF_OTHERS = (
+_OF_VICTIMS_OR_OWN = (
     "the name of the file is that of a list of victims, people or machines of yours: rename it if "
     "the values are an attacker's"
 )
 _SHORTEST = 5
-"""Characters of the name of a file with others; a heading of recipients may be `to`, or `a`."""
+"""Characters of the name of a file with these; a heading of recipients may be `to`, or `a`."""
 _LONGEST_PHRASE = 3
 """Words of a phrase in the name of a file."""
 _LONGEST = 1000
@@ -62,12 +62,12 @@ def names_allowed(name: str) -> bool:
     return _allows(split_name(name), _ALLOW_WORDS)
 
 
-def names_others(name: str) -> bool:
+def names_victims_or_own(name: str) -> bool:
     """True for a list of victims, people or own machines, and of pairs that describe a case."""
     if names_victims(name) or names_recipients(name) or names_people(name):
         return True
     words = frozenset(split_heading(name).split())
-    own = words & (_OWN | _MAY_NAME_SOME)
+    own = words & (_VICTIM_OR_OWN_WORDS | _MAY_NAME_SOME)
     return bool(own) and words <= own | _LISTS
 
 
@@ -106,8 +106,8 @@ def explain_refused_file(name: str) -> str:
         for length in range(1, _LONGEST_PHRASE + 1)
     )
     whole = " ".join(words)
-    is_others = len(whole) >= _SHORTEST and names_others(whole)
-    return _OF_OTHERS if is_others or any(map(names_victims, phrases)) else ""
+    is_whole = len(whole) >= _SHORTEST and names_victims_or_own(whole)
+    return _OF_VICTIMS_OR_OWN if is_whole or any(map(names_victims, phrases)) else ""
 
 
 def names_indicators(name: str) -> bool:

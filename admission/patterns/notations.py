@@ -65,6 +65,12 @@ def read_pattern(subject: StixObject) -> tuple[str, ...]:
     )
 
 
+def rule_texts(pattern: str) -> tuple[str, ...]:
+    """A rule as it is written, and with text in the place of its octets if it has some."""
+    read = read_octets(pattern)
+    return (pattern,) if read == pattern else (pattern, read)
+
+
 def read_octets(pattern: str) -> str:
     """A rule of YARA, Snort or Suricata with text in the place of its octets.
 

@@ -68,7 +68,7 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.observables.values import extract_observables
-from tocsin.admission.patterns.notations import read_octets
+from tocsin.admission.patterns.notations import rule_texts
 from tocsin.admission.patterns.prose import find_prose
 
 DEFAULTS: Mapping[str, object] = {
@@ -284,7 +284,7 @@ def _is_other_pattern_with_email(subject: StixObject) -> bool:
     if subject.get("type") != "indicator" or subject.get("pattern_type") == "stix":
         return False
     pattern = str(subject.get("pattern"))
-    return any(map(_EMAIL_IN_PATTERN.search, (pattern, read_octets(pattern))))
+    return any(map(_EMAIL_IN_PATTERN.search, rule_texts(pattern)))
 
 
 def _check_properties(candidate: Candidate, settings: Mapping[str, object]) -> Candidate:

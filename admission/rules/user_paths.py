@@ -71,7 +71,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.patterns.generalise import cut_urls, generalise_pattern
-from tocsin.admission.patterns.notations import read_octets
+from tocsin.admission.patterns.notations import rule_texts
 from tocsin.admission.stix.free_text import matched_values
 
 DEFAULTS: Mapping[str, object] = {
@@ -258,10 +258,8 @@ def _value_search(name: str) -> Callable[[str], list[Span]]:
 def _matched_values(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """The values that an object matches on, and those of rules with their octets as text."""
     for path, value in matched_values(subject):
-        yield path, value
-        if path == ("pattern",) and subject.get("pattern_type", "stix") != "stix":
-            octets = read_octets(value)
-            yield from ((path, octets),) if octets != value else ()
+        is_rule = path == ("pattern",) and subject.get("pattern_type", "stix") != "stix"
+        yield from ((path, each) for each in (rule_texts(value) if is_rule else (value,)))
 
 
 def _check_values(candidate: Candidate, name: str, mode: str) -> Candidate:

@@ -57,6 +57,23 @@ class ReceiptLine:
     statements: Counter[str] = field(default_factory=Counter)
     """Sightings, opinions and notes of others about it, by type."""
 
+    @classmethod
+    def of(cls, submission: Submission, detail: StatusDetail) -> ReceiptLine:
+        """The receipt of an object, by the status of its submission."""
+        verdict = detail.verdict or detail.outcome
+        asked = any(each.get("rule") == "reviews" for each in detail.findings)
+        return cls(
+            submission=submission.id,
+            received=submission.received,
+            source_id=detail.id,
+            verdict=verdict,
+            public_id=detail.public_id or detail.id,
+            label=(submission.labels or {}).get(detail.id, ""),
+            message=detail.message,
+            is_repeat=verdict == "duplicate" and asked,
+            was_published=verdict in _PUBLISHED,
+        )
+
     @property
     def state(self) -> str:
         """State of the public object now."""
@@ -236,23 +253,7 @@ def _read_submission(
         unread.error = unread.error or str(error)
         return
     for detail in report.details:
-        yield _make_receipt(submission, detail)
-
-
-def _make_receipt(submission: Submission, detail: StatusDetail) -> ReceiptLine:
-    verdict = detail.verdict or detail.outcome
-    asked = any(each.get("rule") == "reviews" for each in detail.findings)
-    return ReceiptLine(
-        submission=submission.id,
-        received=submission.received,
-        source_id=detail.id,
-        verdict=verdict,
-        public_id=detail.public_id or detail.id,
-        label=(submission.labels or {}).get(detail.id, ""),
-        message=detail.message,
-        is_repeat=verdict == "duplicate" and asked,
-        was_published=verdict in _PUBLISHED,
-    )
+        yield ReceiptLine.of(submission, detail)
 
 
 def _look_up(hub: Hub, readable: Sequence[Collection], receipts: Sequence[ReceiptLine]) -> None:

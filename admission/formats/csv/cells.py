@@ -13,6 +13,7 @@ from tocsin.admission.extraction.field_names import (
 )
 from tocsin.admission.extraction.indicators import recognise_declared
 from tocsin.admission.extraction.rewritten_links import is_wrapped, unwrap
+from tocsin.admission.extraction.tlp_words import name_thehive_level
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.ioc_types import (
     HASH_TYPES,
@@ -29,8 +30,6 @@ EMPTY = frozenset(("", "-", "--", "n/a", "na", "none", "null", "nil", "unknown",
 """Cells in lower case that say nothing."""
 LONGEST_TEXT = 2000
 """Characters of a description or link."""
-THEHIVE_LEVELS = ("clear", "green", "amber", "red")
-"""TheHive's numbers of TLP levels, from 0; 3 may also stand for AMBER+STRICT, and 4 is red."""
 _PACKAGE = "tocsin.admission.formats.csv"
 _HOST_TYPES = frozenset(load_words(_PACKAGE, "host_types"))
 _UNSUPPORTED_TYPES = frozenset(load_words(_PACKAGE, "unsupported_types"))
@@ -235,7 +234,7 @@ def parse_confidence(cells: Sequence[str]) -> int | None:
 def name_level(cell: str) -> str:
     """A TLP level in a table of TheHive: the word for its number, or the cell as it is."""
     number = cell.removesuffix(".0")
-    return THEHIVE_LEVELS[min(int(number), 3)] if number in ("0", "1", "2", "3", "4") else cell
+    return name_thehive_level(int(number)) if number in ("0", "1", "2", "3", "4") else cell
 
 
 def find_links(cells: Sequence[str]) -> Iterator[str]:

@@ -62,8 +62,8 @@ _EXTORTING = frozenset(("ransomware", "gang", "gangs", "group", "gruppe", "group
 _EXTORTED = frozenset(("company", "organization", "organisation", "unternehmen", "firma"))
 _EXTORTED |= {"entreprise", "societe", "empresa", "azienda"}
 """Headings of victims, if another names a group that extorts; else of reporters and brands."""
-_OF_LEAK_SITES = frozenset(("group name", "discovered"))
-"""Headings that all exports of ransomware.live have."""
+_OF_RANSOMWARE_LIVE = frozenset(("group name", "discovered"))
+"""Headings that its exports have together; those that one suffices are in `leak_site_names`."""
 _OF_LOGS = compile_lazily(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.IGNORECASE)
 """Fields that only logs have."""
 _LONGEST = 40
@@ -143,8 +143,8 @@ def _find_extorted(headings: Sequence[str]) -> Iterator[str]:
     plain = list(map(split_heading, headings))
     if any(not _EXTORTING.isdisjoint(each.split()) for each in plain):
         yield from (each for each in headings if split_heading(each) in _EXTORTED)
-    if set(plain) >= _OF_LEAK_SITES:
-        yield from (each for each in headings if split_heading(each) in _OF_LEAK_SITES)
+    if set(plain) >= _OF_RANSOMWARE_LIVE:
+        yield from (each for each in headings if split_heading(each) in _OF_RANSOMWARE_LIVE)
 
 
 def _find_doubtful_headings(columns: Columns) -> list[str]:

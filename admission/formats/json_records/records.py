@@ -27,7 +27,7 @@ from tocsin.admission.formats.json_records.values import (
 from tocsin.admission.formats.list_names import (
     names_allowed,
     names_indicator_file,
-    names_others,
+    names_victims_or_own,
 )
 from tocsin.admission.stix.ijson import parse_json
 
@@ -225,7 +225,7 @@ def _are_mostly(objects: Sequence[Members], test: Callable[[Members], bool]) -> 
 
 @lru_cache(maxsize=2 * MOST_NAMES)
 def _is_left_out(name: str) -> bool:
-    return names_allowed(name) or names_others(name)
+    return names_allowed(name) or names_victims_or_own(name)
 
 
 def _find_wrapped(value: Members, is_listed: bool) -> Iterator[tuple[Members, bool]]:

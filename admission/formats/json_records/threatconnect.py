@@ -8,7 +8,7 @@ from tocsin.admission.formats.json_records.exported_values import (
     find_texts,
     list_parts,
 )
-from tocsin.admission.formats.list_names import names_allowed, names_others
+from tocsin.admission.formats.list_names import names_allowed, names_victims_or_own
 
 _KINDS = {
     "address": "ip",
@@ -34,7 +34,7 @@ def _is_indicator(found: Members) -> bool:
 
 
 def _is_of_others(owner: str) -> bool:
-    return names_allowed(owner) or names_others(owner)
+    return names_allowed(owner) or names_victims_or_own(owner)
 
 
 def _read_parts(parts: Iterable[tuple[Members, Members | None]]) -> Iterator[ExportedValue]:

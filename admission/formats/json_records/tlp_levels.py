@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from tocsin.admission.extraction.field_names import split_heading
-from tocsin.admission.extraction.tlp_words import find_tlp_levels
-from tocsin.admission.formats.csv.cells import THEHIVE_LEVELS
+from tocsin.admission.extraction.tlp_words import find_tlp_levels, name_thehive_level
 from tocsin.admission.formats.csv.columns import Role
 from tocsin.admission.formats.json_records.cells import LONGEST_CELL
 from tocsin.admission.formats.json_records.exported_values import Members
@@ -73,4 +72,4 @@ def _format_number(value: object) -> str:
     """The TLP level with this number in TheHive; empty if the value is not such a number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         return ""
-    return THEHIVE_LEVELS[int(min(value, len(THEHIVE_LEVELS) - 1))]
+    return name_thehive_level(value)
