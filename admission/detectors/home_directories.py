@@ -53,7 +53,7 @@ _DOMAIN = compile_lazily(
 _GROUP = compile_lazily(
     r"employees|faculty|mitarbeiter|people|personnel|staff|students?|users", re.IGNORECASE
 )
-"""Likewise, of a group of people: `/home/staff/jane`."""
+"""A folder between `/home` and people's folders, of a group of people: `/home/staff/jane`."""
 _BELOW = compile_lazily(r"(?:\\{1,8}|/)(?P<name>[^\W_][\w.@+$-]{0,63})(?=[\\/]|[^\w%*\[({]|$)")
 """The next folder; no variable and no wildcard."""
 _NAMED_AFTER_NOBODY = compile_lazily(

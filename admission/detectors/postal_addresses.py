@@ -137,4 +137,4 @@ _BEHIND_WORDS = (
     (_ANNOUNCED, _may_announce_address, _has_number_and_capital),
     (_STATED, _may_state_address, _has_street_number),
 )
-"""The same for addresses behind words, with what makes the words an address."""
+"""Patterns of addresses behind words: with a cheap question, and a test for the words found."""

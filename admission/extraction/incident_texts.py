@@ -227,7 +227,7 @@ class _IncidentText:
         return None if None in found else True in found
 
     def _judge_at(self, value: RecognisedIoc, number: int, place: int, end: int) -> bool | None:
-        """The same of one place in a line."""
+        """True if the words around one place of a value say so of it; None as `_judge_in`."""
         line = self.clear[number]
         label = _LABEL.fullmatch(line, 0, place)
         if label and _ATTACK.search(label[1]):
@@ -250,7 +250,10 @@ class _IncidentText:
         return said
 
     def _judge_mailbox(self, number: int, words: str) -> bool | None:
-        """The same of a mailbox, by the words for senders and others before it."""
+        """True if the words before a mailbox say that it is an attacker's.
+
+        None if they say that it is a recipient's or the like.
+        """
         if mailboxes.suggest_bystander(words):
             return None
         return mailboxes.suggest_attacker(words) and not self._is_of_writer(number)

@@ -27,7 +27,7 @@ _BYSTANDER_WORDS = compile_lazily(
 _UNSPACED_BYSTANDER_WORDS = compile_lazily(
     load_alternation(_PACKAGE, "unspaced_words_before_bystander_mailboxes")
 )
-"""Likewise, in scripts that put no spaces between words."""
+"""Words that make a mailbox behind them a bystander's, in scripts without spaces between words."""
 _ATTACKER_WORDS = compile_lazily(
     rf"(?<![\w@.-]){load_alternation(_PACKAGE, 'words_before_attacker_mailboxes')}(?![\w@-])",
     re.IGNORECASE,

@@ -71,7 +71,7 @@ _FIELD_OF_ATTACKER = compile_lazily(r"(?:source|url|dns|threat|file)(?:\.[a-z_]+
 _FILE_ENDINGS = frozenset(["py", "md", "sh", "so", "zip", "mov", "cab"])
 """Top-level domains that in a text are nearly always a file name extension."""
 _PERHAPS_FILE_ENDINGS = frozenset(["pl", "rs", "ps", "app", "pub", "mk"])
-"""Likewise in short names only: `run.pl` is a script, `shop.example.pl` is a host."""
+"""Top-level domains that are one in short names only: `run.pl`, but not `shop.example.pl`."""
 _COMMON_TLDS = frozenset(load_words("tocsin.admission.extraction", "common_tlds"))
 _PACKAGES = ("com.", "org.", "net.", "android.", "java.", "jp.co.", "ru.", "cn.", "io.", "de.")
 _NOT_HOSTS = frozenset(["asp.net", "ado.net", "vb.net", "node.js", "socket.io", "system.io"])

@@ -34,7 +34,7 @@ class SortedRuns:
         """`length` is that of a record, in octets; at least eight."""
         self._length = length
         self._levels: list[list[_Run]] = []
-        """Those of a level are eight times as long as those of the one before."""
+        """Runs by level; the runs of a level are eight times as long as those of the one before."""
 
     def __iter__(self) -> Iterator[bytes]:
         """All records, in order."""

@@ -58,7 +58,10 @@ def find_strictest_tlp(
 
 
 def find_strictest_in_pieces(pieces: Iterable[str]) -> tuple[Tlp | None, tuple[Finding, ...]]:
-    """The same for a text in pieces, which may be cut anywhere; its lines may have any length."""
+    """The strictest level in a text that comes in pieces, and a finding that reports it.
+
+    The pieces may be cut anywhere, and lines may have any length.
+    """
     scan = _LineScan()
     for piece in pieces:
         scan.add(piece)

@@ -62,7 +62,7 @@ class Format:
     never_shared: str = ""
     """The parts of a file that are read and never become part of an object, for users."""
     list_never_shared: Callable[[bytes], str] | None = None
-    """The same for one file, where it can be counted cheaply."""
+    """The parts of one file that are never shared, if they can be counted cheaply."""
     explain: Callable[[str, bytes], str] | None = None
     """Why a file that may be meant for this format is not in it; empty if that is not known."""
     rank: int = 0

@@ -39,13 +39,13 @@ class Audience:
         return _includes(self.countries, other.countries) and _includes(self.sectors, other.sectors)
 
     def intersect(self, other: Audience) -> Audience:
-        """Those who belong to both."""
+        """The audience of all who belong to both."""
         return Audience(
             _intersect(self.countries, other.countries), _intersect(self.sectors, other.sectors)
         )
 
     def as_scope(self) -> str:
-        """Its part of a sharing scope; empty for everybody.
+        """The audience as part of a sharing scope; empty for everybody.
 
         >>> Audience(frozenset({"DE", "FR"})).as_scope()
         'to:DE,FR:*'

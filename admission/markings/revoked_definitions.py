@@ -10,7 +10,7 @@ from tocsin.admission.model import StixObject
 REVOKED_TEXT = "[removed: revoked]"
 """Stands where STIX requires a text of a revoked object."""
 PURGED_TEXT = "[removed: purged]"
-"""The same of a purged object."""
+"""Stands where STIX requires a text of a purged object."""
 
 
 def is_ended_definition(subject: StixObject) -> bool:

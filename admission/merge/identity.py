@@ -235,6 +235,9 @@ def public_id(kind: str, key: str, namespace: uuid.UUID) -> str:
 
 
 def public_id_v4(kind: str, key: str, namespace: uuid.UUID) -> str:
-    """The same as a UUID of version 4, for an SCO without contributing properties (section 2.9)."""
+    """The hub's id as a UUID of version 4: for an SCO without contributing properties.
+
+    STIX 2.1 asks for that in section 2.9; see `public_id`.
+    """
     derived = uuid.uuid5(namespace, key)
     return f"{kind}--{uuid.UUID(bytes=derived.bytes, version=4)}"

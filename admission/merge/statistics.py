@@ -151,7 +151,7 @@ class _CountedEvidence:
     reports: Sequence[Contribution]
     """The latest of each partner."""
     reported: Sequence[Evidence]
-    """The same, by receipt."""
+    """These reports in the order of receipt."""
     sighted: Sequence[Evidence]
     denials: Sequence[Sequence[Evidence]]
     last: int

@@ -12,7 +12,7 @@ _SPACED = compile_lazily(r"(?:\[[ \t]?\.[ \t]?\]|\([ \t]?\.[ \t]?\)|\{[ \t]?\.[ 
 AT_WORDS = "at|ät|aet|arroba|chiocciola|klammeraffe|kukac|małpa|собака|zavináč"
 """Words in brackets for an @, in several languages, as an alternation."""
 DOT_WORDS = "dot|kropka|point|ponto|punkt|punto|точка"
-"""The same for a dot; most are words of sentences too, so blanks around them are not joined."""
+"""Words in brackets for a dot; most are in sentences too, so blanks around them are not joined."""
 _SPACED_WORD = compile_lazily(
     rf"[\[({{<][ \t]?(dot|{AT_WORDS}|@)[ \t]?[\])}}>][ \t]{{0,2}}", re.IGNORECASE
 )
@@ -27,7 +27,7 @@ _SCHEME = compile_lazily(
     rf"|[\[(](?:http|{_HTTP})(s?)[\])](?=[:\[({{])",
     re.IGNORECASE,
 )
-"""Also `hxxp(s)://`, of which `https` is the likelier, and `[http]://`."""
+"""A defanged scheme: `hxxp(s)://`, of which `https` is the likelier, or `[http]://`."""
 _FTP = compile_lazily(r"(?<![A-Za-z])fxp(s?)(?=[:\[({])", re.IGNORECASE)
 _SIMPLE: tuple[tuple[re.Pattern[str], str], ...] = (
     (compile_lazily(r"\[:/{1,2}\]|\(:/{1,2}\)|\{:/{1,2}\}"), "://"),

@@ -314,7 +314,7 @@ def _names_of_account(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
 
 
 def _authors_of_statement(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
-    """Those of a submitter that may be named: the consent is not theirs."""
+    """The authors of a statement.  A submitter that may be named does not consent for them."""
     authors = subject.get("authors")
     if isinstance(authors, list) and any(may_be_person(str(each)) for each in authors):
         yield ("authors",), "person", "names the people who wrote it"

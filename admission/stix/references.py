@@ -179,7 +179,7 @@ class RewrittenReferences:
     dropped: tuple[tuple[Path, str], ...] = ()
     """References that could not be resolved: where, and to what."""
     missing: tuple[str, ...] = ()
-    """Those among them that the object needs; it cannot be published without."""
+    """Dropped references that the object needs; it cannot be published without."""
 
 
 def referenced_ids(subject: StixObject) -> list[str]:

@@ -223,7 +223,7 @@ class Columns:
         )
 
     def with_values_in(self, numbers: Set[int]) -> Columns:
-        """The same, but that columns with these numbers hold indicators."""
+        """These columns, but those with these numbers hold indicators."""
         if not numbers:
             return self
         roles = (Role.VALUE_OF_KIND if n in numbers else r for n, r in enumerate(self.roles))
@@ -277,7 +277,10 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
 
 
 def parse_names(cells: Sequence[str]) -> Columns | None:
-    """The same for cells that are headings for sure, and may look like hosts: `feed.name`."""
+    """The columns below cells that are headings for sure, though they may look like hosts.
+
+    None if no column holds indicators or people.  `feed.name` looks like a host.
+    """
     roles = [_role_of_heading(cell) for cell in cells]
     roles = _roles_in_known_tables(cells, roles)
     if Role.TYPE not in roles and Role.VALUE in roles and _has_later_value(cells, roles):

@@ -46,7 +46,7 @@ _NO_ENGINE = compile_lazily(r"0\s*[/|]\s*\d{1,3}")
 """A ratio of engines that says that none detects the value: `0/72`."""
 _COUNTED = frozenset(("harmless", "benign", "legit", "legitimate", "trusted"))
 _COUNTED |= _load("victim_flags") - {"victim"}
-"""Those in which a number may count who says so, or how many there are; not as `is_target`."""
+"""Headings below which a number may count who says so, or how many there are; not `is_target`."""
 _TRUE = frozenset(("true", "yes", "y", "t", "on", "x", "✓", "ja", "wahr", "oui", "vrai"))
 _TRUE |= {"si", "sí", "sim", "tak", "ano", "да", "evet", "是", "はい", "예"}
 _FALSE = frozenset(("false", "no", "n", "f", "off", "nein", "falsch", "non", "faux", "falso"))

@@ -58,7 +58,7 @@ class StatementsAround:
     """Why all records within are refused; empty if they are not."""
 
     def add(self, members: Members) -> "StatementsAround":
-        """These and those of an object within, by its `members` without those with records."""
+        """These statements and those of an object within, by its `members` that hold no records."""
         plain = {name: each for name, each in members.items() if is_plain(each)}
         roles = find_roles(list(plain))
         tags, links = (
@@ -116,7 +116,7 @@ class RecordFinder:
     _lists: dict[int, bool] = field(default_factory=dict)
     """The ids of lists of records; True if names around them say that they are indicators."""
     _wrapped: dict[int, bool] = field(default_factory=dict)
-    """The same of records that are alone in an object."""
+    """The ids of records alone in an object; True if names around say that it is an indicator."""
     _around: set[int] = field(default_factory=set)
     """The ids of objects and lists that hold such lists."""
 

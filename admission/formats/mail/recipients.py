@@ -69,7 +69,7 @@ class Recipients:
         return any(person <= words for person in self._people)
 
     def joined_by(self, mailboxes: Iterable[str]) -> "Recipients":
-        """These, and the owners of further mailboxes."""
+        """These recipients, and the owners of further mailboxes."""
         return Recipients((*self._mailboxes, *mailboxes), map(" ".join, self._people))
 
     def own_host(self, host: str) -> bool:

@@ -97,7 +97,7 @@ def find_events(file: VerifiedFile) -> LargeMisp | None:
 
 
 def _parse_leniently(raw: bytes) -> object:
-    """Also takes NaN and halves of surrogate pairs, which only spoil what they are in."""
+    """Parse JSON also with NaN and halves of surrogate pairs, which only spoil what they are in."""
     return json.loads(raw.decode())
 
 

@@ -133,7 +133,7 @@ def _find_victims(owner: str, attribute: StixObject) -> Iterator[tuple[str, str]
 
 
 def _find_proposed_victims(part: StixObject) -> Iterator[tuple[str, str]]:
-    """Those of proposed changes, which name people as well."""
+    """The values on people and victims in proposed changes, with their types."""
     proposals = part.get("ShadowAttribute")
     for each in proposals if isinstance(proposals, list) else ():
         if isinstance(each, dict):

@@ -235,13 +235,13 @@ class UnreadLines:
     """The lines of a list whose values are not taken."""
 
     without: NumberedLines = field(default_factory=NumberedLines)
-    """Those that hold no value, though they should."""
+    """Lines that hold no value, though they should."""
     of_people: NumberedLines = field(default_factory=NumberedLines)
-    """Those whose values are about victims and people."""
+    """Lines whose values are about victims and people."""
     of_connections: NumberedLines = field(default_factory=NumberedLines)
-    """Those of logs with two public addresses."""
+    """Lines of logs with two public addresses."""
     of_own: NumberedLines = field(default_factory=NumberedLines)
-    """Those of a hosts file that say which address a name has."""
+    """Lines of a hosts file that say which address a name has."""
 
     def describe(self) -> Iterator[str]:
         """Notes about them, if there are any."""

@@ -34,7 +34,7 @@ from tocsin.admission.observables.refang import refang
 _BLANKS = "  "
 """In place of a delimiter: columns are aligned by two or more blanks."""
 _BLANK = " "
-"""Likewise, where a mailbox fills its column."""
+"""In place of a delimiter, where a mailbox fills its column: one blank parts the columns."""
 _RUNS = {_BLANKS: compile_lazily(r"\s{2,}"), _BLANK: compile_lazily(r"\s+")}
 _NOT_IN_HEADINGS = compile_lazily(r"[:={}\"]")
 _OF_TABLES = ("|", "\u2502", "\u2503", "\u2551", "\t")
