@@ -6,12 +6,16 @@ filters are used; a server that ignores them costs more pages, and its objects a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote_plus
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import StixObject
+from tocsin.admission.observables.values import extract_observables, resolve_reference
+from tocsin.admission.patterns.canonical import canonical_pattern
+from tocsin.admission.patterns.grammar import quote_string
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.responses import decode_object, read_count
@@ -19,8 +23,33 @@ from tocsin.clients.responses import decode_object, read_count
 _MAX_PAGES = 1_000
 _IDS_AT_ONCE = 50
 """Ids in one request; a URL has room for more, but some proxies stop at 4 KiB."""
+_OCTETS_AT_ONCE = 3_000
+"""Octets of the patterns in one request, as they stand in its URL; for the same reason."""
+_LONGEST_PATTERN = 4_096
+"""Characters of a pattern that a hub looks for."""
+_EQUALITY = ("=", "IN")
 _STATEMENTS = ("sighting", "opinion", "note")
 """Types by which others speak about an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object that was found."""
+
+    subject: StixObject
+    """Its newest version."""
+    collections: tuple[Collection, ...]
+    """Those that have it, in this or an earlier version."""
+
+    @property
+    def id(self) -> str:
+        """The id of the object."""
+        return str(self.subject.get("id"))
+
+    @property
+    def is_revoked(self) -> bool:
+        """True if it is in force no more."""
+        return self.subject.get("revoked") is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +86,116 @@ def find_by_id(
     hub: Hub, collections: Iterable[Collection], ids: Sequence[str]
 ) -> dict[str, StixObject]:
     """The newest version of each object that is in one of the collections, by id."""
-    newest: dict[str, StixObject] = {}
+    return {each.id: each.subject for each in locate_by_id(hub, collections, ids)}
+
+
+def locate_by_id(
+    hub: Hub, collections: Iterable[Collection], ids: Sequence[str]
+) -> Iterable[Found]:
+    """The objects with these ids that are in one of the collections."""
+    newest: dict[str, Found] = {}
     wanted = set(ids)
     for collection in collections:
         for begin in range(0, len(ids), _IDS_AT_ONCE):
             filters = {"match[id]": ",".join(ids[begin : begin + _IDS_AT_ONCE])}
             for found in find_objects(hub, collection, filters):
-                _keep_newer(newest, found, wanted)
-    return newest
+                if found.get("id") in wanted:
+                    _keep_newer(newest, found, collection)
+    return newest.values()
 
 
 def find_by_pattern(
     hub: Hub, collections: Iterable[Collection], patterns: Sequence[str]
 ) -> list[StixObject]:
     """The indicators with one of these patterns, in their newest versions, that are in force."""
-    newest: dict[str, StixObject] = {}
+    found = locate_by_pattern(hub, collections, patterns)
+    return [each.subject for each in found if not each.is_revoked]
+
+
+def locate_by_pattern(
+    hub: Hub, collections: Iterable[Collection], patterns: Iterable[str], *, inside: bool = False
+) -> Iterable[Found]:
+    """The indicators with one of these patterns, each of a single value.
+
+    With `inside` also those of longer patterns that name the value: the collections are then read
+    as wholes, because servers find a pattern only if they are given all of it.
+    """
+    newest: dict[str, Found] = {}
+    wanted = {canonical_pattern(each) for each in patterns}
     for collection in collections:
-        for pattern in patterns:
-            filters = {"match[type]": "indicator"}
-            if "," not in pattern:  # a comma would end the value
-                filters["match[pattern]"] = pattern
-            for found in find_objects(hub, collection, filters):
-                if found.get("pattern") == pattern:
-                    _keep_newer(newest, found, {str(found.get("id"))})
-    return [each for each in newest.values() if each.get("revoked") is not True]
+        for found in _find_indicators(hub, collection, wanted, inside):
+            _keep_newer(newest, found, collection)
+    return newest.values()
+
+
+def _find_indicators(
+    hub: Hub, collection: Collection, wanted: Set[str], inside: bool
+) -> Iterator[StixObject]:
+    """The versions in a collection that have a wanted pattern, in as few requests as possible."""
+    for batch in _split_patterns(wanted, whole=inside):
+        filters = {"match[type]": "indicator"}
+        filters |= {"match[pattern]": ",".join(batch)} if batch else {}
+        is_filtered = bool(batch)
+        for found in find_objects(hub, collection, filters):
+            if list_patterns(found, inside=inside) & wanted:
+                yield found
+            else:
+                is_filtered = False
+        if not is_filtered:  # it has sent all that it has
+            return
+
+
+def _split_patterns(wanted: Set[str], *, whole: bool) -> Iterator[tuple[str, ...]]:
+    """The patterns of each request; none stands for the whole collection.
+
+    A pattern that no filter can hold makes that necessary: a comma would end it.
+    """
+    if whole or any("," in each or len(each) > _LONGEST_PATTERN for each in wanted):
+        yield ()
+        return
+    batch: tuple[str, ...] = ()
+    for pattern in sorted(wanted):
+        spelt = (pattern, *_other_spellings(pattern))
+        if batch and len(quote_plus(",".join((*batch, *spelt)))) > _OCTETS_AT_ONCE:
+            yield batch
+            batch = ()
+        batch += spelt
+    if batch:
+        yield batch
+
+
+def _other_spellings(pattern: str) -> Iterator[str]:
+    """The spellings of a canonical pattern that verbatim collections and other servers have.
+
+    >>> [*_other_spellings("[domain-name:value = 'evil.top']")]
+    ["[domain-name:value='evil.top']"]
+    """
+    yield pattern.replace(" = ", "=", 1)
+    if ".'MD5' = " in pattern:
+        yield pattern.replace(".'MD5' = ", ".MD5 = ", 1)
+
+
+def list_patterns(subject: StixObject, *, inside: bool = False) -> frozenset[str]:
+    """The canonical patterns of single values that an indicator has.
+
+    That is its own, or with `inside` one for each value that it names by equality.
+
+    >>> list_patterns({"type": "indicator", "pattern": "[domain-name:value='EVIL.top']"})
+    frozenset({"[domain-name:value = 'evil.top']"})
+    """
+    values = [each for each in extract_observables(subject) if each.operator in _EQUALITY]
+    if subject.get("type") != "indicator" or (len(values) != 1 and not inside):
+        return frozenset()
+    try:
+        if not inside:
+            return frozenset((canonical_pattern(str(subject["pattern"])),))
+        return frozenset(
+            canonical_pattern(f"[{each.kind}:{each.property} = {quote_string(each.value)}]")
+            for each in map(resolve_reference, values)
+            if not each.negated
+        )
+    except Malformed:  # it is of another server
+        return frozenset()
 
 
 def find_statements(
@@ -90,7 +205,7 @@ def find_statements(
 
     Only of servers whose filters find them; other servers would send the whole collection.
     """
-    newest: dict[str, StixObject] = {}
+    newest: dict[str, Found] = {}
     for collection in collections:
         for begin in range(0, len(ids) if collection.exact else 0, _IDS_AT_ONCE):
             wanted = set(ids[begin : begin + _IDS_AT_ONCE])
@@ -100,8 +215,8 @@ def find_statements(
             }
             for found in find_objects(hub, collection, filters):
                 if wanted & set(list_targets(found)):
-                    _keep_newer(newest, found, {str(found.get("id"))})
-    return [each for each in newest.values() if each.get("revoked") is not True]
+                    _keep_newer(newest, found, collection)
+    return [each.subject for each in newest.values() if not each.is_revoked]
 
 
 def list_targets(statement: StixObject) -> list[str]:
@@ -124,10 +239,12 @@ def read_history(subject: StixObject) -> History:
     )
 
 
-def _keep_newer(newest: dict[str, StixObject], found: StixObject, wanted: Iterable[str]) -> None:
-    id = str(found.get("id"))
-    if id not in wanted:
-        return
-    before = newest.get(id)
-    if before is None or str(before.get("modified", "")) <= str(found.get("modified", "")):
-        newest[id] = found
+def _keep_newer(newest: dict[str, Found], subject: StixObject, collection: Collection) -> None:
+    """Keep the newest version of each object, and note the collections."""
+    found = Found(subject, (collection,))
+    before = newest.get(found.id)
+    if before is not None:
+        is_newer = str(before.subject.get("modified", "")) <= str(subject.get("modified", ""))
+        places = dict.fromkeys((*before.collections, collection))
+        found = replace(found if is_newer else before, collections=tuple(places))
+    newest[found.id] = found
