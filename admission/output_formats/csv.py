@@ -27,6 +27,7 @@ COLUMNS = (
     "valid_until",
     "labels",
     "revoked",
+    "name",
 )
 _FORMULA = compile_lazily(r"(^|;)(?=[\s\"'`]*([^\s\"'`]))")
 """The start of a cell, or of a part after `;`, which some spreadsheets take for a separator, and

@@ -273,11 +273,25 @@ class TestFormats:
         bundle = json.loads(self.format_objects("bundle", *objects))
         assert (bundle["type"], bundle.get("objects", [])) == ("bundle", objects)
 
-    def test_csv_says_in_its_last_column_which_objects_are_revoked(self) -> None:
+    def test_csv_says_in_a_column_which_objects_are_revoked(self) -> None:
         for revoked, cell in ((True, "true"), (False, ""), ("yes", "")):
             text = self.format_objects("csv", {**indicator(1), "revoked": revoked})
             (row,) = csv.DictReader(io.StringIO(text))
-            assert list(row.items())[-1] == ("revoked", cell)
+            assert row["revoked"] == cell
+
+    def test_csv_has_the_name_of_an_object_in_its_last_column(self) -> None:
+        text = self.format_objects("csv", {**indicator(1), "name": "Phishing kit"}, indicator(2))
+        rows = csv.DictReader(io.StringIO(text))
+        assert [each["name"] for each in rows] == ["Phishing kit", ""]
+        assert text.splitlines()[0].endswith(",revoked,name")
+
+    @pytest.mark.parametrize("name", ["=cmd()", " +1", "a;=1", "\x1b[2J-1", "\uff1d1"])
+    def test_csv_makes_a_name_harmless_that_is_a_formula(self, name: str) -> None:
+        text = self.format_objects("csv", {**indicator(1), "name": name})
+        (row,) = csv.DictReader(io.StringIO(text))
+        assert row["name"].isprintable()
+        for part in row["name"].split(";"):
+            assert part.strip()[:1] not in ("=", "+", "-", "\uff1d")
 
     def test_csv_names_the_value_of_a_revoked_indicator(self) -> None:
         text = self.format_objects("csv", indicator(1), {**indicator(1), "revoked": True})
