@@ -79,7 +79,10 @@ def find_objects(
         if not (page.more and page.next):
             return
         query["next"] = page.next
-    raise Malformed(f"{collection.url} has no end after {_MAX_PAGES} pages")
+    raise Malformed(
+        f"{collection.url} has no end after {_MAX_PAGES:,} pages; "
+        "`tocsin poll` reads it into a file, in which you can search"
+    )
 
 
 def find_by_id(
@@ -137,10 +140,10 @@ def _find_indicators(
         filters |= {"match[pattern]": ",".join(batch)} if batch else {}
         is_filtered = bool(batch)
         for found in find_objects(hub, collection, filters):
-            if list_patterns(found, inside=inside) & wanted:
+            own = list_patterns(found, inside=inside)
+            if own & wanted:
                 yield found
-            else:
-                is_filtered = False
+            is_filtered = is_filtered and not own.isdisjoint(batch)
         if not is_filtered:  # it has sent all that it has
             return
 

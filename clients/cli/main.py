@@ -31,6 +31,7 @@ _COMMANDS = {
     "push": "push",
     "withdraw": "withdraw",
     "poll": "poll",
+    "lookup": "lookup",
     "collect": "collect",
     "status": "status",
     "sent": "sent",

@@ -94,7 +94,7 @@ def test_each_example_of_the_help_runs_without_error(
     words = shlex.split(command.partition(" > ")[0])[1:]
     if "--url" in words:
         del words[words.index("--url") :]
-    if words[0] in ("status", "sent", "receipts", "sighting"):
+    if words[0] in ("status", "sent", "receipts", "sighting", "lookup"):
         _, lines, _ = tocsin("push", "report.txt", "--to", "inbox", "--json")
         words = [json.loads(lines[-1])["status"]["id"] if UUID.fullmatch(w) else w for w in words]
     if words[0] == "login":
