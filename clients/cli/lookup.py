@@ -82,8 +82,8 @@ class _Question:
 
     @property
     def type(self) -> str:
-        """The type of the value; empty for an id."""
-        return describe_object({}, self.pattern)[1] if self.pattern else ""
+        """The type of the value, or of the object with the id."""
+        return describe_object({}, self.pattern)[1] if self.pattern else self.id.partition("--")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,17 +320,18 @@ def _print_answers(answers: Sequence[_Answer], counts: Mapping[str, int]) -> Non
         order = {each: n for n, each in enumerate(_STATES)}
         for found in sorted(answer.found, key=lambda each: order[answer.state_of(each)]):
             _print_line(console, f"{_INDENT}{_shorten(found.id)}", "dim")
-            for line in _describe(found, answer.state_of(found), question.value):
+            for line in _describe(found, answer.state_of(found)):
                 _print_line(console, f"{_INDENT}{_shorten(line)}")
     words = ", ".join(f"{number} {word}" for word, number in counts.items())
     print_statement(console, f"{count(len(answers), 'value')}: {words}")
 
 
-def _describe(found: Found, state: str, value: str) -> Iterator[str]:
+def _describe(found: Found, state: str) -> Iterator[str]:
     """The lines about an object, below its id."""
     subject, history = found.subject, read_history(found.subject)
     if pattern := subject.get("pattern"):
         yield str(pattern)
+    value = describe_object(subject)[0] if pattern else ""
     name = str(subject.get("name") or "")
     texts = _list_texts(subject, "indicator_types") + _list_texts(subject, "labels")
     if said := [*([name] if name not in ("", value) else []), *texts]:

@@ -93,6 +93,16 @@ class TestAtAHub:
         assert (found["tlp"], found["contributors"]) == ("green", 1)
         assert {each["alias"] for each in found["collections"]} == {"green", "amber"}
 
+    def test_an_object_is_found_by_its_id_and_its_value_is_not_repeated_as_its_name(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        pattern = "[domain-name:value = 'evil-portal.top']"
+        report(served, pattern, name="evil-portal.top", object_marking_refs=[GREEN])
+        [public] = [each for each in served.feed("green") if each["type"] == "indicator"]
+        code, lines, _ = tocsin("lookup", public["id"])
+        assert (code, lines[0]) == (0, f"known     {public['id']} (indicator)")
+        assert [line for line in lines if "evil-portal.top" in line] == [f"{' ' * 10}{pattern}"]
+
     def test_the_exit_code_is_4_if_a_value_is_unknown(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
