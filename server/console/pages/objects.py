@@ -36,7 +36,7 @@ from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.texts import LONGEST, defang
-from tocsin.server.model import Collection, CollectionKind, Receipt
+from tocsin.server.model import Collection, CollectionKind, Receipt, RevocationReason
 from tocsin.server.person import Role
 from tocsin.server.reports.object_report import ObjectReport, PublishedCopy, Relation
 from tocsin.server.reports.receivers import split_receivers
@@ -196,7 +196,7 @@ class ObjectDetails:
             "withdraw": who.has(Role.ANALYST) and not who.is_of_hub and bool(report.contributions),
             "lead": who.has(*_REVOKE) and not report.revoked,
             "revoke": who.has(*_REVOKE) and not report.revoked and _is_in_feed(report),
-            "purge": who.has(*_PURGE),
+            "purge": who.has(*_PURGE) and not _is_purged(report),
             "journal": who.has(*_SEE_JOURNAL),
         }
 
@@ -286,7 +286,12 @@ class ObjectActs:
         return _back(id, "revoked")
 
     def ask_to_purge(self, id: str) -> ResponseReturnValue:
-        """Show what a purge deletes, and the form that asks for the end of the value."""
+        """Show what a purge deletes, and the form that asks for the end of the value.
+
+        It may have been purged already: then its page says so.
+        """
+        if _is_purged(find_report(self.services, id)):
+            return go(f"/objects/{quote(id, safe='')}")
         return self._ask("object_purge.html", id, {})
 
     def purge(self, id: str) -> ResponseReturnValue:
@@ -455,6 +460,13 @@ def _typed_text(value: str, id: str) -> str:
     """The text whose last six characters are typed: the value, if a keyboard can write its end."""
     end = value[-_TYPED:]
     return value if len(end) == _TYPED and end.isascii() and end.isprintable() else id
+
+
+def _is_purged(report: ObjectReport) -> bool:
+    """True if nothing is left that a purge could delete; the command can repeat it all the same."""
+    private = report.private
+    reason = private.revocation_reason if private is not None else ""
+    return reason == RevocationReason.PURGED and not report.contributions
 
 
 def _is_typed(typed: str, text: str) -> bool:

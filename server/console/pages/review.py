@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -78,7 +78,7 @@ _MOST_WORDS = 100
 _MOST_NAMED = 100
 """Items that a decision left out which are named by their values."""
 _LONGEST_REASON = 500
-_USUAL_REASONS = {
+READY_REASONS = {
     "personal_data": "it has personal data: send it without",
     "victim_terms": "it names a victim or a member: send it without",
     "private_addresses": "it is about a private address, which matches in every network",
@@ -86,6 +86,10 @@ _USUAL_REASONS = {
     "marking": "its marking is not known here: send it with a TLP marking",
     "references": "what it refers to has not come: send it with that",
 }
+"""By rule: the reason of a rejection that is offered first, and under a key of its own.
+
+The keys are the numbers of this order, so they are the same for every item.
+"""
 _ENDED_MARKING = (
     "its marking definition was withdrawn, revoked or purged: send the definition under a new id,"
     " and mark the object with that"
@@ -229,6 +233,8 @@ class Queue:
             has_more=page * _PAGE < len(found),
             may_act=here.who.has(*DECIDERS),
             turnaround=store.review_acts.median_turnaround(now, _TURNAROUND_DAYS),
+            reason=_REASON,
+            ready=_shorten(READY_REASONS),
             acts=acts,
             said=said,
             failures=failures,
@@ -257,6 +263,7 @@ class Queue:
             found=len(found),
             items=found[:MOST_AT_ONCE],
             most=MOST_AT_ONCE,
+            reason=_REASON,
             by_rule=Choices.count(found[:MOST_AT_ONCE]).rule,
             by_partner=Choices.count(found[:MOST_AT_ONCE]).partner,
         )
@@ -268,11 +275,12 @@ class Queue:
         if not chosen:
             return go(back.queue_url(page_number, said="nothing"))
         kinds = {"keep_masked": DecisionKind.KEEP_MASKED, "reject": DecisionKind.REJECT}
-        kind = kinds.get(text_field("decision"))
+        is_ready = "ready" in request.form
+        kind = DecisionKind.REJECT if is_ready else kinds.get(text_field("decision"))
         if kind is None:
             return self._show({"decision": "Choose what to do with the items."}, 422)
         try:
-            reason = _read_reason() if kind is DecisionKind.REJECT else ""
+            reason = self._read_reason(chosen) if kind is DecisionKind.REJECT else ""
         except Malformed as error:
             return self._show({"reason": sentence(error)}, 422)
         try:
@@ -293,6 +301,14 @@ class Queue:
             )
             return flask.make_response(page, HTTPStatus.CONFLICT)
         return go(back.queue_url(page_number, act=act.id))
+
+    def _read_reason(self, chosen: Sequence[Chosen]) -> str:
+        """The one reason for which all of them are rejected; see `_ready_reasons`."""
+        if "ready" not in request.form:
+            return _read_reason()
+        found = self.services.store.reviews.find_all([each.id for each in chosen[:MOST_AT_ONCE]])
+        is_published = any(each.kind is not ReviewKind.HELD for each in found)
+        return _read_ready(_shorten(READY_REASONS) if is_published else READY_REASONS)
 
     def _find_same_act(self, act: ReviewAct) -> ReviewAct | None:
         """The earlier act by which the person decided the same about the same items."""
@@ -449,6 +465,7 @@ class ReviewPage:
             queue_url=self._queue_url(review, chosen),
             filter=chosen,
             reason=typed.get("reason") or ("" if "reason" in errors else _usual_reason(review)),
+            ready=_ready_reasons(review),
             typed=typed.get("words", ""),
             chosen_marks=typed.get("marks", "").split(),
             is_edit=typed.get("decision") == DecisionKind.EDIT,
@@ -542,7 +559,8 @@ class ReviewPage:
         except Malformed as error:
             if not review.is_open:
                 return self._show_conflict(review, "it has been decided already", chosen)
-            field = "reason" if text_field("decision") == DecisionKind.REJECT else "words"
+            is_rejected = "ready" in request.form or text_field("decision") == DecisionKind.REJECT
+            field = "reason" if is_rejected else "words"
             return self._show_open(review, {field: sentence(error)}, _typed(), 422)
         version = parse_number(request.form.get("version", ""))
         if version is None:
@@ -574,6 +592,8 @@ class ReviewPage:
 
     def _read_decision(self, review: Review) -> ReviewDecision:
         kinds = {each.value: each for each in DecisionKind}
+        if "ready" in request.form:
+            return ReviewDecision(DecisionKind.REJECT, _read_ready(_ready_reasons(review)))
         kind = kinds.get(text_field("decision"))
         if kind is None:
             raise Malformed("choose what to do")
@@ -685,13 +705,31 @@ def _read_reason() -> str:
     return reason or _REASON
 
 
-def _usual_reason(review: Review) -> str:
-    """The reason that is offered: of what is published already, nothing is to be sent again."""
-    reasons = _USUAL_REASONS
+def _ready_reasons(review: Review) -> dict[str, str]:
+    """The ready reasons for an item, by rule."""
+    reasons = dict(READY_REASONS)
     if any(_IS_ENDED_MARKING.items() <= finding.items() for finding in review.findings):
-        reasons = reasons | {"marking": _ENDED_MARKING}
-    reason = next((reasons[rule] for rule in review.rules if rule in reasons), _REASON)
-    return reason if review.kind is ReviewKind.HELD else reason.partition(":")[0]
+        reasons["marking"] = _ENDED_MARKING
+    return reasons if review.kind is ReviewKind.HELD else _shorten(reasons)
+
+
+def _shorten(reasons: Mapping[str, str]) -> dict[str, str]:
+    """The reasons alone: of what is published already, nothing is to be sent again."""
+    return {rule: reason.partition(":")[0] for rule, reason in reasons.items()}
+
+
+def _read_ready(reasons: Mapping[str, str]) -> str:
+    """The ready reason whose button was pressed.  Raises Malformed if it is none of them."""
+    reason = reasons.get(text_field("ready"))
+    if reason is None:
+        raise Malformed("choose one of the ready reasons, or enter one")
+    return reason
+
+
+def _usual_reason(review: Review) -> str:
+    """The reason that is offered first."""
+    reasons = _ready_reasons(review)
+    return next((reasons[rule] for rule in review.rules if rule in reasons), _REASON)
 
 
 def _why_not(review: Review, holder: Claim | None, *, may_act: bool) -> str:

@@ -513,6 +513,8 @@ class TestPurge:
         assert "victim" not in page and "evil-portal" not in page and "is being" not in page
         assert "Revoked (purged)" in text_of(page)
         assert journal(hub)[-1] == ("object.purge", "operator@hub.example")
+        assert "Purge…" not in page
+        assert operator.get(path(name, "/purge")).location == path(name)
 
     def test_the_end_may_be_typed_as_it_is_shown(
         self, hub: HubInProcess, operator: FlaskClient

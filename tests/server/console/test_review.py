@@ -474,6 +474,35 @@ class TestDeciding:
         settled = hub.ask(f"status/{status['id']}/").json
         assert "it names us" in str(settled) and settled["failure_count"] == 1
 
+    def test_a_ready_reason_rejects_at_once(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        status = hub.push(indicator("vpn.acme.example"))
+        [review] = waiting(hub)
+        page = opened(reviewer, review)
+        assert "It is about a private address, which matches in every network</bdi> <kbd>3" in page
+        decide(reviewer, review, "", ready="private_addresses", reason="")
+        later(hub, clock)
+        settled = hub.ask(f"status/{status['id']}/").json
+        assert "it is about a private address" in str(settled) and settled["failure_count"] == 1
+
+    def test_a_ready_reason_asks_for_nothing_again_if_the_object_is_published(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        act = act_of(decide(reviewer, review, "", ready="personal_data"))
+        found = hub.store.review_acts.find(act)
+        assert found and found.reason == "it has personal data"
+
+    def test_a_ready_reason_that_no_page_offers_is_refused(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        assert decide(reviewer, review, "", ready="rude").status_code == 422
+        items = {"item": f"{review.id}:{review.revision}", "ready": "rude"}
+        assert post(reviewer, "/console/review/all", items).status_code == 422
+        assert waiting(hub)[0].is_open
+
     def test_a_reason_that_was_emptied_is_asked_for(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
@@ -1021,6 +1050,21 @@ class TestTwoPeople:
 
 
 class TestSeveral:
+    def test_are_rejected_with_a_ready_reason_that_fits_all(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator("vpn.acme.example"), indicator("www.acme.example"))
+        items = [f"{each.id}:{each.revision}" for each in waiting(hub)]
+        form = {"item": items, "ready": "victim_terms", "reason": "left in the field"}
+        act = hub.store.review_acts.find(act_of(post(reviewer, "/console/review/all", form)))
+        assert act and (len(act.reviews), act.reason.partition(":")[2]) == (2, " send it without")
+        ask(hub)
+        hub.push(indicator("mail.acme.example"))
+        items = [f"{each.id}:{each.revision}" for each in waiting(hub)]
+        form["item"] = items
+        act = hub.store.review_acts.find(act_of(post(reviewer, "/console/review/all", form)))
+        assert act and (len(act.reviews), act.reason.partition(":")[2]) == (2, "")
+
     @pytest.mark.slow
     def test_are_decided_together_and_withdrawn_together(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock

@@ -94,6 +94,48 @@ def test_the_whole_queue_is_decided_by_keyboard(hub: HubInProcess, visitor: Visi
     assert kinds == ["edit", "reject", "release"]
 
 
+def test_a_number_rejects_with_a_ready_reason_and_can_be_taken_back(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    page = visitor.sign_in(REVIEWER, "/review")
+    page.click("tbody a")
+    is_at(page, "host0[.]top")
+    page.keyboard.press("1")
+    is_said(page, "Rejected")
+    is_at(page, "host1[.]top")
+    person = hub.store.people.find_by_login(REVIEWER)
+    assert person is not None
+    assert hub.store.review_acts.list_latest(person.id)[0].reason == "it has personal data"
+    page.keyboard.press("u")
+    is_said(page, "Withdrawn")
+    is_at(page, "host0[.]top")
+    page.fill("#reason", "my own")
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    is_said(page, "Not done: the reason that you typed would be lost.")
+    page.keyboard.press("q")
+    page.wait_for_url("**/console/review#row-*")
+    page.keyboard.press("Shift+X")
+    page.keyboard.press("2")
+    is_said(page, "Rejected: 4 items")
+    visitor.check()
+
+
+def test_a_phone_shows_no_button_that_cannot_be_pressed_before_those_that_can(
+    hub: HubInProcess, browser: Browser, origin: str
+) -> None:
+    hub.push(indicator("vpn.acme.example"))
+    held = next(each for each in hub.store.reviews.list_waiting() if "victim_terms" in each.rules)
+    size = {"width": 390, "height": 844}
+    with visit(browser, origin, viewport=size, has_touch=True) as visitor:
+        page = visitor.sign_in(REVIEWER, f"/review/{held.id}")
+        shown = [each for each in page.locator(".decide button").all() if each.is_visible()]
+        assert [each.is_disabled() for each in shown] == [False]
+        expect(page.locator("#fault")).to_be_in_viewport()
+        page.locator("#reason").focus()
+        visitor.check()
+
+
 def test_letters_typed_right_after_the_key_to_edit_decide_nothing(visitor: Visitor) -> None:
     page = visitor.sign_in(REVIEWER, "/review")
     page.click("tbody a")
