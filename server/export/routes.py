@@ -10,7 +10,9 @@ import mmap
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from html import escape
 from typing import Protocol, cast
+from urllib.parse import quote
 
 import flask
 from flask import request
@@ -27,6 +29,7 @@ ROOT = "/export/"
 
 _LEAST_CONFIDENCE = "minimum_confidence"
 _NOT_MODIFIED = 304
+_HTML = "text/html; charset=utf-8"
 _ATTEMPTS = 3
 
 
@@ -76,6 +79,7 @@ def blueprint(services: ExportServices) -> flask.Blueprint:
     routes = flask.Blueprint("export", __name__)
     format = f"{ROOT}<name>/<format>"
     for rule, view in (
+        (ROOT, endpoints.collections),
         (f"{ROOT}<name>", endpoints.collection),
         (f"{ROOT}<name>/", endpoints.collection),
         (format, endpoints.format),
@@ -92,12 +96,19 @@ class ExportEndpoints:
 
     services: ExportServices
 
+    def collections(self) -> flask.Response:
+        """The names of the collections that the account may read, one a line."""
+        context = self.services.authenticate()
+        _parse_query()
+        readable = auth.readable_collections(context.account, context.collections)
+        return _answer_list(f"{each.alias or each.id}/" for each in readable)
+
     def collection(self, name: str) -> flask.Response:
         """The names of the formats, one a line."""
         context = self.services.authenticate()
         context.note(auth.find_readable(context.account, context.collections, name))
         _parse_query()
-        return _answer_lines(output_formats())
+        return _answer_list(output_formats())
 
     def format(self, name: str, format: str) -> flask.Response:
         """The file of a format that has only one, else the names of its files, one a line."""
@@ -106,7 +117,7 @@ class ExportEndpoints:
         context.recheck(wanted.collection)
         if wanted.format.has_one_file:
             return self._answer(context, wanted._replace(name=names[0]))
-        return _answer_lines(names)
+        return _answer_list(names)
 
     def file(self, name: str, format: str, file: str) -> flask.Response:
         """One file of a format."""
@@ -156,8 +167,26 @@ def _page_of(found: ExportedFile) -> ObjectPage:
     )
 
 
-def _answer_lines(names: Iterable[str]) -> flask.Response:
-    return flask.Response("".join(f"{each}\n" for each in names), content_type=TEXT)
+def _answer_list(names: Iterable[str]) -> flask.Response:
+    """Names, one a line; for a browser, which asks for HTML first, as links."""
+    kinds = request.accept_mimetypes
+    is_page = kinds["text/html"] > kinds["text/plain"]
+    content = _format_links(names) if is_page else "".join(f"{each}\n" for each in names)
+    answer = flask.Response(content, content_type=_HTML if is_page else TEXT)
+    answer.headers["Vary"] = "Accept"
+    return answer
+
+
+def _format_links(names: Iterable[str]) -> str:
+    """A page of links to what is below the present path, with the query that was given."""
+    here = request.path.rstrip("/")
+    query = f"?{request.query_string.decode('ascii', 'replace')}" if request.query_string else ""
+    items = "".join(
+        f'<li><a href="{escape(f"{here}/{quote(each)}{query}")}">{escape(each)}</a></li>\n'
+        for each in names
+    )
+    head = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(here)}</title>\n'
+    return f"{head}<h1>{escape(here)}</h1>\n<ul>\n{items}</ul>\n</html>\n"
 
 
 def _content(found: ExportedFile) -> flask.Response:

@@ -63,6 +63,28 @@ def test_the_url_of_a_collection_lists_the_formats(hub: HubInProcess, path: str)
     assert names(hub, path) == list(output_formats())
 
 
+def test_the_root_lists_the_collections_that_the_account_may_read(hub: HubInProcess) -> None:
+    listed = names(hub, "")
+    assert "green/" in listed and "inbox/" not in listed
+    hub.store.accounts.add_account(Account("blind", "north", frozenset(), frozenset()))
+    hub.store.accounts.add_key("blind", hashlib.sha256(b"blind").hexdigest())
+    assert names(hub, "", who="blind") == []
+    assert hub.client.get("/export/").status_code == 401
+
+
+def test_a_browser_gets_links_that_lead_to_a_file(hub: HubInProcess) -> None:
+    hub.push(listed("a.bad-portal.top"))
+    accept = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    root = get(hub, "", headers=accept)
+    assert root.content_type == "text/html; charset=utf-8" and root.headers["Vary"]
+    assert '<a href="/export/green/">green/</a>' in root.text
+    formats = get(hub, "green?minimum_confidence=0", headers=accept).text
+    assert '<a href="/export/green/edl?minimum_confidence=0">edl</a>' in formats
+    files = get(hub, "green/edl/", headers=accept).text
+    assert '<a href="/export/green/edl/domain.txt">domain.txt</a>' in files
+    assert get(hub, "green/edl/domain.txt", headers=accept).text == "a.bad-portal.top\n"
+
+
 @pytest.mark.parametrize("path", ["nowhere", "nowhere/"])
 def test_an_unknown_collection_lists_no_formats(hub: HubInProcess, path: str) -> None:
     assert get(hub, path).status_code == 404
