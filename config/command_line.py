@@ -6,6 +6,7 @@ Knows click and nothing of what the commands do.
 import os
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar, cast
@@ -61,6 +62,18 @@ def escape_unprintable(text: str, escape: Callable[[str], str]) -> str:
         else "".join(c if c.isprintable() else escape(c) for c in piece)
         for piece in pieces
     )
+
+
+def terminal_width(text: str) -> int:
+    """The columns that printable text takes on a terminal: two for each wide character.
+
+    >>> terminal_width("ab"), terminal_width("香港")
+    (2, 4)
+    """
+    if text.isascii():
+        return len(text)
+    marks = sum(unicodedata.category(c) in ("Mn", "Me") for c in text)
+    return len(text) - marks + sum(unicodedata.east_asian_width(c) in "WF" for c in text)
 
 
 def wrap_words(text: str, width: int, indent: str) -> str:

@@ -86,8 +86,16 @@ def invite_first_person(services: HubServices) -> str | None:
     )
 
 
-def new_hub_lines(data: Path) -> tuple[str, str]:
-    """The text that says that a data directory, which may be mistyped, had no hub before."""
+def new_hub_lines(data: Path, database: str = "") -> tuple[str, str]:
+    """The text that says that there was no hub before where one was named, perhaps mistyped.
+
+    That is the data directory, or beside one with secrets, `database` of a MongoDB.
+    """
+    if database:
+        return (
+            f"tocsin-hub: the database {database!r} of the MongoDB had no hub; a new one is made.",
+            "  If you meant another database, name it in the setting `database`.",
+        )
     return (
         f"tocsin-hub: {data} had no hub; a new one was created there.",
         "  If you meant another hub, name its data directory with --data.",

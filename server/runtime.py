@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tocsin.admission import parse_policy
-from tocsin.admission.errors import PolicyError
+from tocsin.admission.errors import NotFound, PolicyError
 from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.warninglists.index import WarningLists, load_warning_lists
@@ -51,6 +51,10 @@ _NO_RECOGNISER = (
     "policy: [rules.recognised_names] expected = true, but the recogniser is not installed on this"
     " system: docs/operate/reviews.md says how, or set it to false"
 )
+_NO_HUB = (
+    "the MongoDB database {!r} has no hub: the setting `database` may be mistyped, or the URI that "
+    "of another MongoDB; `tocsin-hub serve` or `tocsin-hub partner add` makes a new hub"
+)
 Echo = Callable[[str], None]
 """Shows the operator one line of text."""
 
@@ -68,26 +72,31 @@ class Runtime:
     """URI of its database; may hold a password."""
     shared: SharedFolder | None = None
     """State that its processes share; None if there is none."""
+    is_new: bool = False
+    """True if the database had no hub before."""
 
 
 @contextmanager
-def open_runtime(
+def open_runtime(  # noqa: PLR0913
     settings: HubSettings,
     echo: Echo,
     clock: Clock = wall_clock,
     processes: int = 0,
     *,
     prepare: bool = False,
+    expected: bool = False,
 ) -> Iterator[Runtime]:
     """Open the hub for a command, whether a hub is running or not.
 
     A database that is new is prepared first; with `prepare`, every one.  `processes` examine
-    submissions.
+    submissions.  With `expected`, raises NotFound if a MongoDB has no hub, and leaves it so.
     """
     uri = settings.mongo_uri
     with (
         nullcontext(uri) if uri else database(settings.data, echo) as found,
-        connect(settings, found, clock, processes, prepare=prepare) as hub,
+        connect(
+            settings, found, clock, processes, prepare=prepare, expected=expected and bool(uri)
+        ) as hub,
     ):
         yield hub
 
@@ -110,12 +119,14 @@ def connect(  # noqa: PLR0913
     shared: SharedFolder | None = None,
     setup: AnsweringSetup | None = None,
     restore: str = "",
+    expected: bool = False,
 ) -> Iterator[Runtime]:
     """The hub's services over the database at `uri`; `processes` examine submissions.
 
     Prepares a new database; with `prepare`, also an existing one, which may lack what this version
     adds.  `setup`: that of a process that answers requests; the first process has prepared the
-    database.  `restore`: the name of the restore that may go on; see `schema`.
+    database.  `restore`: the name of the restore that may go on; see `schema`.  `expected`: see
+    `open_runtime`.
     """
     text = policy_text(settings.policy) if setup is None else setup.policy
     policy = _parse_policy(text, settings)
@@ -139,6 +150,9 @@ def connect(  # noqa: PLR0913
         numbers = shared.numbers(STATE)
     processes_of_hub = HubProcesses(os.getpid() if setup is None else setup.main_pid, numbers)
     try:
+        is_new = setup is None and not (store.has_secrets() or store.is_prepared(restore))
+        if is_new and expected:
+            raise NotFound(_NO_HUB.format(settings.database))
         secrets = _load_secrets(settings.data, store)
         prepares = setup is None and (prepare or not store.is_prepared(restore))
         if prepares:
@@ -148,7 +162,7 @@ def connect(  # noqa: PLR0913
         if prepares:
             log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
             create_default_collections(store, services.publisher, secrets)
-        yield Runtime(settings, secrets, services, uri=uri, shared=shared)
+        yield Runtime(settings, secrets, services, uri=uri, shared=shared, is_new=is_new)
     finally:
         store.close()
         if examiner is not None:

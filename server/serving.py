@@ -226,7 +226,9 @@ def serve(  # noqa: PLR0913
         open_serving_runtime(settings, echo, clock, engine) as hub,
         _serve_metrics(hub, echo),
     ):
-        for line in new_hub_lines(settings.data) if is_new else ():
+        is_other = hub.is_new and bool(settings.mongo_uri) and not is_new
+        database = settings.database if is_other else ""
+        for line in new_hub_lines(settings.data, database) if is_new or is_other else ():
             echo(line)
         # All that needs the database is asked before requests are served: later it may be away.
         key = create_operator(hub.services.store)

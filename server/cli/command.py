@@ -18,7 +18,13 @@ import click
 from tocsin.admission.errors import Conflict, Malformed, NotAllowed, NotFound, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import parse_past_time, parse_time
-from tocsin.config.command_line import ParsedValue, print_on_stderr, printable, wrap_words
+from tocsin.config.command_line import (
+    ParsedValue,
+    print_on_stderr,
+    printable,
+    terminal_width,
+    wrap_words,
+)
 from tocsin.config.loading import PERSON
 from tocsin.config.settings import HubSettings
 from tocsin.config.stdio import FAILED
@@ -108,9 +114,11 @@ def with_open_hub(
             raise NotFound(_NO_HUB.format(settings.data))
         if new:
             check_policy(settings)
-        with open_runtime(settings, lambda text: None) as hub:
-            if new:
-                print_notice("\n".join(new_hub_lines(settings.data)))
+        expected = not creates or bool(arguments.get("dry_run"))
+        with open_runtime(settings, lambda text: None, expected=expected) as hub:
+            if new or (hub.is_new and settings.mongo_uri):
+                database = "" if new else settings.database
+                print_notice("\n".join(new_hub_lines(settings.data, database)))
             try:
                 return command(hub, **arguments)
             except DATABASE_ERRORS as error:
@@ -218,6 +226,13 @@ def print_result(result: Answer | list[Answer], *, as_json: bool) -> None:
             _print_lines([*format_record(record), ""])
 
 
+def print_wrapped(lines: Iterable[str], indent: str) -> None:
+    """Print lines; on a terminal, what does not fit follows below, indented."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for line in lines:
+        print(wrap_words(line, width, indent) if width and terminal_width(line) > width else line)
+
+
 def _print_lines(lines: Iterable[str]) -> None:
     """Print lines; on a terminal, wrap those that are indented, as in a record.
 
@@ -239,7 +254,7 @@ def _format_narrow_table(records: Sequence[Answer]) -> list[str] | None:
         return None
     empty = {name for name in names if all(row[name] in _EMPTY for row in values)}
     table = _format_table([{n: v for n, v in row.items() if n not in empty} for row in values])
-    return table if max(map(len, table)) <= shutil.get_terminal_size().columns else None
+    return table if max(map(terminal_width, table)) <= shutil.get_terminal_size().columns else None
 
 
 def format_record(record: Mapping[str, object]) -> Iterator[str]:
@@ -285,7 +300,7 @@ def print_table(rows: Sequence[Mapping[str, object]]) -> None:
         print_notice("tocsin-hub: the list is empty")
         return
     table = _format_table(rows)
-    if sys.stdout.isatty() and max(map(len, table)) > shutil.get_terminal_size().columns:
+    if sys.stdout.isatty() and max(map(terminal_width, table)) > shutil.get_terminal_size().columns:
         print_result([dict(row) for row in rows], as_json=False)
     else:
         print("\n".join(table))
@@ -295,9 +310,13 @@ def _format_table(rows: Sequence[Mapping[str, object]]) -> list[str]:
     names = tuple(rows[0])
     cells = [tuple(_format_value(row[name]) for name in names) for row in rows]
     lines = [tuple(printable(name).upper() for name in names), *cells]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(terminal_width, column)) for column in zip(*lines, strict=True)]
     padded = (
-        (cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+        (
+            cell + " " * (width - terminal_width(cell))
+            for cell, width in zip(line, widths, strict=True)
+        )
+        for line in lines
     )
     return ["  ".join(line).rstrip() for line in padded]
 

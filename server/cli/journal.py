@@ -17,6 +17,7 @@ from tocsin.server.cli.command import (
     PAST_TIME,
     Answer,
     print_result,
+    print_wrapped,
     with_hub,
     with_open_hub,
 )
@@ -91,8 +92,7 @@ def _list(  # noqa: PLR0913  (one for each option)
     if as_json:
         print(json.dumps(list(map(entry_as_json, page))))
         return
-    for entry in page:
-        print(_format_line(entry))
+    print_wrapped(map(_format_line, page), " " * 10)
     if not page:
         print_notice("tocsin-hub: no entry of the journal matches")
     if len(entries) > limit:

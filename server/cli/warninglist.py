@@ -10,7 +10,14 @@ from tocsin.admission.warninglists.index import read_list_documents
 from tocsin.admission.warninglists.lists import LIST_REACH
 from tocsin.admission.warninglists.sources import compile_lists, read_misp_lists
 from tocsin.config.command_line import format_examples
-from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
+from tocsin.server.cli.command import (
+    AS_JSON,
+    Answer,
+    print_result,
+    print_table,
+    with_acting_hub,
+    with_open_hub,
+)
 from tocsin.server.runtime import Runtime
 from tocsin.server.services import warning_lists_file
 from tocsin.server.store import Transaction
@@ -51,11 +58,17 @@ def _load(hub: Runtime, path: Path) -> Answer:
 
 
 @warninglist_command.command("list", epilog=format_examples("tocsin-hub warninglist list --json"))
-@with_hub
-def _list(hub: Runtime) -> list[Answer]:
-    """List the warning lists that count, with their versions."""
+@AS_JSON
+@with_open_hub
+def _list(hub: Runtime, as_json: bool) -> None:
+    """List the warning lists that count, with their versions.
+
+    With --json, each also has its title and the name of its source.
+    """
     answers: dict[str, Answer] = {}
-    for document in read_list_documents(warning_lists_file(hub.settings.data)):
+    documents = read_list_documents(warning_lists_file(hub.settings.data))
+    shipped = documents[0].source
+    for document in documents:
         for name, each in document.lists.items():
             if name in LIST_REACH:
                 answers[name] = {
@@ -65,7 +78,17 @@ def _list(hub: Runtime) -> list[Answer]:
                     "entries": len(each.entries),
                     "source": document.source,
                 }
-    return [answers[name] for name in sorted(answers)]
+    listed = [answers[name] for name in sorted(answers)]
+    if as_json:
+        print_result(listed, as_json=True)
+    else:
+        print_table([_make_row(each, shipped) for each in listed])
+
+
+def _make_row(answer: Answer, shipped: str) -> Answer:
+    """The columns for people: with title and source, no line would fit a terminal."""
+    origin = "shipped" if answer["source"] == shipped else "loaded"
+    return {name: answer[name] for name in ("name", "version", "entries")} | {"origin": origin}
 
 
 @warninglist_command.command("reset", epilog=format_examples("tocsin-hub warninglist reset"))

@@ -10,10 +10,11 @@ from support.presence import present
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import Tlp
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.collection import CollectionSpec, define_collection
 from tocsin.server.cli.main import main
 from tocsin.server.model import Collection, CollectionKind, View
-from tocsin.server.secrets import load_secrets
+from tocsin.server.runtime import open_runtime
 from tocsin.server.store import Store
 
 Kind, Spec = CollectionKind, CollectionSpec
@@ -127,8 +128,10 @@ class TestCommands:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> Any:
-        monkeypatch.setenv("TOCSIN_DATABASE", f"test_{uuid.uuid4().hex}")
-        load_secrets(tmp_path / "data")
+        data, name = tmp_path / "data", f"test_{uuid.uuid4().hex}"
+        monkeypatch.setenv("TOCSIN_DATABASE", name)
+        with open_runtime(HubSettings(data=data, mongo_uri=engine_uri, database=name), print):
+            capsys.readouterr()
         place = ("--mongo-uri", engine_uri, "--data", str(tmp_path / "data"), "--json")
 
         def run(*words: Any) -> Any:

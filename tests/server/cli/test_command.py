@@ -3,9 +3,11 @@
 import errno
 import os
 import sys
+import uuid
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from threading import Event
 from typing import ClassVar
 
 import click
@@ -14,11 +16,20 @@ from pymongo.errors import AutoReconnect
 from support.hub import HubInProcess
 
 from tocsin.admission.errors import Unavailable
+from tocsin.config.conversion import ConfigError
 from tocsin.config.settings import HubSettings
-from tocsin.server.cli.command import Answer, print_result, print_table, with_open_hub
+from tocsin.server.cli.command import (
+    Answer,
+    print_result,
+    print_table,
+    print_wrapped,
+    with_open_hub,
+)
+from tocsin.server.cli.main import main
 from tocsin.server.cli.settings import with_settings
 from tocsin.server.runtime import Runtime
 from tocsin.server.secrets import load_secrets
+from tocsin.server.serving import serve
 from tocsin.server.store import Store
 
 
@@ -115,6 +126,16 @@ class TestOnATerminalOf40Columns:
         expected = "partner: acme\nreads: amber,clear,green,scratch\nname: ACME Corp\n\n"
         assert self.printed(lambda: print_table([row])) == expected
 
+    def test_a_wide_character_takes_two_columns(self) -> None:
+        rows: list[Answer] = [{"name": "香港", "slug": "hk"}, {"name": "acme", "slug": "a"}]
+        written = self.printed(lambda: print_table(rows))
+        assert written == "NAME  SLUG\n香港  hk\nacme  a\n"
+
+    def test_a_long_line_goes_on_below_itself(self) -> None:
+        line = "1  2026-01-31  operator:jane  admit  held=30"
+        written = self.printed(lambda: print_wrapped([line, "2  short"], "   "))
+        assert written == "1  2026-01-31  operator:jane  admit\n   held=30\n2  short\n"
+
     def test_a_table_that_fits_is_one(self) -> None:
         written = self.printed(lambda: print_table([{"partner": "acme", "name": "ACME"}]))
         assert written == "PARTNER  NAME\nacme     ACME\n"
@@ -181,3 +202,44 @@ def test_a_command_whose_database_goes_away_says_so(
     words = ["--mongo-uri", engine_uri, "--data", str(tmp_path)]
     with pytest.raises(Unavailable, match="the database does not answer any more"):
         lose.main(words, standalone_mode=False)
+
+
+class TestADatabaseWithoutAHubBesideExistingSecrets:
+    @pytest.fixture
+    def place(self, engine_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The options that name it."""
+        monkeypatch.setenv("TOCSIN_DATABASE", f"mistyped_{uuid.uuid4().hex}")
+        load_secrets(tmp_path / "data")
+        return ["--mongo-uri", engine_uri, "--data", str(tmp_path / "data")]
+
+    def test_stays_as_it_is_if_a_command_expects_a_hub(
+        self, place: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for _ in range(2):
+            assert main(["partner", "list", *place]) == 1
+            assert "has no hub: the setting `database` may be mistyped" in capsys.readouterr().err
+
+    def test_is_named_if_a_command_makes_a_hub_there(
+        self, place: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for said in (True, False):
+            main(["partner", "add", "acme", "--name", "ACME", *place])
+            message = capsys.readouterr().err
+            assert ("of the MongoDB had no hub; a new one is made" in message) is said
+
+    @pytest.mark.slow
+    def test_is_named_at_the_first_start_of_a_hub(self, place: list[str], tmp_path: Path) -> None:
+        name = os.environ["TOCSIN_DATABASE"]
+        settings = HubSettings(
+            data=tmp_path / "data",
+            mongo_uri=place[1],
+            database=name,
+            port=0,
+            answering_processes=0,
+        )
+        starts: list[list[str]] = [[], []]
+        for lines in starts:
+            with pytest.raises(ConfigError, match="cannot write"):
+                serve(settings, tmp_path / "missing" / "ready", lines.append, stop=Event())
+        said = [any(f"{name!r} of the MongoDB had no hub" in each for each in s) for s in starts]
+        assert said == [True, False]

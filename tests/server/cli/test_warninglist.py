@@ -45,6 +45,11 @@ def test_lists_are_loaded_applied_listed_and_reset(data: Path, tmp_path: Path, c
     with open_runtime(HubSettings(data=data), lambda text: None) as hub:
         actions = [each.action for each in hub.services.store.journal.entries()]
     assert "warninglist.load" in actions
+    assert main(["warninglist", "list"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert max(map(len, table)) < 80 and len(table) == len(shipped) + 1
+    assert [line.split()[-1] for line in table if line.startswith("google ")] == ["loaded"]
+    assert table[-1].endswith("  shipped")
     assert "restart" in answer(capsys, "reset")["note"]
     assert answer(capsys, "list") == shipped
     assert answer(capsys, "reset")["note"] == "no lists were loaded"
