@@ -26,7 +26,7 @@ from tocsin.config.settings import ClientSettings
 def collections_command(settings: ClientSettings, as_json: bool) -> int:
     """List the collections that this key sees, and its rights to each.
 
-    With --json: a line for each collection.
+    With --json: a line for each collection. The exit code is 3 if it sees none.
     """
     with open_hub(settings) as hub:
         collections = hub.list_collections()
@@ -37,4 +37,4 @@ def collections_command(settings: ClientSettings, as_json: bool) -> int:
             print_json({name: value for name, value in asdict(each).items() if name != "exact"})
     elif collections:
         print_collections(open_console(), collections)
-    return stdio.DONE
+    return stdio.DONE if collections else stdio.UNAVAILABLE

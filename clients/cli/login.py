@@ -22,6 +22,12 @@ from tocsin.config.command_line import format_examples, printable
 from tocsin.config.loading import CLIENT_FILE, personal_file
 from tocsin.config.settings import ClientSettings
 
+_NAMES_MISSING = (
+    "next: write your organisation's names and domains into that file, such as "
+    'names = ["ACME Corp"] and terms = ["acme.example"]; until then, check and push do not know '
+    "them, and the hub removes only those that its operator has on record"
+)
+
 
 @click.command(
     "login",
@@ -88,6 +94,8 @@ def login_command(
         },
     )
     _report(file, account, url, collections)
+    if not settings.names:
+        print_message(_NAMES_MISSING)
     return stdio.DONE
 
 

@@ -181,7 +181,8 @@ def receipts_command(settings: ClientSettings, since: int, limit: int, as_json: 
     rise at most once an hour, or as its operator sets it: a sighting of just now
     is not counted yet.
 
-    With --json: a line for each object.
+    With --json: a line for each object. The exit code is 3 if the key sees no
+    collection.
     """
     with open_hub(settings) as hub:
         receipts = _collect(hub, settings, since, limit)
@@ -196,7 +197,7 @@ def receipts_command(settings: ClientSettings, since: int, limit: int, as_json: 
         _print_table(receipts, since)
     if len(receipts) == limit:
         print_message(f"only the newest {limit} objects were looked up; see --limit")
-    return stdio.DONE
+    return stdio.DONE if collections else stdio.UNAVAILABLE
 
 
 def _collect(hub: Hub, settings: ClientSettings, begin: int, limit: int) -> list[ReceiptLine]:

@@ -97,21 +97,22 @@ def sent_command(settings: ClientSettings, id: str, limit: int, as_json: bool) -
 
     Withdrawals from this computer are counted as withdrawn or absent.
 
-    With --json: a line for each submission or object.
+    With --json: a line for each submission or object. The exit code is 3 if there
+    is none, and the key sees no collection.
     """
     with open_hub(settings) as hub:
         if id:
             _show(hub, id, as_json=as_json)
             return stdio.DONE
         submissions = list(islice(list_submissions(hub, settings), limit))
-        if not submissions and not hub.list_collections():
+        if has_no_rights := not submissions and not hub.list_collections():
             print_message(f"this key sees no collection: {NO_RIGHTS}")
     if as_json:
         for each in submissions:
             print_json(each.as_json())
     else:
         _print_list(submissions)
-    return stdio.DONE
+    return stdio.UNAVAILABLE if has_no_rights else stdio.DONE
 
 
 def list_submissions(hub: Hub, settings: ClientSettings) -> Iterator[Submission]:

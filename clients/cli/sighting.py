@@ -83,6 +83,13 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
     back: tocsin withdraw with the id that is printed.
 
     With --json: a line for each object, as push prints it.
+
+    \b
+    Exit codes:
+      0  the hub took all of what you said
+      1  it took nothing, no indicator was found, or you said no
+      3  the hub cannot be reached, or access was denied
+      4  some was taken, other objects are refused, pending or unsent
     """
     if options["false_alarm"] and (options["count"] != 1 or options["seen"]):
         raise WrongUsage("--false-alarm cannot be combined with --count or --seen")

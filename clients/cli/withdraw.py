@@ -143,6 +143,13 @@ def withdraw_command(
 
     With --json: a line for each object; at the end {"status": <TAXII status>,
     "statuses": [ids], "counts": ...}.
+
+    \b
+    Exit codes:
+      0  nothing of what was named is published any more
+      1  nothing was withdrawn, or you said no
+      3  the hub cannot be reached, or access was denied
+      4  some objects were withdrawn, others are refused, pending or unsent
     """
     wait, as_json = not options["no_wait"], options["as_json"]
     now = time.time_ns() // 1000

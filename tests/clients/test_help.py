@@ -162,3 +162,10 @@ def test_the_help_and_the_table_of_the_documentation_have_the_same_exit_codes() 
     listed = (tocsin.epilog or "").partition("Exit codes:")[2]
     assert documented == re.findall("^  ([0-9]+)  ", listed, re.MULTILINE)
     assert "143" in documented
+
+
+@pytest.mark.parametrize("name", ["check", "withdraw", "sighting"])
+def test_the_help_of_a_command_that_can_succeed_in_part_lists_its_exit_codes(name: str) -> None:
+    command = tocsin.get_command(click.Context(tocsin), name)
+    listed = ((command.help if command else None) or "").partition("Exit codes:")[2]
+    assert re.findall("^ +([0-9])  ", listed, re.MULTILINE)[-1] == "4"

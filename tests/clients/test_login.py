@@ -64,6 +64,16 @@ class TestLogin:
         assert tocsin("collections", "--json")[0] == 0
 
     @pytest.mark.slow
+    def test_says_that_the_organisation_s_names_are_missing_until_they_are_set(
+        self, url: str, file: Path
+    ) -> None:
+        words = ("--url", url, "--account", ACCOUNT, "--no-keyring")
+        assert "next: write your organisation's names" in login(*words)[1]
+        with file.open("a") as stream:
+            stream.write('names = ["ACME Corp"]\n')
+        assert "organisation's names" not in login(*words)[1]
+
+    @pytest.mark.slow
     def test_the_file_and_its_folder_are_for_their_owner_only(self, url: str, file: Path) -> None:
         login("--url", url, "--account", ACCOUNT, "--no-keyring")
         assert stat.S_IMODE(file.stat().st_mode) == 0o600

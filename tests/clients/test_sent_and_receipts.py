@@ -345,9 +345,9 @@ class TestReceipts:
         terms = Agreement(str(uuid4()), "acme", usable, starts=now, until=now + 1)
         served.services.agreements.add(terms, "t")
         tick(served)
-        for command in ("receipts", "sent"):
+        for command in ("receipts", "sent", "collections"):
             code, _, stderr = tocsin(command)
-            assert code == 0 and "your agreement may have ended" in stderr
+            assert code == 3 and "your agreement may have ended" in stderr
             assert "--since" not in stderr
 
     @pytest.mark.parametrize("is_same", [True, False])
