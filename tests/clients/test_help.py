@@ -38,7 +38,8 @@ def example_lines(command: click.Command) -> list[str]:
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EXPECTED = (
     r"tocsin: (this server does not list submissions; these are the pushes from this computer"
-    r"|\w+ at \S+ works|saved in \S+|the variable TOCSIN_KEY takes precedence over that file.*"
+    r"|\w+ at \S+ works|saved in \S+|next: write your organisation's names .*"
+    r"|the variable TOCSIN_KEY takes precedence over that file.*"
     r"|this computer has no keyring that can be used; the secret is in the file)\n"
 )
 """Messages on standard error that are no errors."""
