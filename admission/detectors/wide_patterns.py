@@ -218,7 +218,7 @@ def _as_expression(text: str) -> str:
     return f"^{body}$".replace("^.*", "", 1) if body.startswith(".*") else f"^{body}$"
 
 
-_LOOK_AROUND = compile_lazily(r"\(\?<?[=!](?:[^()\\]|\\.)*\)", re.DOTALL)
+_LOOK_AROUND = compile_lazily(r"\(\?<?[=!](?:[^()\\]|\\.){0,500}+\)", re.DOTALL)
 _ENDS = {r"\A": "^", r"\Z": "$", r"\z": "$", r"\G": "", r"\K": "", r"\Q": "", r"\E": ""}
 _ESCAPE = compile_lazily(r"\\(?:[AZzGKQE]|.)", re.DOTALL)
 
