@@ -283,6 +283,7 @@ class TestWidePatterns:
             *("(a+)+" * 5_000 + "$", "[" * 60_000, "(" * 30_000, "(?=a" * 15_000, "a{999}" * 9_000),
             *("(" * 900 + "a" + "{2000})" * 900, "(.?[a-y]?[b-x]?){1900}QQQQ", "%a" * 9_000),
             *("a|" * 30_000, "(.?[a-y]?){400}QQQQ' OR url:value MATCHES '" * 1_000 + "evil"),
+            "(?<=\\\\" * 5_000,
         ],
     )
     @pytest.mark.parametrize("operator", ["LIKE", "MATCHES"])
