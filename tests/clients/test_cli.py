@@ -837,4 +837,4 @@ def test_a_key_that_sees_no_collection_learns_why_that_may_be(
         _, _, stderr = tocsin(*words, "--url", server.url)
         assert "none at all: ask the operator for rights; if there were some, your" in stderr
         code, lines, stderr = tocsin("collections", "--url", server.url)
-    assert (code, lines) == (0, []) and "your agreement may have ended" in stderr
+    assert (code, lines) == (3, []) and "your agreement may have ended" in stderr
