@@ -91,25 +91,38 @@ class Target:
 
 
 def resolve_name(name: str, now: int) -> list[Target]:
-    """The meaning of an argument: an id, or a value in any spelling.
+    """The objects that an argument names: by an id, or by a value in any spelling.
 
-    `now` in µs since 1970 UTC.  Raises Malformed if it is neither, or of a type that cannot be
-    revoked.
+    `now` in µs since 1970 UTC.  Raises Malformed if it is neither.
     """
     if match := _ID.fullmatch(name.strip().lower()):
-        if _is_never_revoked(match[1]):
-            raise Malformed(
-                f"{name}: STIX has no revocation of {match[1]} objects; ask the operator of the "
-                "hub to withdraw it"
-            )
         return [Target(match[0])]
     found = list_targets(read_unexamined(InputFile("values.txt", name.encode()), now, Tlp.AMBER))
     if not found:
         raise Malformed(
             f"{ascii(name)} is neither a domain, address, URL, e-mail address or hash nor the id "
-            "of an object; give the file that was sent with --file"
+            "of an object"
         )
     return [replace(each, file="") for each in found]
+
+
+def resolve_revocable(name: str, now: int) -> list[Target]:
+    """The objects that an argument names and that can be withdrawn; see `resolve_name`.
+
+    Raises Malformed also for the id of an object of which STIX has no revocation.
+    """
+    try:
+        found = resolve_name(name, now)
+    except Malformed as error:
+        raise Malformed(f"{error}; give the file that was sent with --file") from error
+    for each in found:
+        kind = each.id.partition("--")[0]
+        if _is_never_revoked(kind):
+            raise Malformed(
+                f"{name}: STIX has no revocation of {kind} objects; ask the operator of the hub to "
+                "withdraw it"
+            )
+    return found
 
 
 def list_targets(preview: Preview) -> list[Target]:

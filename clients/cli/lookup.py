@@ -197,7 +197,7 @@ def lookup_command(
     \b
     States:
       known    an indicator with this value is in force
-      ended    it is no more: its valid_until has passed
+      ended    its valid_until has passed
       revoked  it was withdrawn or revoked
       unknown  no indicator that this key may read has the value
 
@@ -273,10 +273,9 @@ def _understand(line: _Line, now: int) -> Iterator[_Question]:
     try:
         meant = resolve_name(line.text, now)
     except Malformed as error:
-        reason = str(error).rpartition("; ")[0]
         if not line.place:
-            raise WrongUsage(reason) from error
-        yield _Question(line, error=f"{line.place}: {reason}")
+            raise WrongUsage(str(error)) from error
+        yield _Question(line, error=f"{line.place}: {error}")
         return
     for each in meant:
         if each.label:

@@ -157,7 +157,7 @@ def _find_targets(hub: Hub, inbox: Collection, names: Sequence[str], now: int) -
         try:
             meant = resolve_name(name, now)
         except Malformed as error:
-            raise WrongUsage(str(error).rpartition("; ")[0]) from error
+            raise WrongUsage(str(error)) from error
         by_id = [each.id for each in meant if not each.label]
         public = [*find_by_id(hub, readable, by_id).values()] if by_id else []
         public += find_by_pattern(hub, readable, [each.label for each in meant if each.label])

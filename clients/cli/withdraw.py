@@ -65,7 +65,7 @@ from tocsin.clients.withdraw import (
     list_targets,
     prepare_withdrawal,
     read_outcome,
-    resolve_name,
+    resolve_revocable,
 )
 from tocsin.config import stdio
 from tocsin.config.command_line import format_examples, printable
@@ -294,7 +294,7 @@ def _read_name(name: str, now: int) -> tuple[list[Target], bool]:
     """
     is_file = Path(name).is_file()
     try:
-        found = resolve_name(name, now)
+        found = resolve_revocable(name, now)
     except Malformed as error:
         if not is_file:
             raise WrongUsage(str(error)) from error

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
+from support.clock import hub_and_clock
 from support.hub import HubInProcess
 from support.taxii_servers import serve_app
 
@@ -20,8 +21,11 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def served(store: Store, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubInProcess]:
-    """A hub on a socket without a limit of requests, to which the variables of `acme` point."""
-    hub = HubInProcess(store, settings=HubSettings(requests_per_minute=0))
+    """A hub on a socket, to which the variables of `acme` point.
+
+    It has no limit of requests, and its clock stands still.
+    """
+    hub, _ = hub_and_clock(store, HubSettings(requests_per_minute=0))
     with serve_app(hub.client.application) as origin:
         monkeypatch.setenv("TOCSIN_URL", f"{origin}/taxii2/")
         monkeypatch.setenv("TOCSIN_KEY", "acme:acme")

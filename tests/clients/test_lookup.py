@@ -4,14 +4,15 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from flask import request
-from support.clock import ManualClock, hub_and_clock
+from support.clock import ManualClock
 from support.hub import AMBER, GREEN, HubInProcess, indicator
 from support.presence import present
 from support.taxii_servers import (
@@ -19,26 +20,13 @@ from support.taxii_servers import (
     Medallion,
     ReceivedRequest,
     ScriptedServer,
-    serve_app,
     serve_script,
 )
 from support.taxii_servers import indicator as other_indicator
 from support.terminal import CONTROL, lines_of, run_on_terminal
 
-from tocsin.server.store import Store
-
 Run = Callable[..., Any]
 MD5 = "d41d8cd98f00b204e9800998ecf8427a"
-
-
-@pytest.fixture
-def served(store: Store, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubInProcess]:
-    """A hub on a socket whose clock stands still, to which the variables of `acme` point."""
-    hub, _ = hub_and_clock(store)
-    with serve_app(hub.client.application) as origin:
-        monkeypatch.setenv("TOCSIN_URL", f"{origin}/taxii2/")
-        monkeypatch.setenv("TOCSIN_KEY", "acme:acme")
-        yield hub
 
 
 def report(hub: HubInProcess, pattern: str, **more: Any) -> None:
@@ -102,6 +90,15 @@ class TestAtAHub:
         code, lines, _ = tocsin("lookup", public["id"])
         assert (code, lines[0]) == (0, f"known     {public['id']} (indicator)")
         assert [line for line in lines if "evil-portal.top" in line] == [f"{' ' * 10}{pattern}"]
+
+    def test_an_object_that_cannot_be_withdrawn_is_found_by_its_id_too(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        report(served, "[domain-name:value = 'evil-portal.top']", object_marking_refs=[GREEN])
+        code, [marking] = look_up(tocsin, GREEN)
+        unknown = f"ipv4-addr--{uuid5(NAMESPACE_URL, 'a')}"
+        assert (code, marking["type"]) == (0, "marking-definition")
+        assert look_up(tocsin, unknown)[0] == 4
 
     def test_the_exit_code_is_4_if_a_value_is_unknown(
         self, tocsin: Run, served: HubInProcess
@@ -236,7 +233,7 @@ class TestTerminal:
 
 
 def serve_objects(objects: list[dict[str, Any]], headers: dict[str, str] | None = None) -> Any:
-    """A server that ignores filters: it sends all objects, whatever is asked for."""
+    """A server that ignores filters: every request is answered with all objects."""
 
     def script(request: ReceivedRequest) -> Answer | None:
         if not request.path.endswith("/objects/"):

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from support.clock import ManualClock, hub_and_clock
+from support.clock import ManualClock
 from support.hub import AMBER, GREEN, HubInProcess, indicator
 from support.presence import present
 from support.taxii_servers import (
@@ -20,7 +20,6 @@ from support.taxii_servers import (
     Answer,
     Medallion,
     ReceivedRequest,
-    serve_app,
     serve_script,
 )
 from support.terminal import lines_of, run_on_terminal
@@ -35,21 +34,10 @@ from tocsin.server.model import (
     MarkingScheme,
     Partner,
 )
-from tocsin.server.store import Store
 
 Run = Callable[..., Any]
 STRICT = TLP_2_IDS[Tlp.AMBER_STRICT]
 COUNTS = ["others", "seen", "false", "conf.", "said"]
-
-
-@pytest.fixture
-def served(store: Store, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubInProcess]:
-    """A hub on a socket, to which the variables of the partner `acme` point."""
-    hub, _ = hub_and_clock(store)
-    with serve_app(hub.client.application) as origin:
-        monkeypatch.setenv("TOCSIN_URL", f"{origin}/taxii2/")
-        monkeypatch.setenv("TOCSIN_KEY", "acme:acme")
-        yield hub
 
 
 def push(tocsin: Run, text: str, *options: str, to: str = "inbox") -> str:

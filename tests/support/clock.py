@@ -9,6 +9,7 @@ from support.hub import HubInProcess, Object, sdo
 
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.timestamps import DAY, HOUR, stix_time
+from tocsin.config.settings import HubSettings
 from tocsin.server.model import Partner
 from tocsin.server.store import Store, wall_clock
 
@@ -38,10 +39,13 @@ _OTHERS = (
 )
 
 
-def hub_and_clock(store: Store) -> tuple[HubInProcess, ManualClock]:
+def hub_and_clock(
+    store: Store, settings: HubSettings | None = None
+) -> tuple[HubInProcess, ManualClock]:
     """Open a hub with three more partners, two of them in one group."""
     clock = ManualClock(wall_clock())
-    return HubInProcess(store, clock, others=_OTHERS), clock
+    hub = HubInProcess(store, clock, settings=settings or HubSettings(), others=_OTHERS)
+    return hub, clock
 
 
 def hub_extension(public: Object) -> Object:

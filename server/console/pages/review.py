@@ -280,7 +280,7 @@ class Queue:
         if kind is None:
             return self._show({"decision": "Choose what to do with the items."}, 422)
         try:
-            reason = self._read_reason(chosen) if kind is DecisionKind.REJECT else ""
+            reason = self._read_common_reason(chosen) if kind is DecisionKind.REJECT else ""
         except Malformed as error:
             return self._show({"reason": sentence(error)}, 422)
         try:
@@ -302,8 +302,8 @@ class Queue:
             return flask.make_response(page, HTTPStatus.CONFLICT)
         return go(back.queue_url(page_number, act=act.id))
 
-    def _read_reason(self, chosen: Sequence[Chosen]) -> str:
-        """The one reason for which all of them are rejected; see `_ready_reasons`."""
+    def _read_common_reason(self, chosen: Sequence[Chosen]) -> str:
+        """The one reason for which all of them are rejected: the shorter, if one is published."""
         if "ready" not in request.form:
             return _read_reason()
         found = self.services.store.reviews.find_all([each.id for each in chosen[:MOST_AT_ONCE]])
