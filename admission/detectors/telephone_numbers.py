@@ -41,6 +41,11 @@ _DATE_OR_IPV4 = compile_lazily(
     r"(?:19|20)\d\d[-/. ]?[01]?\d[-/. ]?[0-3]?\d|\d{1,3}(?:\.\d{1,3}){3}"
 )
 """The commonest other numbers; this is cheaper than looking for technical values."""
+_JOINED = compile_lazily(
+    r"\s?[,;/|]?\s?(?:(?:or|and|oder|und|bzw\.|ou|et|o|y|e|of|en|lub|nebo|eller|och)\s)?",
+    re.IGNORECASE,
+)
+"""Between two telephone numbers."""
 _EXTENSION = compile_lazily(r"\s?(?:x|ext)", re.IGNORECASE)
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 16
 _LONGEST_GROUP = 8
@@ -54,6 +59,7 @@ def find_telephone_numbers(text: str, regions: tuple[str, ...]) -> Iterator[Span
     `regions` are countries (ISO 3166 alpha-2) whose national numbers are recognised by
     their form alone.
     """
+    last_end = -1
     for found in _NUMBER.finditer(text):
         start, end = found.span()
         number = _EXTENSION.split(found[0])[0]
@@ -62,7 +68,14 @@ def find_telephone_numbers(text: str, regions: tuple[str, ...]) -> Iterator[Span
             continue
         if find_technical_values(text).overlaps(start, end):
             continue
-        if _is_telephone_number(text, number, (start, end), regions):
+        follows = last_end >= 0 and _JOINED.fullmatch(text, last_end, start) is not None
+        is_rest = follows and text[last_end:start] == " "  # of `+49 8541 229931 / 0171 2345678`
+        if (
+            is_rest
+            or (follows and _is_national(number))
+            or _is_telephone_number(text, number, (start, end), regions)
+        ):
+            last_end = end
             yield Span(start, end, TELEPHONE)
 
 
@@ -79,6 +92,11 @@ def _is_telephone_number(
     if _SIGNATURE_LABEL.search(text[max(0, place[0] - _LONGEST_LABEL) : place[0]]):
         return True
     return has_word_near(_WEAK_WORD, text, *place) or _is_valid_in(number, groups, regions)
+
+
+def _is_national(number: str) -> bool:
+    """True if digits are grouped as in a telephone number that begins with 0."""
+    return number[0] == "0" and _is_grouped(number, list(map(len, re.findall(r"\d+", number))))
 
 
 def _is_grouped(number: str, lengths: list[int]) -> bool:

@@ -28,6 +28,17 @@ _EMBEDDED_LENGTH = 8
 """From this length on a name of several words is found inside longer words too."""
 _BETWEEN_WORDS = r"(?:[\s_.+*`~-]|%20|\\){0,6}"
 """Between two words of a name, as in texts, Markdown, host names, queries and paths."""
+_PARTS_OF_WORD = compile_lazily(r"(?<=[^\W\d_][a-zß-öø-ÿ]{2})(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]{2})")
+"""Between the parts of a name in camel case: `KestrelGrid`."""
+_BETWEEN_PARTS = r"(?:[_.+*`~-]|%20|(?-i:\s(?=[A-ZÀ-ÖØ-Þ]))){0,3}"
+"""Blanks only before a capital letter: `power grid` is not of PowerGrid."""
+_LEGAL_FORM_AT_END = compile_lazily(
+    r"[\s,]+(?:gmbh(?:\s?&\s?co\.?\s?kg)?|ggmbh|ag|kg|ohg|e\.?\s?v\.?|se|inc\.?|llc|ltd\.?|limited"
+    r"|plc|s\.?a\.?s?\.?|sarl|s\.?r\.?l\.?|s\.?p\.?a\.?|b\.?v\.?|n\.?v\.?|ab|a/?s|aps|oyj?|asa"
+    r"|sp\.\s?z\s?o\.?\s?o\.?|s\.?r\.?o\.?|kft\.?|zrt\.?|pty)\Z",
+    re.IGNORECASE,
+)
+"""The end of a company's name that texts leave out."""
 _ALPHANUMERICS = compile_lazily(r"[^\W_]+")
 _MOST_LABELS = 20
 
@@ -90,6 +101,7 @@ _PRIVATE_TLDS = frozenset(
 _SHORTEST_DISGUISED = 4
 """Names with fewer letters are not looked for with digits in them or glued: too many words do."""
 _SHORTEST_SPELLED = 3
+_SHORTEST_WITH_WILDCARD = 6
 _BETWEEN_LETTERS = r"[\s._·•/|*~+-]{1,2}"
 _WRITTEN_AS = {
     **{"a": "[a4@]", "b": "[b8]", "e": "[e3]", "g": "[g9]", "i": "[i1!]", "l": "[l1!]"},
@@ -109,6 +121,28 @@ _WITHOUT_UMLAUTS = str.maketrans(
 )
 
 
+def is_name_with_wildcard(word: str, terms: tuple[str, ...]) -> bool:
+    """True if a word is a name in which `_`, `?` or `.` stands in the place of one letter.
+
+    >>> is_name_with_wildcard("nordw_nd", ("Nordwind",))
+    True
+    """
+    if len(word) < _SHORTEST_WITH_WILDCARD:
+        return False
+    before, behind = re.split(r"[_.?]", word.lower(), maxsplit=1)
+    return any(
+        len(name) == len(word) and name.startswith(before) and name.endswith(behind)
+        for name in _joined_names(terms)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _joined_names(terms: tuple[str, ...]) -> frozenset[str]:
+    """The names in lower case without separators."""
+    names = (each for each in _spellings(terms) if not is_domain_term(each))
+    return frozenset("".join(_split_words(each)).lower() for each in names)
+
+
 class TermMatcher:
     """Finds any of some terms, with the whole host name or mailbox that they are part of.
 
@@ -125,7 +159,7 @@ class TermMatcher:
         plain = list(dict.fromkeys(_spellings(terms)))
         folded = list(dict.fromkeys(map(fold_letters, plain)))
         self._embedded = embedded
-        self._longest_parts = {max(_ALPHANUMERICS.findall(t), key=len).lower() for t in plain}
+        self._longest_parts = set(map(_longest_part, plain))
         self._collapsed = dict.fromkeys(map(_collapsed_words, folded))
         self._patterns = _term_patterns(plain, embedded)
         self._folded = _term_patterns(folded, embedded)
@@ -208,6 +242,9 @@ def _spellings(terms: Iterable[str]) -> Iterator[str]:
         if not _ALPHANUMERICS.search(plain):
             continue
         yield plain
+        short = plain[: found.start()] if (found := _LEGAL_FORM_AT_END.search(plain)) else ""
+        if len(_split_words(short)) > 1:  # one word is too common without: `Delta AG`
+            yield short
         if is_domain_term(plain):
             yield from _domain_spellings(plain)
         elif not plain.isascii():
@@ -260,7 +297,10 @@ def _term_pattern(term: str, embedded: bool) -> str:
         pattern = re.escape(term).replace(r"\.", _TERM_DOT)
         may_follow_letters = embedded and len(term) > _CASE_SENSITIVE_LENGTH
         return f"{'' if may_follow_letters else _START}{pattern}{_END}"
-    words = [re.escape(word).replace(r"\.", _DOT) for word in _split_words(term)]
+    words = [
+        _BETWEEN_PARTS.join(map(re.escape, _PARTS_OF_WORD.split(word))).replace(r"\.", _DOT)
+        for word in _split_words(term)
+    ]
     pattern = _BETWEEN_WORDS.join(words)
     if len(term) <= _CASE_SENSITIVE_LENGTH:
         pattern = f"(?-i:{pattern})"
@@ -269,8 +309,20 @@ def _term_pattern(term: str, embedded: bool) -> str:
     return f"{_START}{pattern}{_END}"
 
 
+def _longest_part(term: str) -> str:
+    """The longest run of letters and digits that every spelling of a term has, in lower case."""
+    parts = [term] if is_domain_term(term) else _split_parts(term)
+    runs: list[str] = [run for part in parts for run in _ALPHANUMERICS.findall(part)]
+    return max(runs, key=len).lower()
+
+
 def _split_words(name: str) -> list[str]:
     return [word for word in re.split(r"[\s_-]+", name) if word]
+
+
+def _split_parts(name: str) -> list[str]:
+    """The words of a name, those in camel case apart."""
+    return [part for word in _split_words(name) for part in _PARTS_OF_WORD.split(word)]
 
 
 def _disguised_patterns(names: Iterable[str]) -> Iterator[str]:
@@ -293,19 +345,27 @@ def _disguised_patterns(names: Iterable[str]) -> Iterator[str]:
 def _glued_patterns(names: Iterable[str]) -> Iterator[str]:
     """Names next to other words without a sign between: `AcmeVPN`, `MyACME`, `ACMECorpVPN`."""
     for name in names:
-        words = _split_words(name)
+        words = _split_parts(name)
         joined = re.escape("".join(words))
         if len(joined) < _SHORTEST_DISGUISED or not joined.isascii():
             continue
-        title = "".join(re.escape(word[:1].upper() + word[1:].lower()) for word in words)
+        titles = {_join_title(_split_words(name)), _join_title(words)}
         lower, upper = joined.lower(), joined.upper()
         before, behind = rf"(?:{_START}|(?<=[a-z0-9]))", rf"\d{{1,4}}{_END}|{_END}"
-        yield rf"{before}(?:{title})(?=[A-Z]|{behind})"
+        yield rf"{before}(?:{'|'.join(sorted(titles))})(?=[A-Z]|{behind})"
         yield rf"{before}(?:{upper})(?=[a-z]|(?:{_GLUED.upper()}){_END}|{behind})"
         yield rf"{_START}(?:{lower})(?=[A-Z]|(?:{_GLUED}){_END}|\d{{1,4}}{_END})"
-        if joined not in (title, lower, upper):  # `ACMECorp`
+        if len(words) > 1:  # `acmeCorpVPN`
+            camel = re.escape(words[0].lower()) + _join_title(words[1:])
+            yield rf"{_START}(?:{camel})(?=[A-Z]|{behind})"
+        if joined not in (*titles, lower, upper):  # `ACMECorp`
             start = before if joined[0].isupper() else _START
             yield rf"{start}(?:{joined})(?={'[a-z]' if joined[-1].isupper() else '[A-Z]'}|{behind})"
+
+
+def _join_title(words: Iterable[str]) -> str:
+    """The words in camel case: `AcmeCorp`."""
+    return "".join(re.escape(word[:1].upper() + word[1:].lower()) for word in words)
 
 
 def _collapse(text: str) -> str:

@@ -19,8 +19,9 @@ from tocsin.admission.detectors.ip_addresses import (
     overlaps_any,
 )
 from tocsin.admission.detectors.lookalikes import holds_lookalike, skeletons
+from tocsin.admission.detectors.rule_exceptions import names_own_exceptions
 from tocsin.admission.detectors.spans import Span
-from tocsin.admission.detectors.terms import OWN_TERM, term_matcher
+from tocsin.admission.detectors.terms import OWN_TERM, is_name_with_wildcard, term_matcher
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.masking import (
     PROPERTY_MODES,
@@ -60,6 +61,13 @@ MODES = {
 
 _RULE = "victim_terms"
 _SAYS_WHO = "says who was attacked"
+_EXCEPTIONS = (
+    "exceptions of the rule name addresses, machines or people, which may be yours: leave them out"
+)
+_WORD_WITH_WILDCARD = compile_lazily(
+    r"(?<![^\W_])(?<![^\W_][_.?])([^\W_]{1,40}[_.?][^\W_]{1,40})(?![_.?]?[^\W_])"
+)
+"""A word with a sign in it that in LIKE, MATCHES or by hand stands for any letter."""
 _DOMAIN = compile_lazily(r"(?:[\w-]{1,63}\.)+[^\W\d][\w-]{1,62}")
 
 
@@ -74,7 +82,7 @@ def build_rule(context: RuleContext) -> Rule:
     in_values = _with_short_name(terms, context.submitter)
 
     def is_own(value: str) -> bool:
-        return bool(_find_terms(value, in_values, networks, embedded=True))
+        return _holds_own(value, in_values, networks)
 
     def is_lookalike(value: str) -> bool:
         return holds_lookalike(value, protected)
@@ -88,6 +96,7 @@ def build_rule(context: RuleContext) -> Rule:
         if sighters != "keep":
             candidate = _hide_sighters(candidate, context, sighters)
         subject = candidate.object
+        candidate = _check_exceptions(candidate, value_mode)
         if subject is None or candidate.verdict is Verdict.REFUSED or not (in_values or networks):
             return candidate
         if paths := _find_reasons(subject, tests):
@@ -111,6 +120,21 @@ def _find_reasons(
                 if test(reading):
                     paths.setdefault(mode, format_path(path))
     return paths
+
+
+def _check_exceptions(candidate: Candidate, mode: str) -> Candidate:
+    """Hold or refuse a rule whose exceptions say who wrote it."""
+    subject = candidate.object
+    if subject is None or candidate.verdict is Verdict.REFUSED or not names_own_exceptions(subject):
+        return candidate
+    return hold_or_refuse(candidate, _RULE, mode, _EXCEPTIONS, "pattern")
+
+
+def _holds_own(value: str, terms: tuple[str, ...], networks: Sequence[Network]) -> bool:
+    """True if a value, or the text that a pattern matches, has one of the terms or networks."""
+    if _find_terms(value, terms, networks, embedded=True):
+        return True
+    return any(is_name_with_wildcard(word, terms) for word in _WORD_WITH_WILDCARD.findall(value))
 
 
 def _hide_sighters(candidate: Candidate, context: RuleContext, mode: str) -> Candidate:

@@ -301,6 +301,44 @@ class TestBesideNames:
         assert description_after(text, submitter) == "user: [removed: account name]. Corp"
 
 
+class TestCamelCase:
+    GRID = ("KestrelGrid",)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["kestrel-grid", "KESTREL_GRID", "Kestrel Grid", "kestrelGridVPN", "KestrelgridVPN"],
+    )
+    def test_the_parts_of_a_name_are_found_apart(self, text: str) -> None:
+        ((start, end),) = set(TermMatcher(self.GRID).find(f"at {text} now"))
+        assert (start, end) >= (3, 3 + len("kestrelGrid"))
+
+    def test_common_words_are_not_a_name_in_camel_case(self) -> None:
+        assert not TermMatcher(("PowerGrid",)).find("an outage of the power grid")
+
+
+class TestLegalForms:
+    @pytest.mark.parametrize("name", ["Nord Energie GmbH", "Nord Energie S.A.", "Nord Energie Ltd"])
+    def test_a_name_is_found_without_its_legal_form(self, name: str) -> None:
+        assert TermMatcher((name,)).find("at nord-energie now") == [(3, 15)]
+
+    def test_one_word_without_its_legal_form_is_too_common(self) -> None:
+        assert not TermMatcher(("Delta AG",)).find("the delta variant")
+
+
+class TestWildcards:
+    @pytest.mark.parametrize("text", ["nordw_nd", "%Nordw_nd%"])
+    def test_a_pattern_with_a_name_of_which_one_letter_may_be_any_is_held(self, text: str) -> None:
+        subject = indicator(name="a", pattern=f"[process:command_line LIKE '{text}']")
+        (found,) = examine(replace(ACME, names=("Nordwind",)), [subject])
+        assert found.verdict is Verdict.HELD
+
+    @pytest.mark.parametrize("text", ["nord_ind_a", "%wind_nord%", "%nor_d%"])
+    def test_other_words_with_wildcards_are_not_held(self, text: str) -> None:
+        subject = indicator(name="a", pattern=f"[process:command_line LIKE '{text}']")
+        (found,) = examine(replace(ACME, names=("Nordwind",)), [subject])
+        assert found.verdict is not Verdict.HELD
+
+
 class TestShortName:
     @pytest.mark.parametrize("value", ["helpdesk.acme@bad.com", "help-acme@bad.com"])
     def test_a_value_with_the_short_name_is_held_for_its_masked_name_says_whose_it_is(

@@ -1,0 +1,78 @@
+"""Rules whose exceptions name the writer's own machines, people and networks are held."""
+
+import pytest
+from support.rules import apply_rule, indicator
+
+from tocsin.admission.model import Verdict
+
+SIGMA = """title: Beacon
+detection:
+  selection:
+    c-uri|contains: evil.top
+  filter_main:
+    {}
+  condition: selection and not filter_main
+"""
+
+
+def examine(pattern: str, language: str) -> Verdict:
+    subject = indicator(pattern, pattern_type=language)
+    verdict: Verdict = apply_rule("victim_terms", subject).verdict
+    return verdict
+
+
+class TestSigma:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "src_ip: 81.2.3.4",
+            "src_ip:\n      - 81.2.3.0/24",
+            "Computer|endswith: '.bank.org'",
+            "WorkstationName: 'HSN-JUMP01'",
+            "TargetUserName:\n      - adm_huber",
+            "User: 'BANK\\m.huber'",
+        ],
+    )
+    def test_a_filter_of_own_machines_or_people_is_held(self, line: str) -> None:
+        assert examine(SIGMA.format(line), "sigma") is Verdict.HELD
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "Image|endswith: '\\svchost.exe'",
+            "DestinationPort: 443",
+            "User|contains:\n      - 'AUTHORI'\n      - 'AUTORI'",
+            "User: 'NT AUTHORITY\\SYSTEM'",
+            "SubjectUserName|endswith: '$'",
+            "CommandLine|contains: ' --update '",
+        ],
+    )
+    def test_a_filter_of_what_all_machines_have_is_not(self, line: str) -> None:
+        assert examine(SIGMA.format(line), "sigma") is Verdict.OPEN
+
+    def test_what_a_rule_looks_for_is_no_exception(self) -> None:
+        rule = SIGMA.format("Image: a.exe").replace("c-uri|contains: evil.top", "dst_ip: 45.9.70.7")
+        assert examine(rule, "sigma") is Verdict.OPEN
+
+
+class TestNetworkRules:
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            'pass ip 81.2.3.4 any -> any any (msg:"scanner"; sid:1;)',
+            'alert tcp ![81.2.3.4,81.2.3.5] any -> 45.9.70.7 443 (msg:"C2"; sid:1;)',
+            'alert tcp !81.2.3.4 any -> 45.9.70.7 443 (msg:"C2"; sid:1;)',
+        ],
+    )
+    def test_a_rule_that_lets_addresses_pass_is_held(self, rule: str) -> None:
+        assert examine(rule, "suricata") is Verdict.HELD
+
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            'alert tcp $HOME_NET any -> 45.9.70.7 443 (msg:"C2"; sid:1;)',
+            'alert http $HOME_NET any -> !$DNS any (content:!"81.2.3.4"; sid:1;)',
+        ],
+    )
+    def test_a_rule_on_an_attackers_address_is_not(self, rule: str) -> None:
+        assert examine(rule, "suricata") is Verdict.OPEN
