@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import chain
 
 from tocsin.admission.detectors.ip_addresses import Network, is_private, parse_network
+from tocsin.admission.detectors.own_parts import remove_own_parts
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
@@ -42,6 +43,7 @@ def remove_own_ends(line: str) -> tuple[str, bool]:
     >>> remove_own_ends("srcip=45.9.70.9 dstip=81.2.3.4 action=deny")
     ('    action=deny', True)
     """
+    line = remove_own_parts(line)
     if '" ' in line:
         line = _REFERRER.sub(r"\1", line)
     if "=" not in line and '":' not in line:

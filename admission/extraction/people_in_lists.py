@@ -19,6 +19,7 @@ from tocsin.admission.extraction.references_and_contacts import (
     introduces_people,
     is_recipient_heading,
     labels_people,
+    says_allowed,
 )
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
@@ -41,10 +42,6 @@ _CONTACTS = compile_lazily(load_alternation(__package__, "contact_headings"), re
 
 `Reported by CERT Bank` names somebody, and may stand above a list of senders.
 """
-_ALLOWED = compile_lazily(
-    rf"(?:our |own |these )?(?:{load_alternation(__package__, 'allow_headings')})(?!\w)",
-    re.IGNORECASE,
-)
 _ENDS_OF_HEADINGS = ":：?!. "
 
 
@@ -80,7 +77,7 @@ def allows_all(lines: Iterable[str]) -> bool:
 
 
 def _allows(words: str) -> bool:
-    return len(words) <= _LONGEST and _ALLOWED.match(words) is not None
+    return len(words) <= _LONGEST and says_allowed(words)
 
 
 class _Section:

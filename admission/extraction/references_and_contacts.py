@@ -82,6 +82,9 @@ _PEOPLE_PHRASE = compile_lazily(
     rf"{_BULLET}(?:feed )?{load_alternation(_PACKAGE, 'people_phrases')}\b", re.IGNORECASE
 )
 _PLEASE_CONTACT = compile_lazily(r"(?:^|[\s(])please contact\b", re.IGNORECASE)
+_ALLOWED = compile_lazily(
+    rf"(?:our |own |these )?(?:{load_alternation(_PACKAGE, 'allow_headings')})(?!\w)", re.IGNORECASE
+)
 _REFERENCE_LABEL = compile_lazily(
     rf"{_BULLET}{load_alternation(_PACKAGE, 'reference_labels')}[*_]*\s*[:\uff1a=]", re.IGNORECASE
 )
@@ -248,7 +251,7 @@ def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | No
 
 def _role_below(heading: str) -> LineRole | None:
     """The role of the lines below a heading."""
-    if names_victims(heading):
+    if names_victims(heading) or says_allowed(heading.replace("-", " ")):
         return LineRole.VICTIMS
     if heading in mailboxes.PEOPLE_HEADINGS:
         return LineRole.PEOPLE
@@ -394,7 +397,12 @@ def _is_of_victims(line: str) -> bool:
     label = _LABEL.match(line)
     if label is None or (label[2] == "|" and line.count("|") > _MOST_IN_ROWS):
         return False
-    return names_victims(label[1])
+    return names_victims(label[1]) or says_allowed(label[1].strip())
+
+
+def says_allowed(words: str) -> bool:
+    """True if a heading or label begins with words for values that are allowed."""
+    return _ALLOWED.match(words) is not None
 
 
 def _is_of_recipients(line: str) -> bool:
@@ -503,7 +511,9 @@ def begins_section(lines: Sequence[str], number: int) -> bool:
 def begins_people(lines: Sequence[str], number: int) -> bool:
     """True if the line with that number introduces authors, contacts, victims or recipients."""
     heading = begins_section(lines, number)
-    people = heading and _role_below(_heading(lines[number])) in _OF_PEOPLE
+    words = _heading(lines[number])
+    allowed = says_allowed(words.replace("-", " "))
+    people = heading and not allowed and _role_below(words) in _OF_PEOPLE
     return people or introduces_people(lines[number], heading)
 
 

@@ -17,6 +17,8 @@ from tocsin.admission.detectors.ip_addresses import (
     is_surely_public,
     mentions_private,
 )
+from tocsin.admission.detectors.own_parts import find_own_parts
+from tocsin.admission.detectors.spans import Span
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.masking import (
     VALUE_MODES,
@@ -118,4 +120,8 @@ def _is_other_pattern_with_private(subject: StixObject) -> bool:
     return other and mentions_private(str(subject.get("pattern")))
 
 
-_in_texts = TextSearch(find_private_addresses, spares=lambda _: True)
+def _find_in_text(text: str) -> list[Span]:
+    return [*find_private_addresses(text), *find_own_parts(text)]
+
+
+_in_texts = TextSearch(_find_in_text, spares=lambda _: True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 from typing import BinaryIO
 
+from tocsin.admission.detectors.own_parts import remove_own_parts
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction.external_ids import (
     find_lines_with_external_ids,
@@ -241,7 +242,7 @@ class UnreadLines:
     of_connections: NumberedLines = field(default_factory=NumberedLines)
     """Lines of logs with two public addresses."""
     of_own: NumberedLines = field(default_factory=NumberedLines)
-    """Lines of a hosts file that say which address a name has."""
+    """Lines with what is the writer's own: of hosts files, configurations and queries."""
 
     def describe(self) -> Iterator[str]:
         """Notes about them, if there are any."""
@@ -328,6 +329,8 @@ class _TextReader:
                 yield number + 1, line, value
             if not self._listing and remove_own_ends(line)[1]:
                 unread.of_connections.add(number + 1)
+            elif not self._listing and _names_own(line):
+                unread.of_own.add(number + 1)
             if self._maps_hosts and self.is_list and maps_host(line):
                 unread.of_own.add(number + 1)
             elif self._leaves_out(number, line, taken):
@@ -424,6 +427,15 @@ class _TextReader:
     def _find_in_boilerplate(self, part: str, role: LineRole) -> Iterable[RecognisedIoc]:
         plain, _ = remove_placeholders(part, self.is_markup)  # a reference in most cases
         return find_in_boilerplate(plain, role, self.is_markup)
+
+
+def _names_own(line: str) -> bool:
+    """True if parts of a line that are the writer's own, or allowed, hold values."""
+    without = remove_own_parts(line)
+    if without == line:
+        return False
+    left = frozenset(find_in_line(without, False))
+    return any(value not in left for value in find_in_line(line, False))
 
 
 def _is_of_recipient(value: RecognisedIoc, line: str) -> bool:

@@ -314,3 +314,34 @@ def test_searching_hostile_texts_takes_linear_time(rule: str, piece: str) -> Non
     began = time.process_time()
     sanitise_description(rule, piece * (60_000 // len(piece)))
     assert time.process_time() - began < 5 * measure_slowness()
+
+
+class TestNumbersInARow:
+    @pytest.mark.parametrize("between", [" or ", ", ", " oder "])
+    def test_a_national_number_behind_another_one_is_masked(self, between: str) -> None:
+        text = f"Call +49 8541 2299-31{between}0171 2345678"
+        kind = masked("telephone number")
+        assert sanitise_description(RULE, text) == f"Call {kind}{between}{kind}"
+
+    def test_of_two_numbers_with_a_slash_between_nothing_is_left(self) -> None:
+        found = sanitise_description(RULE, "Call +49 8541 2299-31 / 0171 2345678")
+        assert not any(each.isdigit() for each in found)
+
+    def test_other_numbers_behind_one_stay(self) -> None:
+        text = "+49 8541 2299-31 or 44321"
+        assert sanitise_description(RULE, text).endswith(" or 44321")
+
+
+@pytest.mark.parametrize("text", ["v=spf1 ip4:81.2.3.4 -all", "ignoreip = 81.2.3.0/24"])
+def test_what_may_be_the_senders_own_host_is_masked(text: str) -> None:
+    found = sanitise_description("private_addresses", f"Ours: {text}")
+    assert found == "Ours: [removed: what may be your own]"
+
+
+@pytest.mark.parametrize(
+    "piece", ["v=spf1 a ", "x1x\t-j\t", "saddr ", "._domainkey.", "set allow {", "Received: by "]
+)
+def test_own_parts_are_found_in_linear_time(piece: str) -> None:
+    began = time.process_time()
+    sanitise_description("private_addresses", piece * (60_000 // len(piece)))
+    assert time.process_time() - began < 2 * measure_slowness()

@@ -1,0 +1,165 @@
+r"""Parts of logs, configurations and queries that hold the writer's own hosts, or allowed ones.
+
+People paste them beside an attacker's values: the SPF record of their domain, the exceptions of
+fail2ban or of a query, rules of a firewall that accept, and the near end of a connection.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tocsin.admission.detectors.spans import Span
+from tocsin.admission.lazy_patterns import compile_lazily
+
+_IP = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}(?::[\da-fA-F]{0,4}){2,8})"
+_END = rf"(?:{_IP}|\[{_IP}\]|[\w.-]{{1,253}})[:.]\w{{1,20}}"
+"""An end of a connection with its port: `45.9.70.7:443`."""
+
+
+class _Part(NamedTuple):
+    """A part that is left out of a line."""
+
+    sign: str
+    """Characters that every such line has, in lower case: most lines are not searched."""
+    pattern: re.Pattern[str]
+    kept: str = " "
+    """The text in its place."""
+
+
+def _part(sign: str, pattern: str, kept: str = " ") -> _Part:
+    return _Part(sign, compile_lazily(pattern, re.IGNORECASE), kept)
+
+
+_ZONES = (
+    _part(
+        "v=spf1",
+        r"v=spf1(?:[\s\"]{1,4}[+?~-]?(?:ip[46]|a|mx|ptr|include|exists|redirect|exp|all)"
+        r"(?:[:=/][^\s\"']{1,300})?(?![\w.]))+",
+    ),
+    _part("v=dmarc1", r"v=dmarc1\s?;[^\"\r\n]{0,1000}"),
+    _part("._domainkey.", r"(?<![\w.-])[\w.-]{1,253}\._domainkey\.[\w.-]{1,253}"),
+    _part("_dmarc.", r"(?<![\w.])_dmarc\.[\w.-]{1,253}"),
+)
+"""Records of mail (RFC 7208, 6376 and 7489) that a domain's owner publishes."""
+_HEADERS = (
+    _part(
+        "received: ",
+        r"(\bReceived: .{1,500}?\sby\s{1,4})[\w.-]{1,253}(?=\s(?!with local)|;|\Z)",
+        r"\1",
+    ),
+    _part(
+        "authentication-results: ",
+        r"(\bAuthentication-Results: (?:i=\d{1,3}; )?)[\w.-]{1,253}(?=\s?;|\s\d;)",
+        r"\1",
+    ),
+)
+"""The recipient's mail server in the headers of a mail."""
+_ALLOWING = (
+    _part("ignoreip", r"\bignoreip\s{0,4}=.*"),
+    _part("destemail", r"\bdestemail\s{0,4}=.*"),
+    _part("accepted publickey", r"\bAccepted publickey for \S{1,64} from \S{1,64}"),
+    _part("] ignore ", rf"\] Ignore {_IP}"),
+    _part(" -j ", r"\A.*\s-j\s{1,4}(?:accept|return|snat|dnat|masquerade)\b.*"),
+    _part("addr ", r"\A(?=.*\baccept\b).*\b[sd]addr\s.*"),
+    _part("ufw ", r"\bufw\s(?:(?:insert\s\d{1,4}|route|rule)\s){0,2}allow\b.*"),
+    _part("permit ", r"\bpermit\s{1,4}(?:ip|tcp|udp|icmp|any|host|\d).*"),
+    _part("allow ", rf"\A\s*allow\s{{1,8}}(?:from\s{{1,4}})?{_IP}.*"),
+    _part("require ip", r"\A\s*require\s{1,4}ip\s.*"),
+    _part("acl ", r"\A\s*acl\s{1,4}\S{1,60}\s{1,4}(?:src|localip)\s.*"),
+    _part(
+        "elements",
+        r"\bset\s{1,4}\"?(?:\w{0,20}_)?(?:allow|white|trust|permit|own_|admin)\w{0,40}\"?\s{0,4}\{"
+        r"[^{}]{0,500}\belements\s{0,4}=\s{0,4}\{[^{}]*",
+    ),
+)
+"""Rules of firewalls, web servers and fail2ban that let traffic pass."""
+_EXCEPTIONS = (
+    _part("!in", r"!in~?\s{0,4}\([^()]{0,4000}"),
+    _part(" in", r"\bnot\s{1,4}(?:[\w.]{1,60}\s{1,4})?in\s{0,4}\([^()]{0,4000}"),
+    _part("!=", r"!=[~*]?\s{0,4}(?:\"[^\"]{0,500}\"|'[^']{0,500}'|[^\s\"',;|)]{1,500})"),
+    _part(
+        "not ", r"(?-i:\bNOT)\s{1,4}\(?[\w.]{1,60}\s{0,2}[:=]{1,2}\s{0,2}(?:\"[^\"]{0,500}\"|\S+)"
+    ),
+    _part("!", r"!(?:starts|ends|contains|has)\w{0,10}\s{0,4}\(?[\"'][^\"']{0,500}[\"']"),
+)
+"""Exceptions in queries of KQL, SPL and Lucene."""
+_NEAR_ENDS = (
+    _part(
+        "/", rf"\A(\s*\d{{10}}\.\d{{3}}\s{{1,12}}\d{{1,12}}\s){_IP}(?=\s(?:tcp|udp|none)_)", r"\1 "
+    ),
+    _part(" hier_", r"(\s)(?!-\s)\S{1,64}(?=\shier_[a-z]{1,20}/)", r"\1"),
+    _part("query: ", rf"(\bquery: \S{{1,255}} \w{{1,10}} \w{{1,10}} \S{{1,20}} )\({_IP}\)", r"\1"),
+    _part(
+        ":",
+        rf"\A(\s*(?:tcp|udp)[46]?\s{{1,12}}(?:\d{{1,9}}\s{{1,12}}\d{{1,9}}\s{{1,12}})?){_END}"
+        r"(?=\s{1,40}\S{1,60}[:.])",
+        r"\1 ",
+    ),
+    _part(
+        "estab",
+        rf"\A(\s*(?:\w{{1,5}}\s{{1,12}})?estab\w{{0,7}}\s{{1,12}}\d{{1,9}}\s{{1,12}}\d{{1,9}}"
+        rf"\s{{1,40}}){_END}(?=\s)",
+        r"\1 ",
+    ),
+    _part("upstream: ", r", (?:server|upstream|host): (?:\"[^\"]{0,2000}\"|[^\s,]{1,253})"),
+    _part(", server: ", r", (?:server|host): (?:\"[^\"]{0,2000}\"|[^\s,]{1,253})"),
+    _part(
+        "-",
+        rf"\A(\s*\d{{4}}-\d\d-\d\d\s\d\d:\d\d:\d\d\s(?:w3svc\d{{1,6}}\s\S{{1,60}}\s)?){_IP}"
+        r"(?=\s(?:get|post|head|put|options|delete|propfind|patch|connect|trace|debug)\s)",
+        r"\1 ",
+    ),
+)
+"""The near end of a connection, or its user: of Squid, BIND, netstat, ss, nginx and IIS."""
+_ZEEK = compile_lazily(rf"\A(\s*\d{{10}}\.\d{{1,6}}\tC\w{{1,30}})\t({_IP})\t(\d{{1,5}})\t({_IP})\t")
+"""A connection in a log of Zeek."""
+_CERTAIN = (*_ZONES, *_ALLOWING, *_NEAR_ENDS)
+_PARTS = (*_CERTAIN, *_EXCEPTIONS)
+_IN_NOTES = (*_CERTAIN, *_HEADERS)
+"""Those that in the texts of an object are hardly anything else."""
+_OWN_PART = "what may be your own"
+_LONGEST = 8_000
+"""Characters of a line that is searched."""
+_SHORTEST = 16
+"""Characters of the shortest text with such a part."""
+
+
+def remove_own_parts(line: str) -> str:
+    """The line without these parts, with the ends of a connection of Zeek as named fields.
+
+    >>> remove_own_parts('TXT "v=spf1 ip4:81.2.3.4 include:mx.bank.com -all"')
+    'TXT " "'
+    >>> remove_own_parts("  TCP    81.2.3.4:51234     45.9.70.7:443    ESTABLISHED")
+    '  TCP          45.9.70.7:443    ESTABLISHED'
+    """
+    if len(line) > _LONGEST:
+        return line
+    lower = line.lower()
+    for sign, pattern, kept in _PARTS:
+        if sign in lower:
+            line = pattern.sub(kept, line)
+    if "\tC" in line:
+        line = _ZEEK.sub(r"\1 id.orig_h=\2 \3 id.resp_h=\4 ", line)
+    return line
+
+
+def find_own_parts(text: str) -> Iterator[Span]:
+    """These parts of a text, without the exceptions of queries.
+
+    >>> [text[each.start : each.end] for text in ["ignoreip = 81.2.3.4"] for each in
+    ...  find_own_parts(text)]
+    ['ignoreip = 81.2.3.4']
+    """
+    if len(text) < _SHORTEST:
+        return
+    lower = text.lower()
+    parts = [each for each in _IN_NOTES if each.sign in lower]
+    start = 0
+    for line in text.split("\n") if parts else ():
+        if len(line) <= _LONGEST:
+            for part in parts:
+                for found in part.pattern.finditer(line):
+                    begin = found.end(1) if part.pattern.groups else found.start()
+                    if begin < found.end():
+                        yield Span(start + begin, start + found.end(), _OWN_PART)
+        start += len(line) + 1
