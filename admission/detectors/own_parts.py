@@ -53,7 +53,11 @@ _HEADERS = (
         r"\1",
     ),
 )
-"""The recipient's mail server in the headers of a mail."""
+"""The recipient's mail servers in the headers of a mail.
+
+The server that a line names behind `by` is in the line above behind `from`, which stays: the relays
+of an attacker are not lost.
+"""
 _ALLOWING = (
     _part("ignoreip", r"\bignoreip\s{0,4}=.*"),
     _part("destemail", r"\bdestemail\s{0,4}=.*"),
@@ -62,7 +66,10 @@ _ALLOWING = (
     _part(" -j ", r"\A.*\s-j\s{1,4}(?:accept|return|snat|dnat|masquerade)\b.*"),
     _part("addr ", r"\A(?=.*\baccept\b).*\b[sd]addr\s.*"),
     _part("ufw ", r"\bufw\s(?:(?:insert\s\d{1,4}|route|rule)\s){0,2}allow\b.*"),
-    _part("permit ", r"\bpermit\s{1,4}(?:ip|tcp|udp|icmp|any|host|\d).*"),
+    _part(
+        "permit ",
+        r"\bpermit\s{1,4}(?:(?:ip|tcp|udp|icmp)\s{1,4}(?:any\b|host\s|\d)|host\s{1,4}\d|\d{1,3}\.\d).*",
+    ),
     _part("allow ", rf"\A\s*allow\s{{1,8}}(?:from\s{{1,4}})?{_IP}.*"),
     _part("require ip", r"\A\s*require\s{1,4}ip\s.*"),
     _part("acl ", r"\A\s*acl\s{1,4}\S{1,60}\s{1,4}(?:src|localip)\s.*"),
@@ -101,8 +108,10 @@ _NEAR_ENDS = (
         rf"\s{{1,40}}){_END}(?=\s)",
         r"\1 ",
     ),
-    _part("upstream: ", r", (?:server|upstream|host): (?:\"[^\"]{0,2000}\"|[^\s,]{1,253})"),
-    _part(", server: ", r", (?:server|host): (?:\"[^\"]{0,2000}\"|[^\s,]{1,253})"),
+    _part(
+        ", client: ",
+        r", (?:server|upstream|host): (?:\"[^\"]{0,2000}\"|[^\s,]{1,253})",
+    ),
     _part(
         "-",
         rf"\A(\s*\d{{4}}-\d\d-\d\d\s\d\d:\d\d:\d\d\s(?:w3svc\d{{1,6}}\s\S{{1,60}}\s)?){_IP}"

@@ -5,9 +5,10 @@ lets traffic `pass`, or has addresses in its head behind a `!`.  They say who wr
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from tocsin.admission.detectors.ip_addresses import find_ip_networks, is_private
+from tocsin.admission.detectors.placeholders import is_personal_account
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import StixObject
 
@@ -21,25 +22,32 @@ _ENTRY = compile_lazily(
     r"[ \t]{0,4}[\"']?(?P<value>.*?)[\"']?[ \t\r]{0,8}"
 )
 _OWN_FIELD = compile_lazily(
-    r"(?:\w{0,40}[._])?(?:(?:source|src|target|destination|dest|client|caller)?_?"
+    r"(?:\w{0,40}[._])?(?:(?:source|src|client|caller)?_?"
     r"(?:computer|workstation|machine|host|device)_?(?:names?)?(?:\.name)?"
     r"|(?:subject|target|source|src|caller|initiating\w{0,20})?_?(?:user|account)_?(?:names?|id)?"
     r"(?:principalname)?)",
     re.IGNORECASE,
 )
-"""Fields of machines and people: `Computer`, `TargetUserName`."""
-_OF_SYSTEM = compile_lazily(
-    r"\W*(?:(?:nt[ -])?(?:authori|autori)\w*|(?:local |network )?(?:system|service)s?|anonymous"
-    r"(?: logon)?|(?:window manager|font driver host|nt service|builtin|dwm|umfd|iis apppool"
-    r"|network service|local service)\b.*|root|www-data|nobody|daemon|postgres|mysql|sshd|msol_.*"
-    r"|administrat\w*|guest|krbtgt|aad_.*|health\w*|defaultaccount|null|n/a|true|false|any|unknown"
-    r"|localhost|[\d\W_]*|.{0,3})\W*(?:(?<=\W)(?:(?:local |network )?(?:system|service))\W*)?",
+"""Fields of machines and people: `Computer`, `TargetUserName`.
+
+Not of the machines that are contacted: those of an exception are nearly always a service's.
+"""
+_OF_EVERY_MACHINE = compile_lazily(
+    r"(?:nt[ -])?(?:authori|autori)\w*(?:\\.*)?"
+    r"|(?:nt service|builtin|iis apppool|window manager|font driver host)(?:\\.*)?"
+    r"|(?:msol|aad)_.*|health ?mailbox.*|localhost|true|false|any|unknown|null|n/a|[\d\W_]*|.{0,3}",
     re.IGNORECASE,
 )
-"""Values of such fields that every machine has: `NT AUTHORITY\\SYSTEM`, `$`."""
+"""Values of such fields beside the accounts that every machine has: `AUTHORI`, `$`."""
 _PASS = compile_lazily(r"\s*pass\s{1,8}\w{1,20}\s")
 _NEGATED = compile_lazily(r"!\s{0,4}(?:\[([^\[\]]{0,4000})\]|(\S{1,60}))")
 _MOST_LINES = 2_000
+_WIDEST_OWN = {4: 16, 6: 29}
+"""Bits of the widest network of one organisation, by version of IP.
+
+Exceptions with a wider one list the networks of a service: Sigma's own rules name those of
+Microsoft and of clouds.
+"""
 
 
 def names_own_exceptions(subject: StixObject) -> bool:
@@ -49,16 +57,17 @@ def names_own_exceptions(subject: StixObject) -> bool:
         return False
     language = subject.get("pattern_type")
     if language == "sigma":
-        return any(_is_own(*each) for each in _read_exceptions(pattern))
+        return any(map(_names_own, _read_exceptions(pattern)))
     if language in ("snort", "suricata"):
         head = pattern.partition("(")[0]
         negated = (" ".join(filter(None, each.groups())) for each in _NEGATED.finditer(head))
-        return _has_public_address(head if _PASS.match(head) else " ".join(negated))
+        return _names_own_networks(head if _PASS.match(head) else " ".join(negated))
     return False
 
 
-def _read_exceptions(rule: str) -> Iterator[tuple[str, str]]:
-    """Field and value of each line of the selections with exceptions."""
+def _read_exceptions(rule: str) -> list[list[tuple[str, str]]]:
+    """The selections with exceptions of a rule in Sigma: field and value of each line."""
+    selections: list[list[tuple[str, str]]] = []
     indent, field = -1, ""
     for line in rule.split("\n", _MOST_LINES)[:_MOST_LINES]:
         own = len(line) - len(line.lstrip())
@@ -66,22 +75,30 @@ def _read_exceptions(rule: str) -> Iterator[tuple[str, str]]:
             indent = -1
         if indent < 0 and (found := _SECTION.match(line)):
             indent, field = len(found["indent"]), ""
-            yield "", found["rest"]
+            selections.append([("", found["rest"])])
         elif indent >= 0 and (entry := _ENTRY.fullmatch(line)):
             field = entry["field"] or field
-            yield field, entry["value"]
+            selections[-1].append((field, entry["value"]))
+    return selections
 
 
-def _is_own(field: str, value: str) -> bool:
-    if _has_public_address(value):
-        return True
-    return (
-        bool(value.strip())
-        and _OWN_FIELD.fullmatch(field) is not None
-        and _OF_SYSTEM.fullmatch(value) is None
-        and not value.endswith("$")
+def _names_own(selection: Sequence[tuple[str, str]]) -> bool:
+    return any(_is_own(*each) for each in selection) or _names_own_networks(
+        "\n".join(value for _, value in selection)
     )
 
 
-def _has_public_address(text: str) -> bool:
-    return any(not is_private(network) for _, _, network in find_ip_networks(text))
+def _is_own(field: str, value: str) -> bool:
+    """True for a machine or an account that not every organisation has."""
+    if not value.strip() or _OWN_FIELD.fullmatch(field) is None or value.endswith("$"):
+        return False
+    name = value.strip("\\*. ")
+    if _OF_EVERY_MACHINE.fullmatch(name):
+        return False
+    return is_personal_account(name.rpartition("\\")[2])
+
+
+def _names_own_networks(text: str) -> bool:
+    """True if public addresses or networks are named, none of which is a large service's."""
+    networks = [each for _, _, each in find_ip_networks(text) if not is_private(each)]
+    return bool(networks) and all(each.prefixlen >= _WIDEST_OWN[each.version] for each in networks)

@@ -16,6 +16,7 @@ from tocsin.admission.detectors.disguises import encoded_texts, fold_letters, fo
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.domain_names import is_known_tld
 from tocsin.admission.stix.mitre_attack import attack_names
+from tocsin.admission.word_lists import load_words
 
 SUBMITTER = "submitter's name"
 OWN_TERM = "victim's name, domain or network"
@@ -39,6 +40,9 @@ _LEGAL_FORM_AT_END = compile_lazily(
     re.IGNORECASE,
 )
 """The end of a company's name that texts leave out."""
+_ORDINARY_WORDS = frozenset(
+    (*load_words(__package__, "not_person_names"), *load_words(__package__, "organisation_words"))
+)
 _ALPHANUMERICS = compile_lazily(r"[^\W_]+")
 _MOST_LABELS = 20
 
@@ -242,13 +246,25 @@ def _spellings(terms: Iterable[str]) -> Iterator[str]:
         if not _ALPHANUMERICS.search(plain):
             continue
         yield plain
-        short = plain[: found.start()] if (found := _LEGAL_FORM_AT_END.search(plain)) else ""
-        if len(_split_words(short)) > 1:  # one word is too common without: `Delta AG`
+        if short := _without_legal_form(plain):
             yield short
         if is_domain_term(plain):
             yield from _domain_spellings(plain)
         elif not plain.isascii():
             yield plain.translate(_WITHOUT_UMLAUTS)
+
+
+def _without_legal_form(name: str) -> str:
+    """A company's name without its legal form; empty if that is no name any more.
+
+    One word is too common (`Delta` of Delta AG), and so are words of the language
+    (`Internet Security`).
+    """
+    found = _LEGAL_FORM_AT_END.search(name)
+    words = _split_words(name[: found.start()]) if found else []
+    if len(words) < 2 or _ORDINARY_WORDS.issuperset(map(str.lower, words)):
+        return ""
+    return name[: found.start()] if found else ""
 
 
 def is_domain_term(term: str) -> bool:

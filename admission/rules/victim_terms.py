@@ -30,6 +30,7 @@ from tocsin.admission.masking import (
     Removal,
     TextSearch,
     block_object,
+    block_value,
     hold_or_refuse,
     mask_texts,
     remove_properties,
@@ -61,9 +62,7 @@ MODES = {
 
 _RULE = "victim_terms"
 _SAYS_WHO = "says who was attacked"
-_EXCEPTIONS = (
-    "exceptions of the rule name addresses, machines or people, which may be yours: leave them out"
-)
+_EXCEPTIONS = "exceptions of the rule name addresses, machines or people, which may be yours"
 _WORD_WITH_WILDCARD = compile_lazily(
     r"(?<![^\W_])(?<![^\W_][_.?])([^\W_]{1,40}[_.?][^\W_]{1,40})(?![_.?]?[^\W_])"
 )
@@ -127,7 +126,7 @@ def _check_exceptions(candidate: Candidate, mode: str) -> Candidate:
     subject = candidate.object
     if subject is None or candidate.verdict is Verdict.REFUSED or not names_own_exceptions(subject):
         return candidate
-    return hold_or_refuse(candidate, _RULE, mode, _EXCEPTIONS, "pattern")
+    return block_value(candidate, _RULE, mode, _EXCEPTIONS, "pattern")
 
 
 def _holds_own(value: str, terms: tuple[str, ...], networks: Sequence[Network]) -> bool:

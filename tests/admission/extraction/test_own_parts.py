@@ -131,6 +131,23 @@ class TestTextsOfObjects:
             "Received: from evil.top by # (Postfix)"
         )
 
-    @pytest.mark.parametrize("text", ['if (a != "evil.top")', "45.9.70.7 is a C2 of evil.top"])
+    def test_the_relays_of_an_attacker_stay_in_the_line_above(self) -> None:
+        hops = (
+            "Received: from relay.top by mx.bank.org; today",
+            "Received: from evil.top by relay.top; today",
+        )
+        assert mask("\n".join(hops)) == (
+            "Received: from relay.top by #; today\nReceived: from evil.top by #; today"
+        )
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'if (a != "evil.top")',
+            "45.9.70.7 is a C2 of evil.top",
+            "It may permit any attacker to call 45.9.70.7",
+            "a second host, server: 45.9.70.7",
+        ],
+    )
     def test_other_texts_have_none(self, text: str) -> None:
         assert mask(text) == text

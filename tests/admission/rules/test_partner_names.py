@@ -409,6 +409,13 @@ class TestDisguises:
         after = description_after(text.format(disguise), submitter)
         assert "[removed: " in after and disguise not in after
 
+    @pytest.mark.parametrize(
+        "name", ["Internet Security AG", "Global Data Services Ltd", "Delta AG"]
+    )
+    def test_without_its_legal_form_a_name_of_ordinary_words_stays(self, name: str) -> None:
+        text = f"The {name.rpartition(' ')[0]} report of Monday"
+        assert description_after(text, Submitter(partner="zk", names=(name,))) == text
+
     @pytest.mark.parametrize("kind", sorted(NOT_FOUND))
     def test_a_disguise_that_the_documents_name_as_not_found_stays(self, kind: str) -> None:
         text = f"Seen by {NOT_FOUND[kind]} on Monday"

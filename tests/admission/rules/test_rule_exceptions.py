@@ -34,6 +34,7 @@ class TestSigma:
             "WorkstationName: 'HSN-JUMP01'",
             "TargetUserName:\n      - adm_huber",
             "User: 'BANK\\m.huber'",
+            "src_ip|cidr:\n      - 10.0.0.0/8\n      - 141.84.0.0/16",
         ],
     )
     def test_a_filter_of_own_machines_or_people_is_held(self, line: str) -> None:
@@ -48,10 +49,24 @@ class TestSigma:
             "User: 'NT AUTHORITY\\SYSTEM'",
             "SubjectUserName|endswith: '$'",
             "CommandLine|contains: ' --update '",
+            "User|startswith: 'NT-AUTORITÄT\\'",
+            "User: 'IIS APPPOOL\\DefaultAppPool'",
+            "TargetUserName: ANONYMOUS LOGON",
+            "DestinationIp|cidr:\n      - '20.184.0.0/13'\n      - '51.103.210.0/23'",
+            "DestinationIp|cidr:\n      - '2603:1000::/24'\n      - '2620:1ec::/36'",
+            "DestinationHostname|endswith: '.windowsupdate.com'",
         ],
     )
     def test_a_filter_of_what_all_machines_have_is_not(self, line: str) -> None:
         assert examine(SIGMA.format(line), "sigma") is Verdict.OPEN
+
+    def test_the_message_says_that_the_rule_is_held_and_why(self) -> None:
+        subject = indicator(SIGMA.format("src_ip: 81.2.3.4"), pattern_type="sigma")
+        (finding,) = apply_rule("victim_terms", subject).findings
+        assert finding.message == (
+            "held for review: exceptions of the rule name addresses, machines or people, which may "
+            "be yours; a reviewer of the hub decides"
+        )
 
     def test_what_a_rule_looks_for_is_no_exception(self) -> None:
         rule = SIGMA.format("Image: a.exe").replace("c-uri|contains: evil.top", "dst_ip: 45.9.70.7")
