@@ -238,7 +238,6 @@ class TestMailLogs:
             "by mx.lab.org with ESMTPS id abc for jane@lab.org; Mon, 2 Nov 2026",
             "X-Failed-Recipients: jane@lab.org",
             "Your message to jane@lab.org couldn't be delivered.",
-            '_dmarc TXT "v=DMARC1; p=none; ruf=mailto:jane@lab.org"',
             "{'to': ['al@a.org', 'jane@lab.org']}",
             "toRecipients=jane@lab.org",
             "mail from joe@bad.com to jane@lab.org, subject x",
