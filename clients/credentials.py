@@ -69,6 +69,20 @@ def store_secret(url: str, account: str, secret: str) -> None:
     _call_keyring("set_password", _service(url), account, secret)
 
 
+def remove_secret(url: str, account: str) -> bool:
+    """Remove what `store_secret` stored; False if there is nothing.  Raises KeyringError."""
+    try:
+        if _call_keyring("get_password", _service(url), account) is None:
+            return False
+        _call_keyring("delete_password", _service(url), account)
+    except KeyringError as error:
+        raise KeyringError(
+            f"the secret is still in the keyring, as {_service(url)!a}, which cannot be used now; "
+            "unlock the keyring and try again, or remove it there"
+        ) from error
+    return True
+
+
 def _service(url: str) -> str:
     return f"tocsin {url}"
 

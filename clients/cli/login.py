@@ -81,7 +81,7 @@ def login_command(
     tried = _check_settings(settings, url, account, secret)
     with open_hub(tried) as hub:
         url, collections = hub.url, hub.list_collections()
-    file = to_file or _find_file()
+    file = to_file or find_login_file()
     in_keyring = _store_in_keyring(keyring, url, account, secret)
     ca = str(settings.ca.resolve()) if settings.ca else None
     write_settings(
@@ -149,8 +149,8 @@ def _ask_secret() -> str:
     return sys.stdin.readline().strip()
 
 
-def _find_file() -> Path:
-    """The file that later commands read.  Raises WrongUsage if the user has no home."""
+def find_login_file() -> Path:
+    """The file that login writes and commands read.  Raises WrongUsage if the user has no home."""
     if named := os.environ.get(CLIENT_FILE):
         return Path(named).expanduser()
     file = personal_file(os.environ)

@@ -39,6 +39,7 @@ _COMMANDS = {
     "sighting": "sighting",
     "collections": "collections",
     "login": "login",
+    "logout": "logout",
     "doctor": "doctor",
     "completion": "shell",
     "man": "shell",

@@ -40,6 +40,7 @@ EXPECTED = (
     r"tocsin: (this server does not list submissions; these are the pushes from this computer"
     r"|\w+ at \S+ works|saved in \S+|next: write your organisation's names .*"
     r"|the variable TOCSIN_KEY takes precedence over that file.*"
+    r"|no secret is kept in \S+|the variable TOCSIN_KEY still holds one; unset it"
     r"|this computer has no keyring that can be used; the secret is in the file)\n"
 )
 """Messages on standard error that are no errors."""

@@ -1,4 +1,4 @@
-"""`tocsin login`, and the credential in two settings or in the keyring."""
+"""`tocsin login` and `tocsin logout`, and the credential in two settings or in the keyring."""
 
 import stat
 import subprocess
@@ -28,6 +28,8 @@ def set_password(service, user, secret):
     FILE.write_text(json.dumps(_all() | {f"{service}|{user}": secret}))
 def get_password(service, user):
     return _all().get(f"{service}|{user}")
+def delete_password(service, user):
+    FILE.write_text(json.dumps({k: v for k, v in _all().items() if k != f"{service}|{user}"}))
 class _Keyring:
     priority = float(pathlib.Path(__file__).with_name("priority").read_text())
 def get_keyring():
@@ -182,6 +184,16 @@ class TestKeyring:
         assert subprocess.run(command, capture_output=True).returncode == 0
 
     @pytest.mark.slow
+    def test_logout_removes_the_secret_from_the_keyring(
+        self, tocsin: Run, url: str, file: Path, tmp_path: Path
+    ) -> None:
+        assert login("--url", url, "--account", ACCOUNT)[0] == 0
+        ran = subprocess.run([*LOGIN[:-1], "logout"], capture_output=True, text=True)
+        assert ran.returncode == 0 and "removed from the keyring" in ran.stderr
+        assert SECRET not in (tmp_path / "site" / "ring.json").read_text()
+        assert "keyring" not in tomllib.loads(file.read_text())
+
+    @pytest.mark.slow
     def test_where_the_package_finds_no_keyring_the_secret_goes_into_the_file(
         self, url: str, file: Path, tmp_path: Path
     ) -> None:
@@ -199,6 +211,52 @@ class TestKeyring:
         command = [sys.executable, "-m", "tocsin.clients", "collections"]
         ran = subprocess.run(command, capture_output=True, text=True)
         assert (ran.returncode, "store it with `tocsin login`" in ran.stderr) == (1, True)
+
+
+class TestLogout:
+    @pytest.fixture(autouse=True)
+    def logged_in(self, url: str, file: Path) -> None:
+        write_settings(
+            file, {"url": url, "account": ACCOUNT, "secret": SECRET, "names": "ACME Corp"}
+        )
+
+    def test_the_secret_goes_and_the_other_lines_stay(
+        self, tocsin: Run, url: str, file: Path
+    ) -> None:
+        code, _, stderr = tocsin("logout")
+        assert (code, SECRET in stderr) == (0, False)
+        assert f"removed from {file}" in stderr.replace("\n", " ")
+        left = {"url": url, "account": ACCOUNT, "names": "ACME Corp"}
+        assert tomllib.loads(file.read_text()) == left
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    def test_a_second_time_says_that_nothing_is_kept(self, tocsin: Run, file: Path) -> None:
+        tocsin("logout")
+        before = file.read_bytes()
+        code, _, stderr = tocsin("logout")
+        assert (code, "no secret is kept" in stderr) == (0, True)
+        assert file.read_bytes() == before
+
+    def test_without_a_file_none_is_made(self, tocsin: Run, file: Path) -> None:
+        file.unlink()
+        assert tocsin("logout")[0] == 0
+        assert not file.exists()
+
+    def test_a_secret_elsewhere_is_named(
+        self, tocsin: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TOCSIN_KEY", "acme:other")
+        stderr = tocsin("logout")[2]
+        assert "variable TOCSIN_KEY still holds one" in stderr and "acme:other" not in stderr
+
+    def test_a_keyring_that_cannot_be_used_leaves_the_file_as_it_is(
+        self, tocsin: Run, file: Path
+    ) -> None:
+        write_settings(file, {"secret": None, "keyring": True})
+        before = file.read_bytes()
+        code, _, stderr = tocsin("logout")
+        assert (code, "still in the keyring" in stderr) == (1, True)
+        assert file.read_bytes() == before
 
 
 class TestUnusableKeyring:
