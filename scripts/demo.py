@@ -59,6 +59,8 @@ SECRETS = (
 
 _ATTEMPTS = 50
 """Attempts to delete the data, 0.2 s apart."""
+_LOG_SHOWN = 4_000
+"""Characters of the hub's log that are shown if it ends."""
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 out = Console(record=True)
@@ -69,7 +71,7 @@ def main() -> int:
     options = _parse_arguments()
     for each in _ENDINGS:
         signal.signal(each, _stop)
-    with _make_folder() as work, _start_hub(work) as url:
+    with _make_folder() as work, _start_hub(work) as (url, hub):
         keys = _add_partners(work)
         pushed = {slug: _push(slug, url, keys[slug]) for slug in PARTNERS}
         feeds = {reader: _poll(url, reader, keys[reader]) for reader in READERS}
@@ -80,7 +82,8 @@ def main() -> int:
         if options.svg:
             _save_picture(options.svg)
         if not options.once:
-            _wait_for_interrupt(work, url, keys)
+            _print_commands(work, url, keys)
+            _wait_for_interrupt(work, hub)
     if options.json:
         counts = {slug: answer["counts"] for slug, answer in pushed.items()}
         seen = {reader: len(_partner_objects(objects)) for reader, objects in feeds.items()}
@@ -124,8 +127,8 @@ def _save_picture(file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _start_hub(work: Path) -> Iterator[str]:
-    """Start a hub; yield its discovery URL."""
+def _start_hub(work: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start a hub; yield its discovery URL and its process."""
     ready = work / "ready.json"
     command: Command = [BIN / "tocsin-hub", "serve", "--data", work / "hub", "--port", "0"]
     with (work / "hub.log").open("wb") as log:
@@ -139,7 +142,7 @@ def _start_hub(work: Path) -> Iterator[str]:
             if hub.poll() is not None:
                 sys.exit((work / "hub.log").read_text())
             time.sleep(0.1)
-        yield str(json.loads(ready.read_text())["url"])
+        yield str(json.loads(ready.read_text())["url"]), hub
     finally:
         hub.send_signal(signal.SIGTERM)
         hub.wait(60)
@@ -289,8 +292,8 @@ def _reader_table(feeds: dict[str, list[dict[str, Any]]]) -> Table:
     return table
 
 
-def _wait_for_interrupt(work: Path, url: str, keys: dict[str, str]) -> None:
-    """Print commands to try, and wait for Ctrl-C."""
+def _print_commands(work: Path, url: str, keys: dict[str, str]) -> None:
+    """Print commands to try."""
     out.print("\nThe hub is running. In another terminal:\n", style="bold")
     lines = (
         ". .venv/bin/activate",
@@ -298,14 +301,19 @@ def _wait_for_interrupt(work: Path, url: str, keys: dict[str, str]) -> None:
         "tocsin collections",
         "tocsin poll amber --format list",
         f"tocsin-hub review list --data {work / 'hub'}",
-        f"curl -u $TOCSIN_KEY -H 'Accept: application/taxii+json;version=2.1' {url}",
+        f"curl -u \"$TOCSIN_KEY\" -H 'Accept: application/taxii+json;version=2.1' {url}",
     )
     for line in lines:
         out.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
     out.print("\nCtrl-C stops the hub and deletes the demo's data.")
+
+
+def _wait_for_interrupt(work: Path, hub: subprocess.Popen[bytes]) -> None:
+    """Wait for Ctrl-C; exits with the end of the hub's log if the hub ends before."""
     with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(3600)
+        hub.wait()
+        log = (work / "hub.log").read_text(errors="replace")
+        sys.exit(f"the hub ended by itself; the end of its log:\n{log[-_LOG_SHOWN:]}")
 
 
 if __name__ == "__main__":

@@ -59,3 +59,22 @@ def test_it_stops_the_hub_and_deletes_its_data_when_it_is_ended(
         demo.communicate(timeout=120)
     assert demo.returncode == 128 + number
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_ends_with_an_error_if_the_hub_ends(tmp_path: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    demo = subprocess.Popen(
+        [sys.executable, DEMO],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with demo:
+        assert demo.stdout is not None
+        assert any("Ctrl-C stops the hub" in line for line in demo.stdout)
+        (hub,) = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+        os.kill(int(hub), signal.SIGTERM)
+        _, stderr = demo.communicate(timeout=120)
+    assert (demo.returncode, "the hub ended by itself" in stderr) == (1, True)
+    assert list(tmp_path.iterdir()) == []
