@@ -41,6 +41,7 @@ _MOST_REMEMBERED = 100_000
 """Objects that a DistinctOutput knows again, in some 15 MB."""
 _LONGEST_FIRST_LINE = 4096
 """Octets of a file's first line that are looked at."""
+_CSV_BEGIN = b"id,type,"
 _ONE_VALUE = re.compile(rb'[^\s,{"#;]+|[a-z]+://\S+')
 """A line of a list; a word with other signs may be of a table or text that somebody wrote."""
 
@@ -293,33 +294,44 @@ def open_output(
         make_formatter, header = _LINE_FORMATS[format]
         if append:
             stream = open_to_append(target)
-            if other := _find_other_format(format, stream):
+            if reason := _find_misfit(format, stream, header.strip()):
                 stream.close()
-                raise WrongPath(
-                    f"--output: {path} is of the format {other}, and {format} cannot be appended "
-                    f"to it; name another file, or give --format {other}"
-                )
+                raise WrongPath(f"--output: {path} {reason}")
             return LineOutput(stream, make_formatter(), header, target)
         replacement = Replacement(target)
         return LineOutput(replacement.stream, make_formatter(), header, target, replacement)
 
 
-def _find_other_format(format: str, stream: BinaryIO) -> str:
-    """The format of a file, by its first line, if lines of `format` certainly do not belong to it.
+def _find_misfit(format: str, stream: BinaryIO, header: bytes) -> str:
+    """The reason why lines of `format` certainly do not belong to a file, by its first line.
 
     Otherwise empty.  The stream is at the beginning, also afterwards.
     """
     first = stream.readline(_LONGEST_FIRST_LINE).strip()
     stream.seek(0)
+    other = _find_format(first) or format
+    if other != format:
+        return (
+            f"is of the format {other}, and {format} cannot be appended to it; name another file, "
+            f"or give --format {other}"
+        )
+    if first.startswith(_CSV_BEGIN) and first != header:
+        return (
+            "is a table with the columns of an earlier version of this program; name another "
+            "file, or move that one away"
+        )
+    return ""
+
+
+def _find_format(first: bytes) -> str:
+    """The format of a file with this first line; empty for a text that somebody wrote."""
     if first.startswith(b'{"type":"bundle"'):
         return "bundle"
     if first.startswith(b"{"):
-        found = "jsonl"
-    elif first.startswith(b"id,type,"):
-        found = "csv"
-    else:  # one value, or a text that somebody wrote
-        found = "list" if _ONE_VALUE.fullmatch(first) else format
-    return found if found != format else ""
+        return "jsonl"
+    if first.startswith(_CSV_BEGIN):
+        return "csv"
+    return "list" if _ONE_VALUE.fullmatch(first) else ""
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 from support.disk import limited_files
 from support.taxii_servers import indicator
 
+from tocsin.admission.output_formats.csv import CSV_HEADER
 from tocsin.clients.files import DiskFull, UnusableFile, WrongPath
 from tocsin.clients.output_formats import FORMATS, DistinctOutput, open_output
 from tocsin.clients.state import Cursor
@@ -57,6 +58,13 @@ class TestOutputFiles:
             open_output(format, path, io.BytesIO(), append=True)
         assert path.read_bytes() == before
         open_output(other, path, io.BytesIO(), append=True).close()
+
+    def test_rows_are_not_appended_to_a_table_with_other_columns(self, tmp_path: Path) -> None:
+        path = tmp_path / "out"
+        path.write_bytes(before := CSV_HEADER.replace(b",name", b"") + b"indicator--1,indicator\n")
+        with pytest.raises(WrongPath, match="columns of an earlier version"):
+            open_output("csv", path, io.BytesIO(), append=True)
+        assert path.read_bytes() == before
 
     @pytest.mark.parametrize("format", ["jsonl", "csv"])
     def test_a_list_that_begins_with_a_url_is_known_as_a_list(
