@@ -19,6 +19,9 @@ from tocsin.admission.errors import ShareError
 from tocsin.clients.files import PRIVATE, Replacement, UnusableFile, resolve, writing
 from tocsin.config.settings import ClientSettings
 
+SettingValue = str | bool | list[str] | None
+"""A setting that is written; None removes it."""
+
 
 class KeyringError(ShareError):
     """The keyring cannot be used; the text says what to do."""
@@ -100,7 +103,7 @@ def _call_keyring(name: str, *arguments: str) -> Any:
         ) from error
 
 
-def write_settings(path: Path, values: Mapping[str, str | bool | None]) -> None:
+def write_settings(path: Path, values: Mapping[str, SettingValue]) -> None:
     """Set some settings of a client.toml, and leave its other lines as they are; None removes one.
 
     The file is private (mode 0600) afterwards.  Raises UnusableFile if it cannot be written, and
@@ -123,7 +126,7 @@ def write_settings(path: Path, values: Mapping[str, str | bool | None]) -> None:
             replacement.abandon()
 
 
-def _change_content(content: bytes, values: Mapping[str, str | bool | None]) -> bytes | None:
+def _change_content(content: bytes, values: Mapping[str, SettingValue]) -> bytes | None:
     """A flat TOML file with other values; None if these are not what it would say."""
     try:
         before = content.decode("utf-8-sig")  # the mark would hide the name in the first line
@@ -135,7 +138,7 @@ def _change_content(content: bytes, values: Mapping[str, str | bool | None]) -> 
         return None
 
 
-def _replace_lines(text: str, values: Mapping[str, str | bool | None]) -> str:
+def _replace_lines(text: str, values: Mapping[str, SettingValue]) -> str:
     """The text of a flat TOML file with other values; new ones are added at the end."""
     lines = text.splitlines()
     for name, value in values.items():

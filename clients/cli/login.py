@@ -61,11 +61,12 @@ def login_command(
     """Try a hub and a credential, and keep them for all commands.
 
     Asks for what is not given, and offers the URL and the account that are in
-    use. The secret is read without being shown, or from standard input. The
-    whole credential, `acme:…`, may be given as the account. URL and account are
-    written to ~/.config/tocsin/client.toml, which only you can read then; its
-    other lines stay. The secret goes into the system's keyring if there is one
-    and the package `keyring` is installed, else into the same file.
+    use; on a terminal it asks for your organisation's names too. The secret is
+    read without being shown, or from standard input. The whole credential,
+    `acme:…`, may be given as the account. URL and account are written to
+    ~/.config/tocsin/client.toml, which only you can read then; its other lines
+    stay. The secret goes into the system's keyring if there is one and the
+    package `keyring` is installed, else into the same file.
     """
     if to_file:
         others = (
@@ -95,8 +96,26 @@ def login_command(
     )
     _report(file, account, url, collections)
     if not settings.names:
-        print_message(_NAMES_MISSING)
+        _ask_names(file)
     return stdio.DONE
+
+
+def _ask_names(file: Path) -> None:
+    """Ask on a terminal for the organisation's names and domains, and keep them."""
+    names, terms = [], []
+    if sys.stdin.isatty():
+        print_message("check and push remove your organisation's names from what you share")
+        names = _ask_list("Its names, such as ACME Corp (commas between, Enter for none)")
+        terms = _ask_list("Its domains, such as acme.example (likewise)") if names else []
+    if names:
+        write_settings(file, {"names": names, **({"terms": terms} if terms else {})})
+    else:
+        print_message(_NAMES_MISSING)
+
+
+def _ask_list(what: str) -> list[str]:
+    given = click.prompt(what, default="", show_default=False, err=True)
+    return [each for each in map(str.strip, given.split(",")) if each]
 
 
 def _store_in_keyring(wanted: bool | None, url: str, account: str, secret: str) -> bool:

@@ -18,6 +18,8 @@ from tocsin.config.settings import ClientSettings
 
 Run = Callable[..., Any]
 ACCOUNT, _, SECRET = KEY.partition(":")
+NO_NAMES = ("Enter for none): ", "\n")
+"""The answer to the question for the organisation's names."""
 LOGIN = [sys.executable, "-m", "tocsin.clients", "login"]
 FAKE_KEYRING = """
 import json, pathlib
@@ -124,12 +126,29 @@ class TestLogin:
     def test_on_a_terminal_it_asks_and_does_not_show_the_secret(self, url: str, file: Path) -> None:
         questions = ("URL of the hub: ", "Account: ", "Secret (not shown): ")
         texts = (f"{url}\n", f"{ACCOUNT}\n", f"{SECRET}\n")
-        answers = list(zip(questions, texts, strict=True))
+        answers = [*zip(questions, texts, strict=True), NO_NAMES]
         code, written = run_on_terminal([*LOGIN, "--no-keyring"], 80, 60, answers=answers)
         assert code == 0, written
         after_prompt = written.partition("Secret (not shown)")[2]
         assert SECRET not in after_prompt
         assert tomllib.loads(file.read_text())["account"] == ACCOUNT
+
+    @pytest.mark.slow
+    def test_on_a_terminal_it_asks_for_names_and_domains_and_keeps_them(
+        self, tocsin: Run, url: str, file: Path
+    ) -> None:
+        answers = [
+            ("Secret (not shown): ", f"{SECRET}\n"),
+            ("Enter for none): ", "ACME Corp, ACME\n"),
+            ("(likewise): ", "acme.example\n"),
+        ]
+        command = [*LOGIN, "--no-keyring", "--url", url, "--account", ACCOUNT]
+        code, written = run_on_terminal(command, 80, 60, answers=answers)
+        assert code == 0, written
+        kept = tomllib.loads(file.read_text())
+        assert (kept["names"], kept["terms"]) == (["ACME Corp", "ACME"], ["acme.example"])
+        Path("a.txt").write_text("evil-portal.top of ACME Corp\n")
+        assert tocsin("check", "a.txt")[0] == 0
 
     @pytest.mark.slow
     def test_the_url_of_the_file_is_only_offered(self, url: str, file: Path) -> None:
@@ -139,6 +158,7 @@ class TestLogin:
             ("URL of the hub [https://old.invalid/]: ", f"{url}\n"),
             (f"Account [{ACCOUNT}]: ", "\n"),
             ("Secret (not shown): ", f"{SECRET}\n"),
+            NO_NAMES,
         ]
         code, written = run_on_terminal([*LOGIN, "--no-keyring"], 80, 60, answers=answers)
         assert code == 0, written
@@ -149,7 +169,7 @@ class TestLogin:
         self, url: str, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("TOCSIN_URL", url)
-        answers = [("Account: ", f"{ACCOUNT}\n"), ("Secret (not shown): ", f"{SECRET}\n")]
+        answers = [("Account: ", f"{ACCOUNT}\n"), ("Secret (not shown): ", f"{SECRET}\n"), NO_NAMES]
         code, written = run_on_terminal([*LOGIN, "--no-keyring"], 80, 60, answers=answers)
         assert (code, "URL of the hub" in written) == (0, False), written
 
