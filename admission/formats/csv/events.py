@@ -64,6 +64,8 @@ _EXTORTED |= {"entreprise", "societe", "empresa", "azienda"}
 """Headings of victims, if another names a group that extorts; else of reporters and brands."""
 _OF_RANSOMWARE_LIVE = frozenset(("group name", "discovered"))
 """Headings that its exports have together; those that one suffices are in `leak_site_names`."""
+_TO_OWNERS = (frozenset(("asn", "geo", "tag")), frozenset(("asn", "geo", "region", "city")))
+"""Headings that the reports of Shadowserver have together; they go to the owners of networks."""
 _OF_LOGS = compile_lazily(r"\s*(?:@timestamp\s*$|(?:event|ecs|winlog|log)\.\w)", re.IGNORECASE)
 """Fields that only logs have."""
 _LONGEST = 40
@@ -125,10 +127,17 @@ def _find_event_headings(columns: Columns) -> list[str]:
     That of a column of values counts only if it is the address of an end of connections with two.
     """
     headings = [each for n, each in enumerate(columns.headings) if n not in columns.mapped]
-    found = [*_find_other_ends(headings), *_find_extorted(headings)]
+    found = [*_find_other_ends(headings), *_find_extorted(headings), *_find_to_owners(headings)]
     if any(map(names_senders, headings)):
         found += filter(_holds_recipients, headings)
     return list(dict.fromkeys([*found, *filter(_is_of_event, _other_headings(columns))]))
+
+
+def _find_to_owners(headings: Sequence[str]) -> Iterator[str]:
+    """The heading `geo` of a report on machines in somebody's network."""
+    plain = {split_heading(each): each for each in headings}
+    if any(each <= plain.keys() for each in _TO_OWNERS):
+        yield plain["geo"]
 
 
 def _find_other_ends(headings: Sequence[str]) -> Iterator[str]:

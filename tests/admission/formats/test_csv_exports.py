@@ -679,6 +679,24 @@ class TestTablesOfEvents:
         cells = ["45.9.70.7"] + ["x"] * headings.count(";")
         assert values(f"{headings}\n{';'.join(cells)}\n") == ["45.9.70.7"]
 
+    @pytest.mark.parametrize(
+        "headings",
+        [
+            "timestamp,severity,ip,protocol,port,hostname,tag,asn,geo,region,city",
+            "timestamp,ip,port,protocol,tag,hostname,asn,geo,naics",
+            "timestamp,ip,asn,geo,region,city,hostname",
+        ],
+    )
+    def test_reports_to_the_owner_of_a_network_are_refused(self, headings: str) -> None:
+        cells = ["81.2.3.4" if each == "ip" else "x" for each in headings.split(",")]
+        (refused,) = read_candidates(f"{headings}\n{','.join(cells)}\n")
+        assert "'geo'" in refused.findings[0].message
+
+    @pytest.mark.parametrize("headings", ["ip,asn,geo", "ip,asn,country,city,tag"])
+    def test_where_an_attacker_s_network_is_makes_no_such_report(self, headings: str) -> None:
+        cells = ["45.9.70.7", *("x" for _ in range(headings.count(",")))]
+        assert values(f"{headings}\n{','.join(cells)}\n") == ["45.9.70.7"]
+
     def test_public_addresses_of_ones_own_and_of_a_honeypot_are_left_out(self) -> None:
         assert values("IOC;Öffentliche IP\nevil-update.top;81.2.3.4\n") == ["evil-update.top"]
         assert values("t-pot_ip_ext,type,src_ip\n81.2.3.4,Cowrie,45.9.70.7\n") == ["45.9.70.7"]
