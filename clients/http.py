@@ -118,7 +118,7 @@ _ADVICE = {
     413: "the envelope is too long for it",
     429: "it limits the rate of requests; try again later",
 }
-_NO_KEY = "; no key was sent: give --key or TOCSIN_KEY=account:secret, or use --cert"
+_NO_KEY = "; no key was sent: run `tocsin login`, or give --key, TOCSIN_KEY or --cert"
 _NO_ACCOUNT = (
     "; it does not take the client certificate: ask its operator to register it, or give "
     "--key or TOCSIN_KEY=account:secret"

@@ -691,7 +691,7 @@ class TestExitCodes:
     ) -> None:
         monkeypatch.delenv("TOCSIN_KEY")
         code, _, stderr = tocsin("collections")
-        assert (code, "; no key was sent: give --key" in stderr) == (3, True)
+        assert (code, "; no key was sent: run `tocsin login`" in stderr) == (3, True)
 
     def test_an_unreachable_hub_exits_with_3(self, tocsin: Callable[..., Any]) -> None:
         code, _, stderr = tocsin("collections", "--url", "http://127.0.0.1:9/taxii2/")
