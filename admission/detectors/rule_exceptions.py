@@ -19,7 +19,7 @@ _SECTION = compile_lazily(
 )
 _ENTRY = compile_lazily(
     r"[ \t-]{0,60}(?:[\"']?(?P<field>[\w.@-]{1,80})(?:\|[\w|]{1,60})?[\"']?[ \t]{0,4}:(?=\s|\Z))?"
-    r"[ \t]{0,4}[\"']?(?P<value>.*?)[\"']?[ \t\r]{0,8}"
+    r"[ \t]{0,4}[\"']?(?P<value>.*?)[\"']?(?:[ \t]{1,8}#.*)?[ \t\r]{0,8}"
 )
 _OWN_FIELD = compile_lazily(
     r"(?:\w{0,40}[._])?(?:(?:source|src|client|caller)?_?"

@@ -44,6 +44,7 @@ class TestSigma:
             "DestinationPort: 443",
             "User|contains:\n      - 'AUTHORI'\n      - 'AUTORI'",
             "User: 'NT AUTHORITY\\SYSTEM'",
+            "User|contains: 'AUTHORI' # in many languages",
             "SubjectUserName|endswith: '$'",
             "CommandLine|contains: ' --update '",
             "User|startswith: 'NT-AUTORITÄT\\'",
