@@ -5,7 +5,7 @@ fail2ban or of a query, rules of a firewall that accept, and the near end of a c
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tocsin.admission.detectors.spans import Span
@@ -22,12 +22,11 @@ class _Part(NamedTuple):
     sign: str
     """Characters that every such line has, in lower case: most lines are not searched."""
     pattern: re.Pattern[str]
-    kept: str = " "
-    """The text in its place."""
+    """The first group of a match stays."""
 
 
-def _part(sign: str, pattern: str, kept: str = " ") -> _Part:
-    return _Part(sign, compile_lazily(pattern, re.IGNORECASE), kept)
+def _part(sign: str, pattern: str) -> _Part:
+    return _Part(sign, compile_lazily(pattern, re.IGNORECASE))
 
 
 _ZONES = (
@@ -45,12 +44,10 @@ _HEADERS = (
     _part(
         "received: ",
         r"(\bReceived: .{1,500}?\sby\s{1,4})[\w.-]{1,253}(?=\s(?!with local)|;|\Z)",
-        r"\1",
     ),
     _part(
         "authentication-results: ",
         r"(\bAuthentication-Results: (?:i=\d{1,3}; )?)[\w.-]{1,253}(?=\s?;|\s\d;)",
-        r"\1",
     ),
 )
 """The recipient's mail servers in the headers of a mail.
@@ -91,22 +88,18 @@ _EXCEPTIONS = (
 )
 """Exceptions in queries of KQL, SPL and Lucene."""
 _NEAR_ENDS = (
-    _part(
-        "/", rf"\A(\s*\d{{10}}\.\d{{3}}\s{{1,12}}\d{{1,12}}\s){_IP}(?=\s(?:tcp|udp|none)_)", r"\1 "
-    ),
-    _part(" hier_", r"(\s)(?!-\s)\S{1,64}(?=\shier_[a-z]{1,20}/)", r"\1"),
-    _part("query: ", rf"(\bquery: \S{{1,255}} \w{{1,10}} \w{{1,10}} \S{{1,20}} )\({_IP}\)", r"\1"),
+    _part("/", rf"\A(\s*\d{{10}}\.\d{{3}}\s{{1,12}}\d{{1,12}}\s){_IP}(?=\s(?:tcp|udp|none)_)"),
+    _part(" hier_", r"(\s)(?!-\s)\S{1,64}(?=\shier_[a-z]{1,20}/)"),
+    _part("query: ", rf"(\bquery: \S{{1,255}} \w{{1,10}} \w{{1,10}} \S{{1,20}} )\({_IP}\)"),
     _part(
         ":",
         rf"\A(\s*(?:tcp|udp)[46]?\s{{1,12}}(?:\d{{1,9}}\s{{1,12}}\d{{1,9}}\s{{1,12}})?){_END}"
         r"(?=\s{1,40}\S{1,60}[:.])",
-        r"\1 ",
     ),
     _part(
         "estab",
         rf"\A(\s*(?:\w{{1,5}}\s{{1,12}})?estab\w{{0,7}}\s{{1,12}}\d{{1,9}}\s{{1,12}}\d{{1,9}}"
         rf"\s{{1,40}}){_END}(?=\s)",
-        r"\1 ",
     ),
     _part(
         ", client: ",
@@ -116,7 +109,6 @@ _NEAR_ENDS = (
         "-",
         rf"\A(\s*\d{{4}}-\d\d-\d\d\s\d\d:\d\d:\d\d\s(?:w3svc\d{{1,6}}\s\S{{1,60}}\s)?){_IP}"
         r"(?=\s(?:get|post|head|put|options|delete|propfind|patch|connect|trace|debug)\s)",
-        r"\1 ",
     ),
 )
 """The near end of a connection, or its user: of Squid, BIND, netstat, ss, nginx and IIS."""
@@ -128,9 +120,11 @@ _IN_NOTES = (*_CERTAIN, *_HEADERS)
 """Those that in the texts of an object are hardly anything else."""
 _OWN_PART = "what may be your own"
 _LONGEST = 8_000
-"""Characters of a line that is searched."""
+"""Characters of a line that are searched together; a longer one is searched in pieces."""
+_OVERLAP = 1_000
+"""Characters that are in two pieces: most parts are shorter."""
 _SHORTEST = 16
-"""Characters of the shortest text with such a part."""
+"""Characters of the shortest note with such a part."""
 
 
 def remove_own_parts(line: str) -> str:
@@ -141,12 +135,11 @@ def remove_own_parts(line: str) -> str:
     >>> remove_own_parts("  TCP    81.2.3.4:51234     45.9.70.7:443    ESTABLISHED")
     '  TCP          45.9.70.7:443    ESTABLISHED'
     """
-    if len(line) > _LONGEST:
-        return line
-    lower = line.lower()
-    for sign, pattern, kept in _PARTS:
-        if sign in lower:
-            line = pattern.sub(kept, line)
+    left, end = [], 0
+    for span in sorted(_find_in_line(line, _choose(line, _PARTS))):
+        left.append(line[end : span.start])
+        end = max(end, span.end)
+    line = " ".join([*left, line[end:]])
     if "\tC" in line:
         line = _ZEEK.sub(r"\1 id.orig_h=\2 \3 id.resp_h=\4 ", line)
     return line
@@ -159,16 +152,25 @@ def find_own_parts(text: str) -> Iterator[Span]:
     ...  find_own_parts(text)]
     ['ignoreip = 81.2.3.4']
     """
-    if len(text) < _SHORTEST:
-        return
-    lower = text.lower()
-    parts = [each for each in _IN_NOTES if each.sign in lower]
+    parts = _choose(text, _IN_NOTES) if len(text) >= _SHORTEST else []
     start = 0
     for line in text.split("\n") if parts else ():
-        if len(line) <= _LONGEST:
-            for part in parts:
-                for found in part.pattern.finditer(line):
-                    begin = found.end(1) if part.pattern.groups else found.start()
-                    if begin < found.end():
-                        yield Span(start + begin, start + found.end(), _OWN_PART)
+        for each in _find_in_line(line, parts):
+            yield Span(start + each.start, start + each.end, _OWN_PART)
         start += len(line) + 1
+
+
+def _choose(text: str, parts: Sequence[_Part]) -> list[_Part]:
+    """The parts that a text may have."""
+    lower = text.lower()
+    return [each for each in parts if each.sign in lower]
+
+
+def _find_in_line(line: str, parts: Sequence[_Part]) -> Iterator[Span]:
+    for start in range(0, len(line), _LONGEST - _OVERLAP) if parts else ():
+        piece = line[start : start + _LONGEST]
+        for part in parts:
+            for found in part.pattern.finditer(piece):
+                begin = found.end(1) if part.pattern.groups else found.start()
+                if begin < found.end():
+                    yield Span(start + begin, start + found.end(), _OWN_PART)

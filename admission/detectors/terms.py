@@ -255,10 +255,9 @@ def _spellings(terms: Iterable[str]) -> Iterator[str]:
 
 
 def _without_legal_form(name: str) -> str:
-    """A company's name without its legal form; empty if that is no name any more.
+    """A company's name without its legal form; empty if what is left is too common.
 
-    One word is too common (`Delta` of Delta AG), and so are words of the language
-    (`Internet Security`).
+    One word is (`Delta` of Delta AG), and so are words of the language (`Internet Security`).
     """
     found = _LEGAL_FORM_AT_END.search(name)
     words = _split_words(name[: found.start()]) if found else []

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tocsin.admission import formats
-from tocsin.admission.detectors.own_parts import find_own_parts
+from tocsin.admission.detectors.own_parts import find_own_parts, remove_own_parts
 
 NOW = 1_790_000_000_000_000
 BEFORE = "Seen today:\n"
@@ -130,6 +130,12 @@ class TestTextsOfObjects:
         assert mask("Received: from evil.top by mx.bank.org (Postfix)") == (
             "Received: from evil.top by # (Postfix)"
         )
+
+    @pytest.mark.parametrize("length", [7_990, 20_000])
+    def test_they_are_found_in_long_lines_too(self, length: int) -> None:
+        line = f"{'evil.top ' * (length // 9)}v=spf1 ip4:81.2.3.4 -all seen"
+        assert "81.2.3.4" not in mask(line)
+        assert "81.2.3.4" not in remove_own_parts(line)
 
     def test_the_relays_of_an_attacker_stay_in_the_line_above(self) -> None:
         hops = (

@@ -58,6 +58,21 @@ class TestSigma:
     def test_a_filter_of_what_all_machines_have_is_not(self, line: str) -> None:
         assert examine(SIGMA.format(line), "sigma") is Verdict.OPEN
 
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            "selection and not corporate",
+            "selection and not 1 of corp*",
+            "selection and not (corporate or other)",
+        ],
+    )
+    def test_a_selection_that_the_condition_negates_is_one(self, condition: str) -> None:
+        rule = SIGMA.format("src_ip: 81.2.3.4").replace("filter_main:", "corporate:")
+        negating = rule.replace("selection and not filter_main", condition)
+        assert examine(negating, "sigma") is Verdict.HELD
+        affirming = rule.replace("selection and not filter_main", "selection or corporate")
+        assert examine(affirming, "sigma") is Verdict.OPEN
+
     def test_the_message_says_that_the_rule_is_held_and_why(self) -> None:
         subject = indicator(SIGMA.format("src_ip: 81.2.3.4"), pattern_type="sigma")
         (finding,) = apply_rule("victim_terms", subject).findings
@@ -77,6 +92,7 @@ class TestNetworkRules:
         [
             'pass ip 81.2.3.4 any -> any any (msg:"scanner"; sid:1;)',
             'alert tcp ![81.2.3.4,81.2.3.5] any -> 45.9.70.7 443 (msg:"C2"; sid:1;)',
+            "alert ip any any -> 45.9.70.7 any (sid:1;)\npass ip 81.2.3.4 any -> any any (sid:2;)",
             'alert tcp !81.2.3.4 any -> 45.9.70.7 443 (msg:"C2"; sid:1;)',
         ],
     )
