@@ -317,7 +317,7 @@ def _find_misfit(format: str, stream: BinaryIO, header: bytes) -> str:
         )
     if first.startswith(_CSV_BEGIN) and first != header:
         return (
-            "is a table with the columns of an earlier version of this program; name another "
+            "is a table with other columns than those that this version writes; name another "
             "file, or move that one away"
         )
     return ""

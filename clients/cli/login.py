@@ -96,17 +96,21 @@ def login_command(
     )
     _report(file, account, url, collections)
     if not settings.names:
-        _ask_names(file)
+        _ask_names(file, has_terms=bool(settings.terms))
     return stdio.DONE
 
 
-def _ask_names(file: Path) -> None:
-    """Ask on a terminal for the organisation's names and domains, and keep them."""
+def _ask_names(file: Path, *, has_terms: bool) -> None:
+    """Ask on a terminal for the organisation's names, and for domains without terms; keep them."""
     names, terms = [], []
     if sys.stdin.isatty():
         print_message("check and push remove your organisation's names from what you share")
         names = _ask_list("Its names, such as ACME Corp (commas between, Enter for none)")
-        terms = _ask_list("Its domains, such as acme.example (likewise)") if names else []
+        terms = (
+            _ask_list("Its domains, such as acme.example (likewise)")
+            if names and not has_terms
+            else []
+        )
     if names:
         write_settings(file, {"names": names, **({"terms": terms} if terms else {})})
     else:

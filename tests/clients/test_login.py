@@ -151,6 +151,19 @@ class TestLogin:
         assert tocsin("check", "a.txt")[0] == 0
 
     @pytest.mark.slow
+    def test_terms_of_the_file_are_not_asked_for_and_stay(self, url: str, file: Path) -> None:
+        write_settings(file, {"terms": ["acme.example"]})
+        answers = [
+            ("Secret (not shown): ", f"{SECRET}\n"),
+            ("Enter for none): ", "ACME Corp\n"),
+        ]
+        command = [*LOGIN, "--no-keyring", "--url", url, "--account", ACCOUNT]
+        code, written = run_on_terminal(command, 80, 60, answers=answers)
+        assert code == 0, written
+        kept = tomllib.loads(file.read_text())
+        assert (kept["names"], kept["terms"]) == (["ACME Corp"], ["acme.example"])
+
+    @pytest.mark.slow
     def test_the_url_of_the_file_is_only_offered(self, url: str, file: Path) -> None:
         file.parent.mkdir(parents=True)
         file.write_text(f'url = "https://old.invalid/"\naccount = "{ACCOUNT}"\n')
@@ -270,8 +283,9 @@ class TestLogout:
         assert "variable TOCSIN_KEY still holds one" in stderr and "acme:other" not in stderr
 
     def test_a_keyring_that_cannot_be_used_leaves_the_file_as_it_is(
-        self, tocsin: Run, file: Path
+        self, tocsin: Run, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr("tocsin.clients.credentials._is_installed", lambda: False)
         write_settings(file, {"secret": None, "keyring": True})
         before = file.read_bytes()
         code, _, stderr = tocsin("logout")
