@@ -36,8 +36,8 @@ _ZONES = (
         r"(?:[:=/][^\s\"']{1,300})?(?![\w.]))+",
     ),
     _part("v=dmarc1", r"v=dmarc1\s?;[^\"\r\n]{0,1000}"),
-    _part("._domainkey.", r"(?<![\w.-])[\w.-]{1,253}\._domainkey\.[\w.-]{1,253}"),
-    _part("_dmarc.", r"(?<![\w.])_dmarc\.[\w.-]{1,253}"),
+    _part("._domainkey.", r"(?<![\w.-])[\w.-]{1,253}\._domainkey\.[\w.-]{1,253}(?![\w.-])"),
+    _part("_dmarc.", r"(?<![\w.])_dmarc\.[\w.-]{1,253}(?![\w.-])"),
 )
 """Records of mail (RFC 7208, 6376 and 7489) that a domain's owner publishes."""
 _HEADERS = (
@@ -119,10 +119,6 @@ _PARTS = (*_CERTAIN, *_EXCEPTIONS)
 _IN_NOTES = (*_CERTAIN, *_HEADERS)
 """Those that in the texts of an object are hardly anything else."""
 _OWN_PART = "what may be your own"
-_LONGEST = 8_000
-"""Characters of a line that are searched together; a longer one is searched in pieces."""
-_OVERLAP = 1_000
-"""Characters that are in two pieces: most parts are shorter."""
 _SHORTEST = 16
 """Characters of the shortest note with such a part."""
 
@@ -167,10 +163,8 @@ def _choose(text: str, parts: Sequence[_Part]) -> list[_Part]:
 
 
 def _find_in_line(line: str, parts: Sequence[_Part]) -> Iterator[Span]:
-    for start in range(0, len(line), _LONGEST - _OVERLAP) if parts else ():
-        piece = line[start : start + _LONGEST]
-        for part in parts:
-            for found in part.pattern.finditer(piece):
-                begin = found.end(1) if part.pattern.groups else found.start()
-                if begin < found.end():
-                    yield Span(start + begin, start + found.end(), _OWN_PART)
+    for part in parts:
+        for found in part.pattern.finditer(line):
+            begin = found.end(1) if part.pattern.groups else found.start()
+            if begin < found.end():
+                yield Span(begin, found.end(), _OWN_PART)
