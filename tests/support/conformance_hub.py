@@ -52,7 +52,7 @@ class ConformanceHub:
     def arguments(self) -> list[str]:
         """Return the arguments of `tocsin-hub conformance` for this hub."""
         keys = ["--key", self.key, "--other-key", self.other]
-        return [self.url, *keys, "--collection", self.collection]
+        return [self.url, *keys, "--collection", self.collection, "--timeout", "60"]
 
     def run_checks(self, *numbers: str) -> list[Result]:
         """Run the checks with these numbers and return their results."""

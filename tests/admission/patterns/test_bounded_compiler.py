@@ -11,6 +11,7 @@ from support.stix_objects import make_object, yara_bomb
 
 from tocsin.admission import Pipeline
 from tocsin.admission.model import Candidate, Submitter
+from tocsin.admission.patterns import bounded_compiler
 from tocsin.admission.patterns.bounded_compiler import MOST_EXCEEDED, BoundedCompiler
 from tocsin.admission.policy import parse_policy
 from tocsin.config.loading import policy_text
@@ -190,9 +191,12 @@ class TestSubmissions:
         result = Pipeline(POLICY, Submitter(), NoWarninglists()).examine([*broken, valid], NOW)
         assert result[-1].is_open and not any(each.is_open for each in result[:-1])
 
-    @pytest.mark.slow
-    def test_the_rest_is_refused_after_many_patterns_that_each_take_long(self) -> None:
-        rule = "rule a {{ strings: $a = /xyz{}" + "[^a]" * 7_500 + "/ condition: $a }}"
-        result = examine(*(("yara", rule.format(number)) for number in range(100)))
+    def test_the_rest_is_refused_after_many_patterns_that_each_take_long(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # One pattern stays far below its own limit on the slowest machine.
+        monkeypatch.setattr(bounded_compiler, "SUBMISSION_SECONDS", 0.5)
+        rule = "rule a {{ strings: $a = /xyz{}" + "[^a]" * 2_000 + "/ condition: $a }}"
+        result = examine(*(("yara", rule.format(number)) for number in range(40)))
         assert result[0].is_open and result[-1].verdict == "refused"
         assert "fewer at a time" in messages(result)[-1]
