@@ -669,7 +669,7 @@ class Hub:
         best = max((each.rank_name(name) for each in collections), default=0)
         named = [each for each in collections if best and each.rank_name(name) == best]
         if not named:
-            known = _list_names(collections)
+            known = list_names(collections)
             seen = f"it sees: {known}" if known else f"it sees none at all: {NO_RIGHTS}"
             raise NotFound(f"this key sees no collection {ascii(name)}; {seen}")
         usable = [each for each in named if getattr(each, right)] or named
@@ -684,7 +684,7 @@ class Hub:
             collection = self.find_collection(name, right)
         if not getattr(collection, right):
             act = "write to" if right == "can_write" else "read"
-            allowed = _list_names(c for c in self.list_collections() if getattr(c, right))
+            allowed = list_names(c for c in self.list_collections() if getattr(c, right))
             others = f", only {allowed}: name one of these, or" if allowed else ";"
             raise NotAllowed(
                 f"this key may not {act} {name}{others} ask the operator for the right"
@@ -872,7 +872,8 @@ def _check_depth(response: requests.Response, **_: Any) -> None:
         )
 
 
-def _list_names(collections: Iterable[Collection]) -> str:
+def list_names(collections: Iterable[Collection]) -> str:
+    """The names of collections in order, cut where there are many."""
     return ", ".join(sorted(each.alias or each.title for each in collections))[:_MAX_LIST]
 
 

@@ -199,13 +199,13 @@ class PushRecords:
         return None
 
     def find_collection(self, name: str, url: str) -> Collection | None:
-        """The collection with this id or name that was last pushed to at a hub.
+        """The collection with this id or name that was last pushed to at a hub; any if it is empty.
 
         At its URL, else at another one on the same host; None: this computer pushed to none there.
         """
         found = None
         for push in self.list_newest():
-            if push.collection_id and name in (push.collection_id, push.collection):
+            if push.collection_id and name in ("", push.collection_id, push.collection):
                 if push.url == url:
                     return _as_collection(push)
                 if not found and urlsplit(push.url).hostname == urlsplit(url).hostname:

@@ -150,23 +150,13 @@ def with_sending_options(command: Callable[..., int]) -> Callable[..., int]:
     return with_target_options(asked(command))
 
 
-class _CollectionName(click.types.StringParamType):
-    """The name of a collection; says where the names are listed if it is missing."""
-
-    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
-        """See click."""
-        return "`tocsin collections` lists them."
-
-
-COLLECTION = _CollectionName()
-
 with_target_options = with_options(
     click.option(
         "--to",
-        type=COLLECTION,
-        required=True,
+        default="",
         metavar="COLLECTION",
-        help="The collection's id, alias or title.",
+        help="The collection's id, alias or title.  [default: the only one that your key may "
+        "write to]",
     ),
     click.option("--no-wait", is_flag=True, help="Do not wait for the hub's verdicts."),
     click.option(

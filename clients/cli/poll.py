@@ -33,7 +33,6 @@ from tocsin.admission.stix import schemas
 from tocsin.admission.timestamps import timestamp
 from tocsin.clients.cli.command import (
     BEGIN,
-    COLLECTION,
     COUNT,
     FILE,
     SECONDS,
@@ -124,6 +123,17 @@ def _parse_mode(text: str) -> int:
     return mode
 
 
+class _CollectionName(click.types.StringParamType):
+    """The name of a collection; says where the names are listed if it is missing."""
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        """See click."""
+        return "`tocsin collections` lists them."
+
+
+_COLLECTION = _CollectionName()
+
+
 @click.command(
     "poll",
     short_help="Read collections.",
@@ -136,7 +146,7 @@ def _parse_mode(text: str) -> int:
         "tocsin poll green --mirror lists --format edl --format suricata",
     ),
 )
-@click.argument("collections", type=COLLECTION, nargs=-1, required=True, metavar="COLLECTION...")
+@click.argument("collections", type=_COLLECTION, nargs=-1, required=True, metavar="COLLECTION...")
 @click.option(
     "--format",
     "formats",

@@ -33,7 +33,7 @@ from tocsin.clients.cli.command import (
     with_sending_options,
     with_settings,
 )
-from tocsin.clients.cli.hub import open_hub
+from tocsin.clients.cli.hub import find_target, open_hub
 from tocsin.clients.cli.inputs import Inputs, preview_files, print_file_errors, with_inputs
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
@@ -145,9 +145,9 @@ class _Outcome:
     "push",
     short_help="Send files to a collection.",
     epilog=format_examples(
-        "tocsin push bundle.json iocs.csv --to inbox",
-        "tocsin push report.txt --to inbox --tlp green --yes --json",
-        "tocsin push iocs.csv --to inbox --label phishing --valid-for 30d",
+        "tocsin push bundle.json iocs.csv",
+        "tocsin push report.txt --tlp green --yes --json",
+        "tocsin push iocs.csv --label phishing --valid-for 30d",
         "cat iocs | tocsin push - --as iocs.csv --to inbox --send-held",
         "tocsin push --watch outgoing --to inbox --tlp green",
     ),
@@ -244,6 +244,8 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
         return _push_files(settings, inputs, options).code
     if inputs.names:
         raise WrongUsage("give files or --watch, not both")
+    if not options["to"]:
+        raise WrongUsage("--watch needs --to, since what you may write to can change meanwhile")
     _watch(settings, inputs, options | {"yes": True})
 
 
@@ -251,7 +253,7 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
     """Push some files."""
     asked = nullcontext() if options["yes"] else open_answers(inputs.names)
     with asked as answers, open_hub(settings) as hub:
-        collection = hub.find_usable(options["to"], "can_write")
+        collection = find_target(hub, options["to"])
         push_options = PushOptions(
             wait=not options["no_wait"],
             timeout=options["timeout"],

@@ -27,7 +27,7 @@ from tocsin.clients.cli.command import (
     with_sending_options,
     with_settings,
 )
-from tocsin.clients.cli.hub import open_hub
+from tocsin.clients.cli.hub import find_target, open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.lookup import find_by_id, find_by_pattern
@@ -100,7 +100,7 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
     wait, as_json = not options["no_wait"], options["as_json"]
     asked = nullcontext() if options["yes"] else open_answers(())
     with asked as answers, open_hub(settings) as hub:
-        inbox = hub.find_usable(options["to"], "can_write")
+        inbox = find_target(hub, options["to"])
         targets = _find_targets(hub, inbox, names, now)
         results = [
             _make_result(index, target, build_statement(target, observation, now, uuid.uuid4()))

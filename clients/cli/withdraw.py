@@ -28,7 +28,7 @@ from tocsin.clients.cli.command import (
     with_sending_options,
     with_settings,
 )
-from tocsin.clients.cli.hub import open_hub
+from tocsin.clients.cli.hub import find_target, open_hub
 from tocsin.clients.cli.inputs import Inputs, preview_files
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
@@ -92,8 +92,8 @@ class _Job:
     "withdraw",
     short_help="Take back what was sent.",
     epilog=format_examples(
-        "tocsin withdraw 'evil-portal[.]top' --to inbox --yes",
-        "tocsin withdraw iocs.csv --to inbox --dry-run",
+        "tocsin withdraw 'evil-portal[.]top' --yes",
+        "tocsin withdraw iocs.csv --dry-run",
         "cat iocs | tocsin withdraw --file - --as iocs.txt --to inbox --yes --json",
     ),
 )
@@ -162,7 +162,7 @@ def withdraw_command(
         _print_results(open_console(), prepare_withdrawal(targets, now), as_json=as_json)
         return stdio.FAILED if failed else stdio.DONE
     with open_hub(settings) as hub:
-        collection = hub.find_usable(options["to"], "can_write")
+        collection = find_target(hub, options["to"])
         targets, explained = _add_recorded(targets, hub.url, collection, _asking(hub))
         results = list(prepare_withdrawal(targets, now))
         if results and not options["yes"] and not _confirm(hub, collection, results):

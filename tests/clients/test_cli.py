@@ -279,16 +279,50 @@ class TestPush:
         text = "may not write to Closed, only Sightings of ours: name one of these, or ask the"
         assert text in stderr
 
-    @pytest.mark.parametrize(
-        "words", ["push a.txt", "withdraw evil.top", "sighting evil.top", "poll"]
-    )
-    def test_a_command_without_a_collection_says_where_their_names_are(
-        self, tocsin: Callable[..., Any], words: str
+    def test_a_poll_without_a_collection_says_where_their_names_are(
+        self, tocsin: Callable[..., Any]
     ) -> None:
+        code, _, stderr = tocsin("poll")
+        assert code == 2
+        assert "`tocsin collections` lists them." in stderr
+
+    def test_without_a_name_the_only_writable_collection_is_meant(
+        self, tocsin: Callable[..., Any], partner: Medallion
+    ) -> None:
+        file = write_bundle("a.json", acceptable_indicator(1))
+        code, lines, _ = tocsin("push", file, "--json")
+        assert (code, json.loads(lines[0])["verdict"]) == (0, "admitted")
+        assert len(partner.backend.data["partner"]["collections"][0]["objects"]) == 1
+
+    @pytest.mark.parametrize(
+        "words", ["push a.txt", "withdraw evil.top --yes", "sighting evil.top"]
+    )
+    def test_without_a_name_several_writable_collections_are_listed(
+        self, tocsin: Callable[..., Any], partner: Medallion, words: str
+    ) -> None:
+        for each in partner.backend.data["partner"]["collections"]:
+            each["can_write"] = True
         Path("a.txt").write_text("evil.top")
         code, _, stderr = tocsin(*words.split())
         assert code == 2
-        assert "`tocsin collections` lists them." in stderr
+        assert "several collections (Closed, Sightings of ours): name one with --to" in stderr
+        assert not any(c["objects"] for c in partner.backend.data["partner"]["collections"])
+
+    def test_without_a_writable_collection_the_operator_is_named(
+        self, tocsin: Callable[..., Any], partner: Medallion
+    ) -> None:
+        for each in partner.backend.data["partner"]["collections"]:
+            each["can_write"] = False
+        code, _, stderr = tocsin("push", write_bundle("a.json", acceptable_indicator(1)))
+        assert code == 3
+        assert "this key may write to no collection: ask the operator for rights" in stderr
+
+    def test_a_watched_folder_needs_the_name_of_a_collection(
+        self, tocsin: Callable[..., Any]
+    ) -> None:
+        Path("out").mkdir()
+        code, _, stderr = tocsin("push", "--watch", "out")
+        assert (code, "--watch needs --to" in stderr) == (2, True)
 
 
 class TestPoll:

@@ -147,8 +147,8 @@ class TestAtAHub:
 
     def test_a_dry_run_shows_the_new_ids_too(self, tocsin: Run, served: HubInProcess) -> None:
         self.push(tocsin, "evil-portal.top", "--new-ids")
-        words = ("withdraw", "evil-portal.top", "--to", "inbox", "--dry-run", "--json")
-        assert len(tocsin(*words)[1]) == 2
+        words = ("withdraw", "evil-portal.top", "--dry-run", "--json")
+        assert len(tocsin(*words)[1]) == len(tocsin(*words, "--to", "inbox")[1]) == 2
 
     def test_a_dry_run_shows_what_a_withdrawal_sends_after_the_url_of_the_hub_changed(
         self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
