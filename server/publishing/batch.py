@@ -21,7 +21,7 @@ from tocsin.server.publishing.public_ids import PublicIds, PublicRef
 from tocsin.server.publishing.public_objects import is_valid
 from tocsin.server.publishing.references import MOST_AWAITED
 from tocsin.server.publishing.unit_of_work import UnitOfWork
-from tocsin.server.publishing.verdicts import Decision, Effect, VerdictRow
+from tocsin.server.publishing.verdicts import Decision, Effect, Ruling
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,22 +235,24 @@ class SettledCandidate:
 
 
 def conclude(
-    candidate: Candidate, row: VerdictRow, public_id: str = "", *, waits_for: tuple[str, ...] = ()
+    candidate: Candidate, ruling: Ruling, public_id: str = "", *, waits_for: tuple[str, ...] = ()
 ) -> SettledCandidate:
-    """A candidate with the decision that a row of the table makes.
+    """A candidate with the decision that a ruling makes.
 
     `waits_for`: ids of objects that have not arrived; the message names the first five.
     """
-    finding = row.finding
+    finding = ruling.finding
     if finding is not None and waits_for:
         finding = finding._replace(message=finding.message + ", ".join(waits_for[:5]))
     findings = () if finding is None else (finding,)
-    if row.verdict is Verdict.HELD:
+    if ruling.verdict is Verdict.HELD:
         candidate, public_id = candidate.hold(*findings), ""
-    elif row.verdict is Verdict.REFUSED:
+    elif ruling.verdict is Verdict.REFUSED:
         candidate, public_id = candidate.refuse(*findings), ""
     else:
         candidate = candidate.with_findings(*findings)
-    known = row.effect is Effect.CONFIRM
-    decision = Decision(candidate, row.verdict, public_id, waits_for[:MOST_AWAITED], is_known=known)
+    known = ruling.effect is Effect.CONFIRM
+    decision = Decision(
+        candidate, ruling.verdict, public_id, waits_for[:MOST_AWAITED], is_known=known
+    )
     return SettledCandidate(decision)

@@ -37,17 +37,15 @@ from tocsin.server.publishing.verdicts import (
     STAYS,
     TEXT_NOT_QUEUED,
     TOO_MANY_WAITING,
-    OwnState,
-    PublicState,
-    VerdictRow,
-    find_row,
+    Ruling,
+    SpecialCase,
 )
 from tocsin.server.store import Transaction
 
 _DATES = ("created", "modified", "valid_from")
 """Properties that a tool may set anew each time; a reviewer is asked about the rest."""
 _ACTING = (Action.HELD, Action.ASKED, Action.REPLACED, Action.STRIPPED)
-_NO_REVIEW = OwnState.NONE, ""
+_NO_REVIEW = None, ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +166,8 @@ class EarlierReviews:
 
     def find_decision(
         self, question: Question, published: Contribution | None
-    ) -> tuple[OwnState, str]:
-        """RELEASED or REJECTED if a reviewer decided on the same, with the submission; else NONE.
+    ) -> tuple[SpecialCase | None, str]:
+        """RELEASED or REJECTED if a reviewer decided on the same, with the submission; else None.
 
         `published` is the partner's contribution under the id.
         """
@@ -182,11 +180,11 @@ class EarlierReviews:
         latest = max(decided, key=lambda each: each.decided_at)
         if latest.state == "rejected":
             is_refused = latest.kind is ReviewKind.HELD
-            return (OwnState.REJECTED, latest.submission) if is_refused else _NO_REVIEW
+            return (SpecialCase.REJECTED, latest.submission) if is_refused else _NO_REVIEW
         is_in_force = published is not None and published.received == latest.published
         overtaken = any(each.digest != question.digest for each in self._waiting(question))
         if is_in_force and not overtaken and latest.rules >= question.rules:
-            return OwnState.RELEASED, latest.submission
+            return SpecialCase.RELEASED, latest.submission
         return _NO_REVIEW
 
     def is_answered(self, question: Question) -> bool:
@@ -276,27 +274,26 @@ def _conclude_as_before(
     source, own = question.source_id, task.source_ids
     if submission := reviews.find_waiting(question):
         own.held.add(source)
-        return conclude(held.candidate, _name_submission(OwnState.WAITING, submission))
+        return conclude(held.candidate, _name_submission(SpecialCase.WAITING, submission))
     mine = task.find_own(own.public_id(source), source)
-    state, submission = reviews.find_decision(question, mine)
-    if state is OwnState.REJECTED:
+    case, submission = reviews.find_decision(question, mine)
+    if case is SpecialCase.REJECTED:
         own.give_up(source)
         if not own.public_id(source):
             own.refs[source] = GONE
-        return conclude(held.candidate, _name_submission(state, submission))
+        return conclude(held.candidate, _name_submission(case, submission))
     return (
-        None
-        if mine is None or state is OwnState.NONE
-        else _stay(task, held.candidate, held.candidate, mine)
+        None if mine is None or case is None else _stay(task, held.candidate, held.candidate, mine)
     )
 
 
-def _name_submission(state: OwnState, submission: str) -> VerdictRow:
-    """The row for a state, whose message names the submission in which it came before."""
-    row = find_row(PublicState.ABSENT, state)
-    if row.finding is None:
-        return row
-    return row._replace(finding=row.finding._replace(message=row.finding.message + submission))
+def _name_submission(case: SpecialCase, submission: str) -> Ruling:
+    """The ruling on a case, whose message names the submission in which it came before."""
+    ruling = case.ruling
+    if ruling.finding is None:
+        return ruling
+    message = ruling.finding.message + submission
+    return ruling._replace(finding=ruling.finding._replace(message=message))
 
 
 def _without_review(task: SettlementTask, outcome: SettledCandidate) -> SettledCandidate:
@@ -325,8 +322,8 @@ def _find_released(
     mine = task.find_own(task.source_ids.public_id(source), source)
     if mine is None:
         return None
-    state, _ = reviews.find_decision(reviews.question(candidate, rules), mine)
-    return mine if state is OwnState.RELEASED else None
+    case, _ = reviews.find_decision(reviews.question(candidate, rules), mine)
+    return mine if case is SpecialCase.RELEASED else None
 
 
 def _stay(
@@ -350,8 +347,7 @@ def _stay(
     else:
         work.put(add_contribution(copy, moved, work.merge))
     own.refs[mine.source_id] = refer_to_own(copy, mine)
-    row = find_row(PublicState.OWN, OwnState.RELEASED)
-    return conclude(_without_questions(candidate), row, public_id)
+    return conclude(_without_questions(candidate), SpecialCase.RELEASED.ruling, public_id)
 
 
 def _without_questions(candidate: Candidate) -> Candidate:

@@ -36,6 +36,7 @@ from tocsin.server.publishing.verdicts import (
     WITHDRAWALS,
     OwnState,
     PublicState,
+    SpecialCase,
     explain_leading_id,
 )
 
@@ -56,10 +57,10 @@ class Proposal:
     """The number of the id of `copy`."""
 
 
-def subject_state(
+def find_statement_obstacle(
     task: SettlementTask, resolved: ResolvedCandidate, subject: str
-) -> PublicState | None:
-    """The state that forbids a statement about an object; None if its partner may make it.
+) -> SpecialCase | None:
+    """The case that forbids a statement about an object; None if its partner may make it.
 
     Where the partner may not read, others that it does not know of may lead; so no statement
     is taken there, whichever leads.
@@ -72,19 +73,19 @@ def subject_state(
         hidden = True  # others may report the same observable at that level
     leading = find_leading(public, task.work.merge, level)
     if hidden or leading is None or leading.partner != task.batch.partner.slug or public is None:
-        return PublicState.LED_BY_ANOTHER_PARTNER
+        return SpecialCase.LED_BY_ANOTHER_PARTNER
     if not _is_current(task, resolved.candidate, subject, leading):
-        return PublicState.OTHER_VERSION
+        return SpecialCase.OTHER_VERSION
     others = task.work.find_statements(public) - {resolved.id}
-    return PublicState.TOO_MANY_TRANSLATIONS if len(others) >= MOST_TRANSLATIONS else None
+    return SpecialCase.TOO_MANY_TRANSLATIONS if len(others) >= MOST_TRANSLATIONS else None
 
 
 def name_leading_id(
-    task: SettlementTask, candidate: Candidate, subject: str, state: PublicState
+    task: SettlementTask, candidate: Candidate, subject: str, case: SpecialCase
 ) -> Candidate:
     """With a finding that names the own id that leads, if it translates a version of another."""
     leading = find_leading(task.work.find_public(subject), task.work.merge, candidate.effective_tlp)
-    if leading is None or state is not PublicState.OTHER_VERSION:
+    if leading is None or case is not SpecialCase.OTHER_VERSION:
         return candidate
     if find_subject(candidate.object or {}) in (leading.source_id, subject):
         return candidate

@@ -26,7 +26,13 @@ from tocsin.server.publishing.public_ids import (
 from tocsin.server.publishing.public_objects import confirm_contribution
 from tocsin.server.publishing.references import digest_words, refer_to_own
 from tocsin.server.publishing.revocations import definition_has_ended
-from tocsin.server.publishing.verdicts import OwnState, PublicState, explain_what_stays, find_row
+from tocsin.server.publishing.verdicts import (
+    OwnState,
+    PublicState,
+    SpecialCase,
+    explain_what_stays,
+    find_ruling,
+)
 
 
 def without_authors(candidate: Candidate, known: Mapping[str, PublicRef]) -> Candidate:
@@ -63,16 +69,16 @@ def conclude_if_blocked(
     ):
         return _hold_unresolved(task, held, resolved)
     if missing and task.batch.is_review:  # what came is hidden from its partner: nothing happens
-        return _wait(task, held, PublicState.INCOMPLETE, missing)
+        return _wait(task, held, SpecialCase.INCOMPLETE, missing)
     if _is_older_than_what_waits(task, candidate):
         task.source_ids.refs.pop(str(candidate.source_id), None)
-        return conclude(candidate, find_row(PublicState.ABSENT, OwnState.NEWER_HELD))
+        return conclude(candidate, SpecialCase.NEWER_HELD.ruling)
     if missing:
-        return _wait(task, held, PublicState.INCOMPLETE, missing)
+        return _wait(task, held, SpecialCase.INCOMPLETE, missing)
     if stricter := _find_stricter_targets(task, held, candidate):
-        return _wait(task, held, PublicState.RAISED_ABOVE_EARLIER, stricter)
+        return _wait(task, held, SpecialCase.RAISED_ABOVE_EARLIER, stricter)
     if observables := _find_stricter_observables(task, held, candidate):
-        return _wait(task, held, PublicState.STRICTER_OBSERVABLES, observables)
+        return _wait(task, held, SpecialCase.STRICTER_OBSERVABLES, observables)
     return None
 
 
@@ -100,10 +106,10 @@ def hold_for_ended_marking(
     stays = task.find_own(public_id, new.source_id)
     if stays is None or not task.is_same(new, stays):
         held = held.with_findings(*explain_what_stays(stays))
-        return _wait(task, held, PublicState.ENDED_MARKING, ())
+        return _wait(task, held, SpecialCase.ENDED_MARKING, ())
     work.put(confirm_contribution(work.find(public_id), stays, new, work.merge))
     task.source_ids.refs[new.source_id] = refer_to_own(work.find(public_id), stays)
-    return conclude(proposal.candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
+    return conclude(proposal.candidate, find_ruling(PublicState.OWN, OwnState.SAME), public_id)
 
 
 def _hold_unresolved(
@@ -118,11 +124,11 @@ def _hold_unresolved(
     stays = task.find_own(public_id, source)
     if stays is None or stays.sent != digest_words(resolved.said, task.source_ids.refs):
         held = held.with_findings(*explain_what_stays(stays))
-        return _wait(task, held, PublicState.ENDED_MARKING, ())
+        return _wait(task, held, SpecialCase.ENDED_MARKING, ())
     work, again = task.work, replace(stays, received=task.batch.received)
     work.put(confirm_contribution(work.find(public_id), stays, again, work.merge))
     task.source_ids.refs[source] = refer_to_own(work.find(public_id), stays)
-    return conclude(candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
+    return conclude(candidate, find_ruling(PublicState.OWN, OwnState.SAME), public_id)
 
 
 def _is_older_than_what_waits(task: SettlementTask, candidate: Candidate) -> bool:
@@ -196,8 +202,8 @@ def _is_published_version(task: SettlementTask, sent: Candidate) -> bool:
 
 
 def _wait(
-    task: SettlementTask, candidate: Candidate, state: PublicState, waits_for: tuple[str, ...]
+    task: SettlementTask, candidate: Candidate, case: SpecialCase, waits_for: tuple[str, ...]
 ) -> SettledCandidate:
     """Hold a candidate until others have arrived."""
     task.source_ids.note_waiting(candidate)
-    return conclude(candidate, find_row(state), waits_for=waits_for)
+    return conclude(candidate, case.ruling, waits_for=waits_for)

@@ -53,12 +53,12 @@ from tocsin.server.publishing.earlier_reviews import (
 from tocsin.server.publishing.earlier_versions import (
     Proposal,
     find_less_strict_definitions,
+    find_statement_obstacle,
     joined_state,
     name_leading_id,
     own_state,
     propose,
     public_state,
-    subject_state,
     with_earlier_version,
 )
 from tocsin.server.publishing.held_by_references import (
@@ -114,15 +114,16 @@ from tocsin.server.publishing.verdicts import (
     Effect,
     OwnState,
     PublicState,
+    Ruling,
     Sender,
-    VerdictRow,
+    SpecialCase,
     explain_dropped_references,
     explain_joined_id,
     explain_leading_version,
     explain_narrowed_level,
     explain_raised_level,
     explain_what_stays,
-    find_row,
+    find_ruling,
 )
 from tocsin.server.store import Transaction
 
@@ -320,24 +321,25 @@ def _settle_candidate(
             task.source_ids.assign(source, public_id)
         return SettledCandidate(Decision(candidate, Verdict.DUPLICATE, public_id))
     if candidate.verdict is Verdict.HELD and source in task.source_ids.revoked:
-        return _refuse(task, candidate, PublicState.REVOKED)  # a reviewer could not release it
+        # A reviewer could not release it.
+        return _refuse(task, candidate, find_ruling(PublicState.REVOKED))
     if not candidate.is_open:
         return SettledCandidate(_keep_admission_verdict(task, candidate))
     if task.is_hubs_own(candidate):
         return _settle_own(task, candidate)
     if _says_that_it_has_ended(candidate):
-        return _refuse(task, candidate, PublicState.ENDED_DEFINITION)
+        return _refuse(task, candidate, SpecialCase.ENDED_DEFINITION.ruling)
     return _publish(task, reviews, candidate)
 
 
-def _refuse(task: SettlementTask, candidate: Candidate, state: PublicState) -> SettledCandidate:
+def _refuse(task: SettlementTask, candidate: Candidate, ruling: Ruling) -> SettledCandidate:
     """Refuse what cannot be published; nothing waits for it."""
     source, own = str(candidate.source_id), task.source_ids
     stays = task.find_own(own.public_id(source), source)
     own.refs[source] = GONE
     own.give_up(source)
     candidate = candidate.with_findings(*explain_what_stays(stays))
-    return conclude(candidate, find_row(state))
+    return conclude(candidate, ruling)
 
 
 def _keep_admission_verdict(task: SettlementTask, candidate: Candidate) -> Decision:
@@ -361,7 +363,7 @@ def _settle_own(task: SettlementTask, candidate: Candidate) -> SettledCandidate:
     public = task.work.find_public(source)
     if public is not None and (not public.revoked or kind == "marking-definition"):
         task.source_ids.refs[source] = refer_to(public, task.batch.partner.slug)
-    return conclude(candidate, find_row(PublicState.HUBS_OWN), source)
+    return conclude(candidate, SpecialCase.HUBS_OWN.ruling, source)
 
 
 def _says_that_it_has_ended(candidate: Candidate) -> bool:
@@ -381,16 +383,17 @@ def _publish(
     candidate = resolved.candidate.with_findings(*raised, *dropped)
     resolved = replace(resolved, candidate=candidate)
     if candidate.effective_tlp > task.work.strictest_feed(task.batch.audience):
-        return _refuse(task, candidate, PublicState.ABOVE_EVERY_FEED)
+        return _refuse(task, candidate, SpecialCase.ABOVE_EVERY_FEED.ruling)
     if lists_only_authors(resolved, refs):
-        return _refuse(task, candidate, PublicState.LISTS_ONLY_ITS_AUTHOR)
+        return _refuse(task, candidate, SpecialCase.LISTS_ONLY_ITS_AUTHOR.ruling)
     if blocked := conclude_if_blocked(task, held, resolved):
         return blocked
     if candidate.from_hub:
         return _settle_copy(task, resolved)
     subject = find_subject(resolved.rewriting.object)
-    if subject and (state := subject_state(task, resolved, subject)) is not None:
-        return _refuse(task, name_leading_id(task, candidate, subject, state), state)
+    if subject and (case := find_statement_obstacle(task, resolved, subject)) is not None:
+        candidate = name_leading_id(task, candidate, subject, case)
+        return _refuse(task, candidate, case.ruling)
     living = choose_public_id(task, resolved)
     level = candidate.effective_tlp
     parts = stricter_properties(published_layers([(level, living.rewriting), *living.stricter]))
@@ -417,10 +420,10 @@ def _settle_copy(task: SettlementTask, resolved: ResolvedCandidate) -> SettledCa
     task.work.load([resolved.id])
     known = task.work.find_public(find_newest_id(task, resolved).id)
     if known is None or not task.is_visible(known):
-        return conclude(candidate, find_row(PublicState.FALSE_HUB_OBJECT))
+        return conclude(candidate, SpecialCase.FALSE_HUB_OBJECT.ruling)
     own.refs[str(candidate.source_id)] = refer_to(known, task.batch.partner.slug)
     own.assign(str(candidate.source_id), known.id)
-    return conclude(candidate, find_row(PublicState.HUBS_COPY), known.id)
+    return conclude(candidate, SpecialCase.HUBS_COPY.ruling, known.id)
 
 
 def _merge(task: SettlementTask, resolved: ResolvedCandidate, held: Candidate) -> SettledCandidate:
@@ -429,15 +432,15 @@ def _merge(task: SettlementTask, resolved: ResolvedCandidate, held: Candidate) -
     copy, new = proposal.copy, proposal.new
     public = public_state(task, copy, new)
     own = own_state(task, proposal)
-    row = find_row(public, own)
+    ruling = find_ruling(public, own)
     if own is OwnState.MOVED:
         proposal = with_earlier_version(task, proposal)
-    if row.effect is Effect.JOIN and has_ended_marking(task, held):
+    if ruling.effect is Effect.JOIN and has_ended_marking(task, held):
         return hold_for_ended_marking(task, proposal, held)
     task.work.note_report(copy.id)
-    if row.effect is Effect.JOIN:
+    if ruling.effect is Effect.JOIN:
         return _join(task, proposal, public, own)
-    return conclude(resolved.candidate, row, _keep(task, proposal, row, own))
+    return conclude(resolved.candidate, ruling, _keep(task, proposal, ruling, own))
 
 
 def _join(
@@ -468,7 +471,7 @@ def _join(
     if left and own is OwnState.SYNONYM and not task.is_hidden(new, new):
         candidate = candidate.with_findings(explain_joined_id(others))
     candidate = candidate.with_findings(*explain_narrowed_level(earlier, reports()))
-    decision = conclude(candidate, find_row(public, own), copy.id).decision
+    decision = conclude(candidate, find_ruling(public, own), copy.id).decision
     waits: PendingReferences | None = None
     if proposal.awaited or (mine is not None and mine.unresolved_layers):
         sees, awaited = task.batch.sees, proposal.awaited
@@ -519,20 +522,20 @@ def _note_generation(task: SettlementTask, proposal: Proposal) -> None:
     task.work.put(replace(first, public=public))
 
 
-def _keep(task: SettlementTask, proposal: Proposal, row: VerdictRow, own: OwnState) -> str:
+def _keep(task: SettlementTask, proposal: Proposal, ruling: Ruling, own: OwnState) -> str:
     """Carry out a decision by which nothing joins; the public id that is in force instead."""
     work, ids, copy, new = task.work, task.source_ids, proposal.copy, proposal.new
     before, mine = ids.public_id(new.source_id), task.find_own(copy.id, new.source_id)
     is_elsewhere = own in (OwnState.ELSEWHERE, OwnState.AS_WIDE) or (
         mine is None and before != copy.id and task.find_own(before, new.source_id) is not None
     )
-    if row.effect in (Effect.REMEMBER, Effect.CONFIRM) and not is_elsewhere:
+    if ruling.effect in (Effect.REMEMBER, Effect.CONFIRM) and not is_elsewhere:
         ids.assign(new.source_id, copy.id)
-    if row.effect is Effect.CONFIRM and mine is not None:
+    if ruling.effect is Effect.CONFIRM and mine is not None:
         work.put(confirm_contribution(copy, mine, new, work.merge))
     if own is OwnState.REVOKED and copy.public is None:
         ids.refs[new.source_id] = GONE
-    elif row.verdict is Verdict.HELD:  # even if something is published: it may be hidden
+    elif ruling.verdict is Verdict.HELD:  # even if something is published: it may be hidden
         ids.refs.pop(new.source_id, None)
     elif is_elsewhere:
         if stays := work.find_public(before):

@@ -22,7 +22,7 @@ from tocsin.server.publishing.public_ids import (
 )
 from tocsin.server.publishing.public_objects import remove_contribution, remove_identity
 from tocsin.server.publishing.unit_of_work import UnitOfWork
-from tocsin.server.publishing.verdicts import RESTORED, OwnState, PublicState, find_row
+from tocsin.server.publishing.verdicts import RESTORED, SpecialCase
 
 _IDENTIFYING = (
     *("type", "pattern", "pattern_type", "relationship_type", "source_ref", "target_ref"),
@@ -48,7 +48,7 @@ def withdraw(task: SettlementTask, candidate: Candidate) -> SettledCandidate | N
     if sent is None and (identity := _end_author(task, source)):
         own.revoke(source, identity)
         candidate = replace(candidate, verdict=Verdict.OPEN, findings=())
-        return conclude(candidate, find_row(PublicState.OWN, OwnState.WITHDRAWN), identity)
+        return conclude(candidate, SpecialCase.WITHDRAWAL.ruling, identity)
     if sent is None:
         if candidate.verdict is Verdict.DUPLICATE or not source or _has_no_valid_id(candidate):
             return None
@@ -61,11 +61,11 @@ def withdraw(task: SettlementTask, candidate: Candidate) -> SettledCandidate | N
     if sent is None:
         own.give_up(source)
         held = source in own.held
-        state = OwnState.HELD_WITHDRAWN if held else OwnState.NOTHING_TO_WITHDRAW
+        case = SpecialCase.WITHDRAWAL_OF_HELD if held else SpecialCase.WITHDRAWAL_OF_NOTHING
     else:
         work.put(remove_contribution(work.find(name), sent, work.merge))
-        state = OwnState.WITHDRAWN
-    return conclude(candidate, find_row(PublicState.OWN, state), name)
+        case = SpecialCase.WITHDRAWAL
+    return conclude(candidate, case.ruling, name)
 
 
 def find_published_authors(work: UnitOfWork, authors: ArrivedIds) -> list[tuple[str, Contribution]]:

@@ -4,7 +4,8 @@ A row names the state of the public object that the candidate would join, and th
 state of what the partner itself published before under the candidate's id.  The
 first row that fits decides.  `earlier_versions.py` finds the states by comparison,
 `publisher.py` carries the action out.  Candidates that admission refused or held do
-not come here.
+not come so far.  Some facts decide by themselves before the states are compared:
+the special cases.
 
 Also what a verdict leaves: findings beyond those of the table, the record of
 an object in its submission's status, and the review, if it asks something.
@@ -52,19 +53,6 @@ class PublicState(StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
     FROM_JOURNAL = "revoked or purged after the backup from which the hub was restored"
-    ABOVE_EVERY_FEED = "stricter than any feed takes"
-    LISTS_ONLY_ITS_AUTHOR = "lists only its own author"
-    INCOMPLETE = "needs objects that have not arrived"
-    RAISED_ABOVE_EARLIER = "raised by its references above its earlier version"
-    STRICTER_OBSERVABLES = "references observables that are stricter so far"
-    ENDED_MARKING = "is marked with a definition that was refused, revoked, withdrawn or purged"
-    ENDED_DEFINITION = "is the remainder of a revoked or purged marking definition"
-    HUBS_OWN = "the hub's own object"
-    HUBS_COPY = "the hub's own object under another id"
-    FALSE_HUB_OBJECT = "claims to be the hub's own, is unknown"
-    LED_BY_ANOTHER_PARTNER = "translates or replaces what another partner says"
-    OTHER_VERSION = "translates another version than the published one"
-    TOO_MANY_TRANSLATIONS = "has as many translations as it may"
 
 
 class OwnState(StrEnum):
@@ -74,10 +62,6 @@ class OwnState(StrEnum):
     OLDER = "an older version"
     SAME = "the same"
     NEWER = "a newer version"
-    NEWER_HELD = "a newer version, which is held"
-    WAITING = "the same, which waits; it would wait again"
-    REJECTED = "the same, which a reviewer rejected; it would wait again"
-    RELEASED = "the same, as a reviewer released it; it would be asked about again"
     REPEATED = "this version, just sent or asked about"
     CONFLICTING = "this version with other content than its references"
     MOVED = "the same, with references that lead elsewhere now"
@@ -86,10 +70,37 @@ class OwnState(StrEnum):
     ELSEWHERE = "a newer version about something else, or at another level"
     AS_WIDE = "a marking definition seen as widely"
     REVOKED = "revoked before"
-    WITHDRAWN = "something; the candidate revokes it"
-    HELD_WITHDRAWN = "something that is held; the candidate revokes it"
-    NOTHING_TO_WITHDRAW = "nothing; the candidate revokes it"
     WITHDRAWN_OFTEN = "nothing; it withdrew all its reports of it several times"
+
+
+class SpecialCase(StrEnum):
+    """A fact about a candidate that decides by itself, before the two states are compared."""
+
+    WITHDRAWAL = "revokes what the partner published"
+    WITHDRAWAL_OF_HELD = "revokes what is held"
+    WITHDRAWAL_OF_NOTHING = "revokes what is neither published nor held"
+    HUBS_OWN = "is the hub's own object"
+    ENDED_DEFINITION = "is the remainder of a revoked or purged marking definition"
+    ABOVE_EVERY_FEED = "is stricter than any feed takes"
+    LISTS_ONLY_ITS_AUTHOR = "lists only its own author"
+    NEWER_HELD = "is older than a version that is held"
+    INCOMPLETE = "needs objects that have not arrived"
+    RAISED_ABOVE_EARLIER = "is raised by its references above its earlier version"
+    STRICTER_OBSERVABLES = "references observables that are stricter so far"
+    ENDED_MARKING = "is marked with a definition that was refused, revoked, withdrawn or purged"
+    HUBS_COPY = "is the hub's own object under another id"
+    FALSE_HUB_OBJECT = "claims to be the hub's own, and is unknown"
+    LED_BY_ANOTHER_PARTNER = "translates or replaces what another partner says"
+    OTHER_VERSION = "translates another version than the published one"
+    TOO_MANY_TRANSLATIONS = "is about an object that has as many translations as it may"
+    WAITING = "would wait for a reviewer; the same waits already"
+    REJECTED = "would wait for a reviewer; one rejected the same"
+    RELEASED = "would be asked about; a reviewer released the same"
+
+    @property
+    def ruling(self) -> Ruling:
+        """The verdict in this case, with its effect and message."""
+        return SPECIAL_CASES[self]
 
 
 class Effect(StrEnum):
@@ -102,21 +113,27 @@ class Effect(StrEnum):
     WITHDRAW = "withdraw"  # the contribution ends; with the last one the object is revoked
 
 
-class VerdictRow(NamedTuple):
-    """One line of the table."""
+class Ruling(NamedTuple):
+    """A verdict on a candidate, its effect and its message."""
 
-    public: tuple[PublicState, ...]
-    """Any of these; empty: whatever the object is."""
-    own: tuple[OwnState, ...]
-    """Any of these; empty: whatever the partner published."""
     verdict: Verdict
     effect: Effect
     finding: Finding | None = None
     """The message to the submitter."""
 
+
+class VerdictRow(NamedTuple):
+    """One line of the table."""
+
+    public: PublicState | None
+    """None: whatever the object is."""
+    own: OwnState | None
+    """None: whatever the partner published."""
+    ruling: Ruling
+
     def fits(self, public: PublicState, own: OwnState) -> bool:
         """True if the row decides on these states."""
-        return (not self.public or public in self.public) and (not self.own or own in self.own)
+        return self.public in (None, public) and self.own in (None, own)
 
 
 STAYS = "the version that you sent before stays published: revoke it if it should not"
@@ -150,70 +167,28 @@ _ID_REVOKED = _refused(
 )
 _P, _O, _V, _E = PublicState, OwnState, Verdict, Effect
 
-TABLE: tuple[VerdictRow, ...] = (
-    VerdictRow((_P.HUBS_OWN,), (), _V.DUPLICATE, _E.NONE, _ECHO),
-    VerdictRow(
-        (),
-        (_O.WITHDRAWN,),
-        _V.ADMITTED,
-        _E.WITHDRAW,
-        _noted(REVOCATION, "your contribution is withdrawn"),
+SPECIAL_CASES: Mapping[SpecialCase, Ruling] = {
+    SpecialCase.WITHDRAWAL: Ruling(
+        _V.ADMITTED, _E.WITHDRAW, _noted(REVOCATION, "your contribution is withdrawn")
     ),
-    VerdictRow(
-        (),
-        (_O.HELD_WITHDRAWN,),
+    SpecialCase.WITHDRAWAL_OF_HELD: Ruling(
         _V.ADMITTED,
         _E.REMEMBER,
         _noted(REVOCATION, "what waited under this id will not be published"),
     ),
-    VerdictRow(
-        (),
-        (_O.NOTHING_TO_WITHDRAW,),
-        _V.DUPLICATE,
-        _E.REMEMBER,
-        _noted(REVOCATION, "nothing of yours is published under this id"),
+    SpecialCase.WITHDRAWAL_OF_NOTHING: Ruling(
+        _V.DUPLICATE, _E.REMEMBER, _noted(REVOCATION, "nothing of yours is published under this id")
     ),
-    VerdictRow(
-        (),
-        (_O.NEWER_HELD,),
-        _V.DUPLICATE,
-        _E.NONE,
-        _noted(
-            "versions",
-            "a newer version of this object is held already: it waits for its references",
-        ),
-    ),
-    VerdictRow(
-        (),
-        (_O.WAITING,),
-        _V.DUPLICATE,
-        _E.NONE,
-        _noted(
-            "reviews",
-            "you sent the same before, and it waits: see the status of submission ",
-        ),
-    ),
-    VerdictRow(
-        (),
-        (_O.REJECTED,),
+    SpecialCase.HUBS_OWN: Ruling(_V.DUPLICATE, _E.NONE, _ECHO),
+    SpecialCase.ENDED_DEFINITION: Ruling(
         _V.REFUSED,
         _E.NONE,
         _refused(
-            "reviews",
-            "you sent the same before, and a reviewer rejected it: change it before you send it "
-            "again; for the reason, see the status of submission ",
+            "marking",
+            "it is only the remainder of a revoked or purged marking definition: leave it out",
         ),
     ),
-    VerdictRow(
-        (),
-        (_O.RELEASED,),
-        _V.DUPLICATE,
-        _E.CONFIRM,
-        _noted("reviews", "it is published as a reviewer released it when you sent it before"),
-    ),
-    VerdictRow(
-        (_P.ABOVE_EVERY_FEED,),
-        (),
+    SpecialCase.ABOVE_EVERY_FEED: Ruling(
         _V.REFUSED,
         _E.NONE,
         _refused(
@@ -222,23 +197,23 @@ TABLE: tuple[VerdictRow, ...] = (
             "mark it lower if you may",
         ),
     ),
-    VerdictRow(
-        (_P.LISTS_ONLY_ITS_AUTHOR,),
-        (),
+    SpecialCase.LISTS_ONLY_ITS_AUTHOR: Ruling(
         _V.REFUSED,
         _E.NONE,
         _refused("references", "it lists only its own author, whom the hub does not name"),
     ),
-    VerdictRow(
-        (_P.INCOMPLETE,),
-        (),
-        _V.HELD,
+    SpecialCase.NEWER_HELD: Ruling(
+        _V.DUPLICATE,
         _E.NONE,
-        _held("references", "waits for objects that it references: "),
+        _noted(
+            "versions",
+            "a newer version of this object is held already: it waits for its references",
+        ),
     ),
-    VerdictRow(
-        (_P.RAISED_ABOVE_EARLIER,),
-        (),
+    SpecialCase.INCOMPLETE: Ruling(
+        _V.HELD, _E.NONE, _held("references", "waits for objects that it references: ")
+    ),
+    SpecialCase.RAISED_ABOVE_EARLIER: Ruling(
         _V.HELD,
         _E.NONE,
         _held(
@@ -247,9 +222,7 @@ TABLE: tuple[VerdictRow, ...] = (
             "marked more strictly; to publish it, mark it as strictly as they are: ",
         ),
     ),
-    VerdictRow(
-        (_P.STRICTER_OBSERVABLES,),
-        (),
+    SpecialCase.STRICTER_OBSERVABLES: Ruling(
         _V.HELD,
         _E.NONE,
         _held(
@@ -258,9 +231,7 @@ TABLE: tuple[VerdictRow, ...] = (
             "its own marking; to publish it now, send it again with their marking: ",
         ),
     ),
-    VerdictRow(
-        (_P.ENDED_MARKING,),
-        (),
+    SpecialCase.ENDED_MARKING: Ruling(
         _V.HELD,
         _E.NONE,
         Finding(
@@ -272,20 +243,8 @@ TABLE: tuple[VerdictRow, ...] = (
             "object_marking_refs",
         ),
     ),
-    VerdictRow(
-        (_P.ENDED_DEFINITION,),
-        (),
-        _V.REFUSED,
-        _E.NONE,
-        _refused(
-            "marking",
-            "it is only the remainder of a revoked or purged marking definition: leave it out",
-        ),
-    ),
-    VerdictRow((_P.HUBS_COPY,), (), _V.DUPLICATE, _E.REMEMBER, _ECHO),
-    VerdictRow(
-        (_P.FALSE_HUB_OBJECT,),
-        (),
+    SpecialCase.HUBS_COPY: Ruling(_V.DUPLICATE, _E.REMEMBER, _ECHO),
+    SpecialCase.FALSE_HUB_OBJECT: Ruling(
         _V.REFUSED,
         _E.NONE,
         _refused(
@@ -293,9 +252,7 @@ TABLE: tuple[VerdictRow, ...] = (
             "it says that this hub made it, but the hub has no such object: send it as your own",
         ),
     ),
-    VerdictRow(
-        (_P.LED_BY_ANOTHER_PARTNER,),
-        (),
+    SpecialCase.LED_BY_ANOTHER_PARTNER: Ruling(
         _V.REFUSED,
         _E.NONE,
         _refused(
@@ -304,9 +261,7 @@ TABLE: tuple[VerdictRow, ...] = (
             "translate it or say that it is superseded: send a note or an opinion",
         ),
     ),
-    VerdictRow(
-        (_P.OTHER_VERSION,),
-        (),
+    SpecialCase.OTHER_VERSION: Ruling(
         _V.REFUSED,
         _E.NONE,
         _refused(
@@ -315,99 +270,94 @@ TABLE: tuple[VerdictRow, ...] = (
             "`object_modified` of that version",
         ),
     ),
-    VerdictRow(
-        (_P.TOO_MANY_TRANSLATIONS,),
-        (),
+    SpecialCase.TOO_MANY_TRANSLATIONS: Ruling(
         _V.REFUSED,
         _E.NONE,
         _refused(
             "statements", f"it has {MOST_TRANSLATIONS} translations already: withdraw one first"
         ),
     ),
-    VerdictRow((), (_O.REVOKED,), _V.REFUSED, _E.NONE, _ID_REVOKED),
-    VerdictRow(
-        (_P.EXPIRED,),
-        (),
-        _V.DUPLICATE,
-        _E.NONE,
-        _noted("expired", "it has expired here already: send a later valid_until"),
-    ),
-    VerdictRow((_P.REVOKED,), (), _V.REFUSED, _E.NONE, _ID_REVOKED),
-    VerdictRow(
-        (_P.FROM_JOURNAL,),
-        (),
-        _V.HELD,
-        _E.NONE,
-        _held(
-            RESTORED,
-            "the hub was restored from a backup:"
-            " a reviewer of the hub must look at it before it is published again",
-        ),
-    ),
-    VerdictRow(
-        (),
-        (_O.WITHDRAWN_OFTEN,),
-        _V.HELD,
-        _E.NONE,
-        _held(
-            WITHDRAWALS,
-            f"you withdrew all your reports of it {MOST_WITHDRAWALS} times or more, less than"
-            f" {_HOURS} hours apart: a reviewer of the hub must look at it, or send it again"
-            f" {_HOURS} hours after the last withdrawal",
-        ),
-    ),
-    VerdictRow((), (_O.AS_WIDE,), _V.DUPLICATE, _E.NONE),
-    VerdictRow(
-        (),
-        (_O.ELSEWHERE,),
+    SpecialCase.WAITING: Ruling(
         _V.DUPLICATE,
         _E.NONE,
         _noted(
-            "versions",
-            "a newer version of it is here already, about something else or at another level",
+            "reviews",
+            "you sent the same before, and it waits: see the status of submission ",
         ),
     ),
-    VerdictRow((), (_O.SAME,), _V.DUPLICATE, _E.CONFIRM),
-    VerdictRow(
-        (),
-        (_O.NEWER,),
-        _V.DUPLICATE,
-        _E.REMEMBER,
-        _noted("versions", "a newer version of it is here already"),
-    ),
-    VerdictRow(
-        (),
-        (_O.REPEATED,),
-        _V.DUPLICATE,
-        _E.REMEMBER,
-        _noted("versions", "this version of it is here already"),
-    ),
-    VerdictRow(
-        (),
-        (_O.CONFLICTING,),
+    SpecialCase.REJECTED: Ruling(
         _V.REFUSED,
-        _E.REMEMBER,
-        _refused("versions", "this version is here with other content; raise `modified`"),
+        _E.NONE,
+        _refused(
+            "reviews",
+            "you sent the same before, and a reviewer rejected it: change it before you send it "
+            "again; for the reason, see the status of submission ",
+        ),
     ),
-    VerdictRow((), (_O.MOVED,), _V.DUPLICATE, _E.JOIN),
-    VerdictRow((), (_O.SYNONYM,), _V.DUPLICATE, _E.JOIN),
-    VerdictRow((_P.SHARED,), (), _V.MERGED, _E.JOIN),
-    VerdictRow((_P.OWN,), (_O.UNCHANGED,), _V.DUPLICATE, _E.JOIN),
-    VerdictRow((), (), _V.ADMITTED, _E.JOIN),
+    SpecialCase.RELEASED: Ruling(
+        _V.DUPLICATE,
+        _E.CONFIRM,
+        _noted("reviews", "it is published as a reviewer released it when you sent it before"),
+    ),
+}
+"""The rulings that need no comparison, in the order in which the cases are looked for.
+
+The last three are looked for where an object would wait for a reviewer or leave a question.
+"""
+
+_EXPIRED = _noted("expired", "it has expired here already: send a later valid_until")
+_RESTORED = _held(
+    RESTORED,
+    "the hub was restored from a backup:"
+    " a reviewer of the hub must look at it before it is published again",
+)
+_WITHDRAWN_OFTEN = _held(
+    WITHDRAWALS,
+    f"you withdrew all your reports of it {MOST_WITHDRAWALS} times or more, less than"
+    f" {_HOURS} hours apart: a reviewer of the hub must look at it, or send it again"
+    f" {_HOURS} hours after the last withdrawal",
+)
+_NEWER_ELSEWHERE = _noted(
+    "versions",
+    "a newer version of it is here already, about something else or at another level",
+)
+_NEWER = _noted("versions", "a newer version of it is here already")
+_REPEATED = _noted("versions", "this version of it is here already")
+_CONFLICTING = _refused("versions", "this version is here with other content; raise `modified`")
+
+TABLE = (
+    VerdictRow(None, _O.REVOKED, Ruling(_V.REFUSED, _E.NONE, _ID_REVOKED)),
+    VerdictRow(_P.EXPIRED, None, Ruling(_V.DUPLICATE, _E.NONE, _EXPIRED)),
+    VerdictRow(_P.REVOKED, None, Ruling(_V.REFUSED, _E.NONE, _ID_REVOKED)),
+    VerdictRow(_P.FROM_JOURNAL, None, Ruling(_V.HELD, _E.NONE, _RESTORED)),
+    VerdictRow(None, _O.WITHDRAWN_OFTEN, Ruling(_V.HELD, _E.NONE, _WITHDRAWN_OFTEN)),
+    VerdictRow(None, _O.AS_WIDE, Ruling(_V.DUPLICATE, _E.NONE)),
+    VerdictRow(None, _O.ELSEWHERE, Ruling(_V.DUPLICATE, _E.NONE, _NEWER_ELSEWHERE)),
+    VerdictRow(None, _O.SAME, Ruling(_V.DUPLICATE, _E.CONFIRM)),
+    VerdictRow(None, _O.NEWER, Ruling(_V.DUPLICATE, _E.REMEMBER, _NEWER)),
+    VerdictRow(None, _O.REPEATED, Ruling(_V.DUPLICATE, _E.REMEMBER, _REPEATED)),
+    VerdictRow(None, _O.CONFLICTING, Ruling(_V.REFUSED, _E.REMEMBER, _CONFLICTING)),
+    VerdictRow(None, _O.MOVED, Ruling(_V.DUPLICATE, _E.JOIN)),
+    VerdictRow(None, _O.SYNONYM, Ruling(_V.DUPLICATE, _E.JOIN)),
+    VerdictRow(_P.SHARED, None, Ruling(_V.MERGED, _E.JOIN)),
+    VerdictRow(_P.OWN, _O.UNCHANGED, Ruling(_V.DUPLICATE, _E.JOIN)),
+    VerdictRow(None, None, Ruling(_V.ADMITTED, _E.JOIN)),
 )
 """Every verdict of merging, the first row that fits first."""
 
 OUTCOMES = frozenset(
-    row.finding.message for row in TABLE if row.finding and row.finding.action is Action.NOTED
+    ruling.finding.message
+    for ruling in (*SPECIAL_CASES.values(), *(row.ruling for row in TABLE))
+    if ruling.finding and ruling.finding.action is Action.NOTED
 )
 """Messages, or their beginnings, that say by themselves what became of an object that is neither
 held nor refused."""
 
 
 @cache
-def find_row(public: PublicState, own: OwnState = OwnState.NONE) -> VerdictRow:
-    """The row that decides."""
-    return next(row for row in TABLE if row.fits(public, own))
+def find_ruling(public: PublicState, own: OwnState = OwnState.NONE) -> Ruling:
+    """The ruling of the first row that fits."""
+    return next(row.ruling for row in TABLE if row.fits(public, own))
 
 
 _Findings = tuple[Mapping[str, str], ...]

@@ -1,4 +1,4 @@
-"""The table of verdicts is complete, and docs/merging.md prints the same one.
+"""The tables of verdicts are complete, and docs/merging.md prints the same ones.
 
 Of many findings, a status shows the reasons for the verdict.
 """
@@ -12,56 +12,80 @@ from support.paths import ROOT
 from tocsin.admission.model import Action, Finding, Verdict
 from tocsin.server.publishing.verdicts import (
     MOST_FINDINGS,
+    SPECIAL_CASES,
     TABLE,
     Effect,
     OwnState,
     PublicState,
-    VerdictRow,
-    find_row,
+    Ruling,
+    SpecialCase,
+    find_ruling,
     limit_findings,
 )
 
 
-def printed() -> list[list[str]]:
-    """The rows of the table below the heading Verdicts."""
-    text = (ROOT / "docs" / "merging.md").read_text("utf-8")
-    lines = text.split("\n## Verdicts\n")[1].split("\n|---|---|---|---|---|\n")[1].splitlines()
+def printed(head: str) -> list[list[str]]:
+    """The rows of the table with this head below the heading Verdicts."""
+    text = (ROOT / "docs" / "merging.md").read_text("utf-8").split("\n## Verdicts\n")[1]
+    lines = text.split(f"\n{head}\n")[1].splitlines()[1:]
     rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
-def cells(row: VerdictRow) -> list[str]:
-    """A row as the document prints it."""
-    states = (" / ".join(state.value for state in each) or "–" for each in (row.public, row.own))
-    message = row.finding.message.strip() if row.finding else "–"
-    return [*states, row.verdict.value, row.effect.value, message]
+def cells(ruling: Ruling) -> list[str]:
+    """A ruling as the document prints it."""
+    message = ruling.finding.message.strip() if ruling.finding else "–"
+    return [ruling.verdict.value, ruling.effect.value, message]
 
 
 def test_the_document_prints_the_table_of_the_code() -> None:
-    assert printed() == [cells(row) for row in TABLE]
+    states = "public object | what the partner published under the id"
+    rows = [[row.public or "–", row.own or "–", *cells(row.ruling)] for row in TABLE]
+    assert printed(f"| {states} | verdict | effect | message |") == rows
+
+
+def test_the_document_prints_the_special_cases_of_the_code() -> None:
+    rows = [[str(case), *cells(ruling)] for case, ruling in SPECIAL_CASES.items()]
+    assert printed("| a candidate that | verdict | effect | message |") == rows
+
+
+def test_every_special_case_has_a_ruling() -> None:
+    assert list(SPECIAL_CASES) == list(SpecialCase)
 
 
 @pytest.mark.parametrize("public", PublicState)
 @pytest.mark.parametrize("own", OwnState)
-def test_every_pair_of_states_has_a_verdict(public: Any, own: Any) -> None:
-    row = find_row(public, own)
-    assert row.verdict in set(Verdict) - {Verdict.OPEN}
-    assert (row.verdict in (Verdict.REFUSED, Verdict.HELD)) <= (row.effect is not Effect.JOIN)
+def test_every_pair_of_states_has_a_ruling(public: Any, own: Any) -> None:
+    assert is_sound(find_ruling(public, own))
+
+
+@pytest.mark.parametrize("case", SpecialCase)
+def test_no_special_case_lets_a_contribution_join(case: Any) -> None:
+    assert is_sound(case.ruling)
+    assert case.ruling.effect is not Effect.JOIN
+
+
+def is_sound(ruling: Ruling) -> bool:
+    """True if it decides, and nothing joins that is held or refused."""
+    joins = ruling.effect is Effect.JOIN
+    return ruling.verdict is not Verdict.OPEN and not (
+        joins and ruling.verdict in (Verdict.REFUSED, Verdict.HELD)
+    )
 
 
 def test_every_row_decides_on_some_pair_of_states() -> None:
     pairs = itertools.product(PublicState, OwnState)
-    assert {find_row(*pair) for pair in pairs} == set(TABLE)
+    assert {id(find_ruling(*pair)) for pair in pairs} == {id(row.ruling) for row in TABLE}
 
 
 def test_an_object_that_the_partner_may_not_read_counts_as_not_published() -> None:
     for own in OwnState:
-        assert find_row(PublicState.HIDDEN, own) is find_row(PublicState.ABSENT, own)
+        assert find_ruling(PublicState.HIDDEN, own) is find_ruling(PublicState.ABSENT, own)
 
 
 def test_a_revoked_id_is_refused_in_every_state_of_the_public_object() -> None:
     living = (PublicState.ABSENT, PublicState.OWN, PublicState.SHARED, PublicState.HIDDEN)
-    verdicts = {find_row(public, OwnState.REVOKED).verdict for public in living}
+    verdicts = {find_ruling(public, OwnState.REVOKED).verdict for public in living}
     assert verdicts == {Verdict.REFUSED}
 
 

@@ -10,7 +10,7 @@ from support.several_ids import revoke
 
 from tocsin.admission.model import Verdict
 from tocsin.server.model import Record
-from tocsin.server.publishing.verdicts import STAYS, TABLE, VerdictRow
+from tocsin.server.publishing.verdicts import STAYS, TABLE, Ruling, SpecialCase
 from tocsin.server.taxii import resources
 
 OLD, NEW = "2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00.000Z"
@@ -31,24 +31,26 @@ def message(verdict: str, *findings: dict[str, str]) -> str:
     return resources._message(Record(0, verdict, findings=findings))
 
 
-def expected(row: VerdictRow) -> str:
-    """The message of an object about which nothing was found but the row's own finding."""
+def expected(ruling: Ruling) -> str:
+    """The message of an object about which nothing was found but the ruling's own finding."""
     said = ""
-    if row.finding is not None:
-        said = f"{row.finding.path}: " * bool(row.finding.path) + row.finding.message
-    if row.verdict in SUCCESSES:
-        return said or SUCCESSES[row.verdict]
-    if row.verdict is Verdict.REFUSED:
+    if ruling.finding is not None:
+        said = f"{ruling.finding.path}: " * bool(ruling.finding.path) + ruling.finding.message
+    if ruling.verdict in SUCCESSES:
+        return said or SUCCESSES[ruling.verdict]
+    if ruling.verdict is Verdict.REFUSED:
         return f"refused: {said}"
-    waits = row.finding is not None and row.finding.rule == "references"
+    waits = ruling.finding is not None and ruling.finding.rule == "references"
     return f"{'not published yet' if waits else 'waits for a reviewer'}: {said}"
 
 
-@pytest.mark.parametrize("row", TABLE)
-def test_the_finding_of_the_verdict_leads_the_message(row: VerdictRow) -> None:
-    own = () if row.finding is None else (row.finding.as_json(),)
+@pytest.mark.parametrize(
+    "ruling", [*(row.ruling for row in TABLE), *(case.ruling for case in SpecialCase)]
+)
+def test_the_finding_of_the_verdict_leads_the_message(ruling: Ruling) -> None:
+    own = () if ruling.finding is None else (ruling.finding.as_json(),)
     routine = found("replaced", "rounded to whole seconds", "valid_from")
-    assert message(row.verdict, routine, *own) == expected(row)
+    assert message(ruling.verdict, routine, *own) == expected(ruling)
 
 
 def said(hub: HubInProcess, *objects: Any) -> str:
