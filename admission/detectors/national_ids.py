@@ -71,6 +71,8 @@ class _Identifier(NamedTuple):
     """The name that people use for it."""
     first_words: frozenset[str]
     """The first word of each phrase in lower case, for a cheap check before `words`."""
+    label_words: frozenset[str]
+    """All words of the phrases in lower case."""
 
 
 def _identifier(form: str, is_valid: Callable[[str], bool], phrases: str) -> _Identifier:
@@ -80,7 +82,7 @@ def _identifier(form: str, is_valid: Callable[[str], bool], phrases: str) -> _Id
     first = frozenset(_WORD.match(each)[0] for each in phrases.split("|"))  # type: ignore[index]
     first |= frozenset(each.replace(" ", "") for each in phrases.split("|"))
     labelled = compile_lazily(rf"(?<!\w)(?:{words})(?![a-z])", re.IGNORECASE)
-    return _Identifier(whole, is_valid, labelled, first)
+    return _Identifier(whole, is_valid, labelled, first, frozenset(_WORD.findall(phrases)))
 
 
 def _phrase_pattern(phrase: str) -> str:
@@ -210,6 +212,8 @@ _IDENTIFIERS = (
     _identifier(r"\d{13}", south_african.is_valid, f"south african id|rsa id|{_ANY_ID}"),
 )
 _FIRST_WORDS = frozenset().union(*(identifier.first_words for identifier in _IDENTIFIERS))
+LABEL_WORDS = frozenset().union(*(identifier.label_words for identifier in _IDENTIFIERS))
+"""The words of what people call these numbers, in lower case."""
 
 
 def find_national_ids(text: str) -> Iterator[Span]:

@@ -1,18 +1,21 @@
 """Names of persons in a text, by the words around them.
 
 No names are known, only titles (`Mrs`), words that announce a person (`reported by`,
-`contact`), labels of form fields (`Surname:`), salutations, the recipients in the header of a
-message, and the lines of a business card.  So most persons are not found, and a reviewer
-judges what is found.  Malware, tools, actors, companies and teams are passed over.  The
-words stand in `words/person_*.txt`, `salutations.txt` and `not_person_names.txt`.
+`contact`), roles (`the user`), things (`laptop of`), labels of form fields (`Surname:`),
+salutations, the recipients in the header of a message, the lines of a business card, and numbers
+and mailboxes of persons nearby.  So many persons are not found, and a reviewer judges what is
+found.  Malware, tools, actors, companies and teams are passed over.  The words stand in
+`words/person_*.txt`, `salutations.txt`, `capitalised_words.txt` and `not_person_names.txt`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 
-from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.national_ids import LABEL_WORDS
+from tocsin.admission.detectors.spans import Span, SpanIndex
 from tocsin.admission.detectors.text_search import contains_any
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.stix.mitre_attack import attack_names
@@ -20,12 +23,15 @@ from tocsin.admission.word_lists import load_alternation, load_words
 
 PERSON = "person's name"
 
+_LETTERS_OF_EUROPE = [*map(chr, range(0xC0, 0x250)), *map(chr, range(0x1E00, 0x1F00))]
+_UPPER = "A-ZΑ-ΩА-ЯЁІЇЄ" + "".join(filter(str.isupper, _LETTERS_OF_EUROPE))
+_LOWER = "a-zα-ωά-ώа-яёіїє" + "".join(filter(str.islower, _LETTERS_OF_EUROPE))
 _PARTICLE = r"(?:van|von|de|der|den|del|della|di|da|dos|du|la|le|bin|ibn|al|el|ter|zu)"
 _WORD = (
-    r"(?:[A-ZÀ-ÖØ-Þ](?:['’][A-ZÀ-Þ])?[a-zà-öø-ÿ]+(?:[-'’][A-ZÀ-Þ][a-zà-ÿ]+)?"
+    rf"(?:[{_UPPER}](?:['’][{_UPPER}])?[{_LOWER}]+(?:[-'’][{_UPPER}][{_LOWER}]+)?"
     r"|Mc[A-Z][a-z]+)"
 )
-_FURTHER_WORD = rf"(?:[ ](?:[A-ZÀ-Þ]\.[ ]?){{0,3}}(?:{_PARTICLE}[ ]){{0,2}}{_WORD})"
+_FURTHER_WORD = rf"(?:[ ](?:[{_UPPER}]\.[ ]?){{0,3}}(?:{_PARTICLE}[ ]){{0,2}}{_WORD})"
 _TITLED = compile_lazily(
     rf"""\b(?:
         {load_alternation(__package__, "person_titles_dotted")}\.?[ ](?:Dr\.[ ])?
@@ -39,13 +45,14 @@ _CUE = compile_lazily(
 """The name right behind must have two words."""
 _REQUEST = compile_lazily(
     rf"""\b(?i:{load_alternation(__package__, "person_requests")})[ \t\r\n:"'*_-]{{1,6}}
-        (?=[A-ZÀ-Þ])""",
+        (?=[{_UPPER}])""",
     re.VERBOSE,
 )
-_CONTACT = compile_lazily(r"\b(?i:contact(?:ed|ing|s)?)[ \t\r\n:\"'*_-]{1,6}(?=[A-ZÀ-Þ])")
+_CONTACT = compile_lazily(rf"\b(?i:contact(?:ed|ing|s)?)[ \t\r\n:\"'*_-]{{1,6}}(?=[{_UPPER}])")
 _IN_CAPITALS = compile_lazily(
     r"(?<!\w)(?:CONTACT|ATTN|ATTENTION|REPORTED BY|REPORTER|EMPLOYEE|NAME|PATIENT)[ ]?:[ ]{0,4}"
-    r"(?P<name>[A-ZÀ-Þ][A-ZÀ-Þ'’-]{1,25},[ ]?[A-ZÀ-Þ][A-ZÀ-Þ'’-]{1,25}(?:[ ][A-ZÀ-Þ]\.?)?)"
+    rf"(?P<name>[{_UPPER}][{_UPPER}'’-]{{1,25}},[ ]?"
+    rf"[{_UPPER}][{_UPPER}'’-]{{1,25}}(?:[ ][{_UPPER}]\.?)?)"
     r"(?=[ ]{0,4}(?:[;|(<\r\n]|\Z))"
 )
 """`CONTACT: DOE, JANE`."""
@@ -54,7 +61,7 @@ _FIELD = compile_lazily(
         ["'*\ ]{0,3}[:=]["'*\ ]{0,4}""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
-_LOWER_WORD = r"[a-zà-öø-ÿ][a-zà-öø-ÿ'’-]{1,20}"
+_LOWER_WORD = rf"[{_LOWER}][{_LOWER}'’-]{{1,20}}"
 _LOWER_TITLED = compile_lazily(
     rf"""(?<![\w.@/-]){load_alternation(__package__, "person_titles_lower")}[ ]
         (?P<name>{_LOWER_WORD}(?:[ ]{_LOWER_WORD})?)(?!\w)""",
@@ -94,7 +101,7 @@ _RECIPIENTS = compile_lazily(
 )
 _DISPLAY_NAME = compile_lazily(
     rf"""(?:"(?P<quoted>[^"<>\[\]\r\n]{{2,60}})"|(?<!\w)'(?P<single>[^'<>\[\]\r\n]{{2,60}})'
-       | (?P<name>{_WORD}(?:,?[ ](?:[A-ZÀ-Þ]\.[ ]?)?{_WORD}){{1,3}}))[ ]?<""",
+       | (?P<name>{_WORD}(?:,?[ ](?:[{_UPPER}]\.[ ]?)?{_WORD}){{1,3}}))[ ]?<""",
     re.VERBOSE,
 )
 _CARD = compile_lazily(
@@ -137,10 +144,41 @@ _may_hold_request = contains_any(
     *("emplead", "dipendente", "medewerker", "pracownik"),
 )
 _may_hold_field = contains_any("author", "report", "analyst", "creator", "researcher")
-_FULL_NAME = compile_lazily(rf"(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})(?![\w’])")
-_NEXT_NAME = compile_lazily(
-    rf"(?:,[ ]|,?[ ](?:and|und|et|y|&)[ ])(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})(?![\w’])"
+_CAPITALS = rf"[{_UPPER}]{{3,}}(?:-[{_UPPER}]{{2,}})?"
+_TWO_WORDS = (
+    rf"(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}}|{_WORD}[ ]{_CAPITALS}"
+    rf"|[{_UPPER}]\.(?:[ -]?[{_UPPER}]\.){{0,2}}[ ]?{_WORD})(?!\w|’(?!s\b))"
 )
+"""Two words with capitals (the second may be in capitals: `Jean DUPONT`), or initials and one."""
+_FULL_NAME = compile_lazily(_TWO_WORDS)
+_ITEM = compile_lazily(r"[^;,\r\n]+")
+_LISTED_NAME = compile_lazily(rf"[ \t*]*{_TWO_WORDS}[ \t*]*")
+_BEFORE_NAME = compile_lazily(
+    rf"""(?<![\w.@/-])(?P<word>[^\W\d_]+(?:-[a-z]+)?)[,:]?[ \t]{{1,3}}["'*_(]{{0,3}}
+        (?={_WORD}[ ](?:[{_UPPER}]\.[ ]?)?[{_UPPER}{_LOWER}]|[{_UPPER}]\.[ ]?[{_UPPER}])""",
+    re.VERBOSE,
+)
+"""Any word before what may be a name."""
+_PAIR = compile_lazily(rf"(?<![\w.@/-]){_WORD}(?:{_FURTHER_WORD}){{1,5}}(?!\w)")
+"""Two or more words with capitals, of which some may be no name."""
+_NAME_WORDS = compile_lazily(rf"{_WORD}|[{_UPPER}]\.|{_PARTICLE}\b")
+_NEAR = 300
+"""Characters of a sentence before and after a number that are searched for the person."""
+_ROLES = frozenset(load_words(__package__, "person_roles"))
+_POSSESSION = compile_lazily(
+    rf"(?<!\w)(?i:{load_alternation(__package__, 'person_possessions')})\Z"
+)
+_PREPOSITIONS = frozenset(
+    (
+        *("of", "to", "by", "von", "an", "durch", "de", "par", "à", "por", "a", "da", "di", "van"),
+        "do",
+    )
+)
+"""The last words of possessions."""
+_LONGEST_POSSESSION = 40
+_IN_TITLE = compile_lazily(r"\b([A-Z]\w*)[ ]\Z")
+"""The word before a role with a capital that belongs to a title: `Device Manager`."""
+_NEXT_NAME = compile_lazily(rf"(?:,[ ]|,?[ ](?:and|und|et|y|&)[ ]){_TWO_WORDS}")
 _NOT_PERSON_NAMES = frozenset(load_words(__package__, "not_person_names"))
 _NAMES_TOO = frozenset(
     (
@@ -155,6 +193,18 @@ _NAMES_TOO = frozenset(
 _ORGANISATION_WORDS = (
     _NOT_PERSON_NAMES.union(load_words(__package__, "organisation_words")) - _NAMES_TOO
 )
+_CAPITALISED = _ORGANISATION_WORDS.union(
+    load_words(__package__, "capitalised_words"), load_words(__package__, "vendors")
+)
+"""Words that stand with a capital in texts about attacks, and are not parts of names."""
+_LETTERS = compile_lazily(r"[^\W\d_]+")
+_NOT_BESIDE_NUMBERS = _CAPITALISED.union(
+    LABEL_WORDS,
+    load_words(__package__, "person_form_words"),
+    load_words(__package__, "person_roles"),
+    _LETTERS.findall(" ".join(load_words(__package__, "identity_documents"))),
+)
+"""Words that stand with a capital beside numbers of people."""
 _SHORTEST_NAME = 4
 """Letters of a name by itself; shorter ones are nearly all acronyms."""
 _NOT_LOWER_NAMES = frozenset(load_words(__package__, "not_lower_names"))
@@ -212,6 +262,7 @@ def find_person_names(text: str) -> Iterator[Span]:
             if _is_person_name(found["name"]):
                 yield Span(*found.span("name"), PERSON)
     yield from _find_announced(text)
+    yield from _find_behind_roles(text)
     yield from _find_in_lower_case(text)
     yield from _find_recipients(text)
 
@@ -221,6 +272,89 @@ def _find_announced(text: str) -> Iterator[Span]:
     for announcement, may_hold in _ANNOUNCEMENTS:
         for found in announcement.finditer(text) if may_hold(text) else ():
             yield from _read_names(text, found.end())
+
+
+def find_names_beside(text: str, numbers: Sequence[Span], mailboxes: Sequence[Span]) -> list[Span]:
+    """Names in a sentence with a number of a person, or that a mailbox of the text has too.
+
+    `Jane Roe's SSN is …`, `Jane Roe (jane.roe@bank.test)`.
+    """
+    if not numbers and not mailboxes:
+        return []
+    names = [name for pair in _PAIR.finditer(text) for name in _without_form_words(text, pair)]
+    if not names:
+        return []
+    sentences = SpanIndex(_sentence(text, number) for number in numbers)
+    logins = {_letters(text[each.start : each.end].partition("@")[0]) for each in mailboxes}
+    return [
+        name
+        for name in names
+        if sentences.overlaps(name.start, name.end)
+        or not logins.isdisjoint(_as_logins(text[name.start : name.end]))
+    ]
+
+
+def _without_form_words(text: str, pair: re.Match[str]) -> Iterator[Span]:
+    """The stretches of two or more words of a pair that are no words of forms and organisations."""
+    kept: list[re.Match[str]] = []
+    for word in (*_NAME_WORDS.finditer(text, *pair.span()), None):
+        if word is not None and word[0].lower() not in _NOT_BESIDE_NUMBERS:
+            kept.append(word)
+            continue
+        if len(kept) > 1 and not _is_attack_name(text[kept[0].start() : kept[-1].end()]):
+            yield Span(kept[0].start(), kept[-1].end(), PERSON)
+        kept = []
+
+
+def _sentence(text: str, span: Span) -> tuple[int, int]:
+    """The sentence around a span, as far as that is near."""
+    before = text[max(0, span.start - _NEAR) : span.start]
+    start = max(before.rfind("\n"), before.rfind(". "), -1) + 1
+    after = text[span.end : span.end + _NEAR]
+    ends = [place for place in (after.find("\n"), after.find(". ")) if place >= 0]
+    return span.start - len(before) + start, span.end + min(ends, default=len(after))
+
+
+def _as_logins(name: str) -> set[str]:
+    """A name as mailboxes have it: both words in either order, or one of them as an initial."""
+    first, *_, last = (_letters(word) for word in name.split())
+    return {first + last, last + first, first[:1] + last, first + last[:1], last + first[:1]}
+
+
+def _letters(text: str) -> str:
+    """The letters of a text in lower case, without accents."""
+    return re.sub(r"[\W\d_]+", "", unicodedata.normalize("NFKD", text)).lower()
+
+
+def _find_behind_roles(text: str) -> Iterator[Span]:
+    """Names behind the role of a person, or a thing of theirs: `the user Jane Roe`.
+
+    Both stand before many other words, so no part of the name may be a word of the language.
+    """
+    for found in _BEFORE_NAME.finditer(text):
+        if not _announces(text, found):
+            continue
+        for name in _read_names(text, found.end()):
+            if _has_common_word(text[name.start : name.end]):
+                break
+            yield name
+
+
+def _announces(text: str, found: re.Match[str]) -> bool:
+    """True if the word is a role, or the end of a thing of somebody's."""
+    word, start = found["word"], found.start()
+    if word.lower() in _ROLES:
+        title = _IN_TITLE.search(text, max(0, start - 30), start) if word.istitle() else None
+        return title is None or title[1].lower() in _NAMES_TOO
+    if word.lower() not in _PREPOSITIONS:
+        return False
+    start = max(0, start - _LONGEST_POSSESSION)
+    return _POSSESSION.search(text, start, found.end("word")) is not None
+
+
+def _has_common_word(name: str) -> bool:
+    """True if a word of the name is one that often stands with a capital, and is no name."""
+    return not _CAPITALISED.isdisjoint(map(str.lower, _LETTERS.findall(name)))
 
 
 def _find_in_lower_case(text: str) -> Iterator[Span]:
@@ -242,12 +376,27 @@ def _find_in_lower_case(text: str) -> Iterator[Span]:
 
 
 def _find_recipients(text: str) -> Iterator[Span]:
-    """The names in front of the addresses to which a message went."""
-    for line in _RECIPIENTS.finditer(text) if "<" in text else ():
+    """The names in front of the addresses to which a message went, and those without any."""
+    for line in _RECIPIENTS.finditer(text) if ":" in text else ():
+        if "<" not in line["list"]:
+            yield from _read_list(text, *line.span("list"))
+            continue
         for found in _DISPLAY_NAME.finditer(text, *line.span("list")):
             group = found.lastgroup or "name"
             if _is_person_name(found[group]):
                 yield Span(*found.span(group), PERSON)
+
+
+def _read_list(text: str, start: int, end: int) -> Iterator[Span]:
+    """The names of a list that has nothing else: `Jane Roe; John Doe`."""
+    items = [item for item in _ITEM.finditer(text, start, end) if item[0].strip()]
+    found = [_LISTED_NAME.fullmatch(text, *item.span()) for item in items]
+    names = [each for each in found if each is not None]
+    if len(names) < len(items):
+        return
+    for each in names:
+        if _is_person_name(each["name"]) and not _has_common_word(each["name"]):
+            yield Span(*each.span("name"), PERSON)
 
 
 def _read_names(text: str, start: int) -> Iterator[Span]:
@@ -261,7 +410,12 @@ def _read_names(text: str, start: int) -> Iterator[Span]:
 def _is_person_name(name: str) -> bool:
     """False if a word of the name shows that it is not a person's, or if ATT&CK knows it."""
     words = name.lower().split()
-    if not _NOT_PERSON_NAMES.isdisjoint(words):
+    if not _NOT_PERSON_NAMES.isdisjoint(words) or _is_attack_name(name):
         return False
-    known = attack_names()
-    return name.lower() not in known and "".join(words) not in known
+    return not name.split()[-1].isupper() or _CAPITALISED.isdisjoint(words)
+
+
+def _is_attack_name(name: str) -> bool:
+    """True for the name of malware, an actor or a tool, also with a blank in it."""
+    words = name.lower().split()
+    return " ".join(words) in attack_names() or "".join(words) in attack_names()

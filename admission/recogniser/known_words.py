@@ -8,7 +8,6 @@ from tocsin.admission.stix.mitre_attack import attack_names
 from tocsin.admission.word_lists import load_words
 
 _DETECTORS = "tocsin.admission.detectors"
-_HERE = "tocsin.admission.recogniser"
 
 
 def is_unknown_word(word: str) -> bool:
@@ -37,7 +36,7 @@ def common_words() -> frozenset[str]:
     return frozenset(
         (
             *load_words(_DETECTORS, "not_person_names"),
-            *load_words(_HERE, "no_names"),
-            *load_words(_HERE, "vendors"),
+            *load_words(_DETECTORS, "capitalised_words"),
+            *load_words(_DETECTORS, "vendors"),
         )
     )

@@ -29,7 +29,12 @@ from tocsin.admission.detectors.identity_documents import find_identity_document
 from tocsin.admission.detectors.national_ids import NATIONAL_ID, find_national_ids
 from tocsin.admission.detectors.partial_numbers import find_partial_numbers
 from tocsin.admission.detectors.payment_cards import CARD, find_payment_cards
-from tocsin.admission.detectors.person_names import PERSON, find_person_names, may_be_person
+from tocsin.admission.detectors.person_names import (
+    PERSON,
+    find_names_beside,
+    find_person_names,
+    may_be_person,
+)
 from tocsin.admission.detectors.postal_addresses import POSTAL_ADDRESS, find_postal_addresses
 from tocsin.admission.detectors.registry_values import (
     OWNERS,
@@ -217,7 +222,12 @@ def find_personal_data(text: str, kinds: frozenset[str], regions: tuple[str, ...
     contacts = _find_contact_data(text, kinds, regions)
     rest = [span for span in contacts if not taken.overlaps(span.start, span.end)]
     guessed = (find(text) for what, find in _GUESSED.items() if what in kinds)
-    return [*ids, *rest, *chain.from_iterable(guessed)]
+    spans = [*ids, *rest, *chain.from_iterable(guessed)]
+    if PERSON in kinds:
+        numbers = [span for span in spans if span.what in _NUMBERS]
+        mailboxes = [span for span in spans if span.what == EMAIL]
+        spans += find_names_beside(text, numbers, mailboxes)
+    return spans
 
 
 def _find_contact_data(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:

@@ -46,10 +46,56 @@ class TestNames:
             ("To: Jane Doe <[removed: e-mail address]>", "To: {} <[removed: e-mail address]>"),
             ('Cc: "Doe, Jane" <x>', 'Cc: "{}" <x>'),
             ("Jane Doe lives at the sea", "{} lives at the sea"),
+            ("the teller J. R. Doe called", "the teller {} called"),
+            ("User Jane Doe opened it", "User {} opened it"),
+            ("The Manager Jane Doe paid", "The Manager {} paid"),
+            ("Our CFO, Jane Doe, paid", "Our CFO, {}, paid"),
+            ("patient Jane Doe’s record", "patient {}’s record"),
+            ("der Sachbearbeiter Jürgen Groß", "der Sachbearbeiter {}"),
+            ("l'utilisatrice Inès Laurent a ouvert", "l'utilisatrice {} a ouvert"),
+            ("laptop of Jane Doe", "laptop of {}"),
+            ("ticket opened by Jane Doe", "ticket opened by {}"),
+            ("forwarded by Jane Doe to us", "forwarded by {} to us"),
+            ("Postfach von Jane Doe", "Postfach von {}"),
+            ("le compte de Inès Laurent", "le compte de {}"),
+            ("cuenta de Lucía Ferrer", "cuenta de {}"),
+            ("signalé par Jean DUPONT", "signalé par {}"),
+            ("reported by Łukasz Żak", "reported by {}"),
+            ("cc: Jane Doe; Šárka Groß", "cc: {}; {}"),
         ],
     )
     def test_an_announced_person_is_masked(self, before: str, after: str) -> None:
         assert sanitise_description(RULE, before) == after.replace("{}", "[removed: person's name]")
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("Jane Doe's SSN 536-22-8726 was sent", "{}'s SSN {ssn} was sent"),
+            (
+                "Credit Card Number 4111 1111 1111 1111 of Jane Doe",
+                "Credit Card Number {card} of {}",
+            ),
+            ("Applicant Jane Q. Doe, 4111 1111 1111 1111", "Applicant {}, {card}"),
+            ("Jane Doe (jane.doe@bank.test)", "{} ({mail})"),
+            ("Jane Doe wrote.\nFrom jdoe@bank.test", "{} wrote.\nFrom {mail}"),
+            ("Jane Doe came. It was 4111 1111 1111 1111", "Jane Doe came. It was {card}"),
+            ("Jane Doe (helpdesk@bank.test)", "Jane Doe ({mail})"),
+            ("First National Bank, 4111 1111 1111 1111", "First National Bank, {card}"),
+            ("Cobalt Strike took 4111 1111 1111 1111", "Cobalt Strike took {card}"),
+        ],
+    )
+    def test_a_name_beside_a_number_of_a_person_or_with_their_mailbox_is_masked(
+        self, before: str, after: str
+    ) -> None:
+        masks = {
+            "{}": "person's name",
+            "{ssn}": "US social security number",
+            "{card}": "payment card number",
+            "{mail}": "e-mail address",
+        }
+        for short, kind in masks.items():
+            after = after.replace(short, f"[removed: {kind}]")
+        assert sanitise_description(RULE, before) == after
 
     @pytest.mark.parametrize(
         "text",
@@ -72,6 +118,14 @@ class TestNames:
             "Dear Customer, Hello World!",
             "ms word, dr site and miss the point",
             "Host name: srv, domain name: evil.test",
+            "User Account Control and User Agent Mozilla",
+            "the user Remote Desktop and the Device Manager Console View",
+            "the Task Manager Jane Doe",
+            "belongs to Silent Starling, used by Mellow Finch",
+            "case opened by Palo Alto Networks",
+            "forwarded to Security Operations",
+            "To: Microsoft Defender",
+            "Reported by Trend MICRO",
         ],
     )
     def test_teams_companies_and_unannounced_names_stay(self, text: str) -> None:
