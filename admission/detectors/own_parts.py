@@ -1,7 +1,8 @@
 r"""Parts of logs, configurations and queries that hold the writer's own hosts, or allowed ones.
 
 People paste them beside an attacker's values: the SPF record of their domain, the exceptions of
-fail2ban or of a query, rules of a firewall that accept, and the near end of a connection.
+fail2ban or of a query, rules of a firewall that accept, and the near end of a connection.  In
+sentences, words say whose an address is: `our mail server 81.2.3.4`.
 """
 
 import re
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.lazy_patterns import compile_lazily
+from tocsin.admission.word_lists import load_alternation
 
 _IP = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}(?::[\da-fA-F]{0,4}){2,8})"
 _END = rf"(?:{_IP}|\[{_IP}\]|[\w.-]{{1,253}})[:.]\w{{1,20}}"
@@ -114,6 +116,27 @@ _NEAR_ENDS = (
 """The near end of a connection, or its user: of Squid, BIND, netstat, ss, nginx and IIS."""
 _ZEEK = compile_lazily(rf"\A(\s*\d{{10}}\.\d{{1,6}}\tC\w{{1,30}})\t({_IP})\t(\d{{1,5}})\t({_IP})\t")
 """A connection in a log of Zeek."""
+_ADDRESS = compile_lazily(rf"(?<![\w.:]){_IP}(?:/\d{{1,3}})?(?![\w:]|\.\w)")
+_MAY_HOLD_ADDRESS = compile_lazily(r"\d\.\d|:\w{0,4}:")
+_JOINED = compile_lazily(r"\s?[,;/&]\s?|,?\s(?:and|or|und|oder|et|ou|y|o|e|en|i)\s")
+_MACHINE = load_alternation(__package__, "machine_words")
+_OURS = compile_lazily(
+    rf"""(?:
+        (?<![\w-]){load_alternation(__package__, "own_words")}\s(?:[^\W\d_][\w-]{{1,20}}\s){{0,3}}?
+        {_MACHINE}(?:\s(?:ip|address(?:es)?|adresse|is|are|was|at|ist|war|est|es|è|é)){{0,2}}
+        [\s(\[\"'`*=]{{1,4}}
+      | (?:\A|[.;(\r\n])\s{{0,4}}{load_alternation(__package__, "own_words")}\s
+        (?:[^\W\d_][\w-]{{1,20}}\s){{0,3}}?{_MACHINE}s?\s?:\s?
+      | \b(?:allow|white|safe)[\ -]?list(?:s|ed|ing)?(?:\s[a-z]{{2,12}}){{0,2}}\s?[:=]\s?
+    )\Z""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Words right before an address of the writer: `our mail server `, `allow list: `.
+
+Not `seen at our proxy: `, which announces what was seen there.
+"""
+_WORDS_BEFORE = 100
+"""Characters before an address that are searched."""
 _CERTAIN = (*_ZONES, *_ALLOWING, *_NEAR_ENDS)
 _PARTS = (*_CERTAIN, *_EXCEPTIONS)
 _IN_NOTES = (*_CERTAIN, *_HEADERS)
@@ -148,12 +171,30 @@ def find_own_parts(text: str) -> Iterator[Span]:
     ...  find_own_parts(text)]
     ['ignoreip = 81.2.3.4']
     """
-    parts = _choose(text, _IN_NOTES) if len(text) >= _SHORTEST else []
+    if len(text) < _SHORTEST:
+        return
+    yield from _find_ours(text)
+    parts = _choose(text, _IN_NOTES)
     start = 0
     for line in text.split("\n") if parts else ():
         for each in _find_in_line(line, parts):
             yield Span(start + each.start, start + each.end, _OWN_PART)
         start += len(line) + 1
+
+
+def _find_ours(text: str) -> Iterator[Span]:
+    """The addresses that words call the writer's own, with those of the same list."""
+    end = -1
+    if _MAY_HOLD_ADDRESS.search(text) is None:
+        return
+    for found in _ADDRESS.finditer(text):
+        is_joined = end >= 0 and _JOINED.fullmatch(text, end, found.start()) is not None
+        before = text[max(0, found.start() - _WORDS_BEFORE) : found.start()]
+        if is_joined or _OURS.search(before):
+            end = found.end()
+            yield Span(found.start(), end, _OWN_PART)
+        else:
+            end = -1
 
 
 def _choose(text: str, parts: Sequence[_Part]) -> list[_Part]:

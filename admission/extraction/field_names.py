@@ -12,6 +12,7 @@ from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation, load_words
 
 _PACKAGE = "tocsin.admission.extraction"
+_DETECTORS = "tocsin.admission.detectors"
 _LONGEST = 80
 """Characters of a name that are read."""
 _SHORTEST_SPLIT = 3
@@ -61,7 +62,7 @@ _VICTIMS = _load("victim_names")
 AFFECTED_WORDS = _load("affected_words")
 INFECTED_WORDS = _load("infected_words")
 _VICTIM_OR_OWN = AFFECTED_WORDS | _load("victim_or_own_words")
-_MACHINES = _load("machine_words")
+_MACHINES = frozenset(map(_fold, load_words(_DETECTORS, "machine_words")))
 COMPROMISED_WORDS = INFECTED_WORDS | _load("compromised_words")
 _BOTS = INFECTED_WORDS | {"bot", "bots", "drone", "drones", "zombie", "zombies"}
 _OF_BOTS = frozenset(("ip", "ips", "ipv4", "ipv6", "addr", "address", "addresses"))
@@ -70,7 +71,7 @@ _OF_BOTS |= {"fqdn", "domain", "domains"}
 """Words for infected machines; a `bot url` is where an attacker receives data."""
 _ATTACKING = compile_lazily(r"compromi|kompromi|infec|infi[cz]|infet", re.IGNORECASE)
 _OWN = compile_lazily(
-    rf"(?<![\w-]){load_alternation(_PACKAGE, 'own_words')}\s((?:[^\W\d_][\w-]{{1,20}}\s){{0,2}}?"
+    rf"(?<![\w-]){load_alternation(_DETECTORS, 'own_words')}\s((?:[^\W\d_][\w-]{{1,20}}\s){{0,2}}?"
     r"[^\W\d_][\w-]{1,20})(?:\s(?:is|was|ist|war|lautet|est|es|era|é|è|jest|je))?[\s:(\"'`*=\[]{1,4}$",
     re.IGNORECASE,
 )

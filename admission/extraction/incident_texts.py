@@ -23,6 +23,9 @@ from tocsin.admission.observables.refang import refang
 from tocsin.admission.word_lists import load_alternation, load_words
 
 _PACKAGE = "tocsin.admission.extraction"
+_DETECTORS = "tocsin.admission.detectors"
+_SHARED_LISTS = ("own_words", "machine_words")
+"""Lists of the detectors, which use them too."""
 _MOST_LINES = 2_000
 """Lines of a text that a person may have written about an incident; longer ones are logs."""
 _MOST_VALUES = 2_000
@@ -50,7 +53,9 @@ _SPACED_LETTER = r"[\0-\u10ff](?<=\w)"
 
 def _words(*names: str) -> re.Pattern[str]:
     """The entries of word lists."""
-    entries = "|".join(load_alternation(_PACKAGE, each) for each in names)
+    entries = "|".join(
+        load_alternation(_DETECTORS if each in _SHARED_LISTS else _PACKAGE, each) for each in names
+    )
     return compile_lazily(rf"(?<!{_SPACED_LETTER})(?i:{entries})(?!{_SPACED_LETTER})")
 
 

@@ -151,8 +151,13 @@ _LAST_OF_HEADINGS = frozenset(
     each.split("-", count)[-1] for each in _HEADINGS for count in range(each.count("-") + 1)
 ) | {
     each.split()[-1]
-    for name in ("victim_names", "machine_words", "affected_words", "victim_or_own_words")
-    for each in load_words(_PACKAGE, name)
+    for package, name in (
+        (_PACKAGE, "victim_names"),
+        (_PACKAGE, "affected_words"),
+        (_PACKAGE, "victim_or_own_words"),
+        ("tocsin.admission.detectors", "machine_words"),
+    )
+    for each in load_words(package, name)
 }
 _AROUND_HEADINGS = "#=*_:" + "".join(c for c in map(chr, range(0x3001)) if c.isspace())
 _HEADING_TEXT = compile_lazily(

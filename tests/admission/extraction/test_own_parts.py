@@ -157,3 +157,37 @@ class TestTextsOfObjects:
     )
     def test_other_texts_have_none(self, text: str) -> None:
         assert mask(text) == text
+
+
+class TestAddressesThatWordsCallOwn:
+    @pytest.mark.parametrize(
+        ("text", "masked"),
+        [
+            (
+                "seen from our mail server 81.2.3.4 to 45.9.70.7",
+                "seen from our mail server # to 45.9.70.7",
+            ),
+            ("it hit our web proxy (81.2.3.0/24)", "it hit our web proxy (#)"),
+            ("our public IP address is 81.2.3.4", "our public IP address is #"),
+            ("Our gateways: 81.2.3.4, 2a01:4f8::1 and 81.2.3.5", "Our gateways: #, # and #"),
+            ("unser Mailserver 81.2.3.4 an 45.9.70.7", "unser Mailserver # an 45.9.70.7"),
+            ("notre serveur 81.2.3.4 et 81.2.3.5", "notre serveur # et #"),
+            ("nuestro servidor 81.2.3.4", "nuestro servidor #"),
+            ("allow list: 81.2.3.4, 81.2.3.5 (do not block)", "allow list: #, # (do not block)"),
+        ],
+    )
+    def test_they_are_masked_with_those_of_the_same_list(self, text: str, masked: str) -> None:
+        assert mask(text) == masked
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "our sensors saw 45.9.70.7 scanning",
+            "our firewall blocked 45.9.70.7 twice",
+            "seen at our honeypot server: 45.9.70.7",
+            "our web server was attacked by 45.9.70.7",
+            "our server runs version 8 and 45.9.70.7 asked for it",
+        ],
+    )
+    def test_others_stay(self, text: str) -> None:
+        assert mask(text) == text
