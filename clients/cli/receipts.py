@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import click
@@ -275,6 +276,23 @@ def _look_up(hub: Hub, readable: Sequence[Collection], receipts: Sequence[Receip
             if not 0 < len(each.label) < MAX_LABEL:  # the record of a push shortens it
                 each.label = find_label(each.public)
             each.statements = about.get(each.public_id, Counter())
+    _label_statements(hub, readable, [each for each in taken if each.public and not each.label])
+
+
+def _label_statements(
+    hub: Hub, readable: Sequence[Collection], receipts: Sequence[ReceiptLine]
+) -> None:
+    """Name sightings and opinions by the value of what they are about, for they have no name."""
+    targets = {each.public_id: list_targets(each.public or {}) for each in receipts}
+    ids = list(dict.fromkeys(chain.from_iterable(targets.values())))
+    found = find_by_id(hub, readable, ids) if ids else {}
+    for each in receipts:
+        about = [describe_object(found[id]) for id in targets[each.public_id] if id in found]
+        names = [value or kind for value, kind in about]
+        if names:
+            kind = str((each.public or {}).get("type"))
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            each.label = f"{kind}: {names[0]}{more}"
 
 
 def _print_table(receipts: Sequence[ReceiptLine], since: int) -> None:

@@ -418,6 +418,16 @@ class TestSighting:
         assert (code, stderr, rows(lines)[0]["verdict"]) == (0, "", "admitted")
         assert self.counts(served) == expected
 
+    def test_receipts_name_a_sighting_by_what_it_is_about(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        served.push(indicator("evil-portal.top", object_marking_refs=[AMBER]), who="north")
+        for option in ((), ("--false-alarm",)):
+            assert tocsin("sighting", "evil-portal.top", "--to", "inbox", *option)[0] == 0
+        words = ("receipts", "--since", "2020-01-01", "--json")
+        names = {row["value"] for row in rows(tocsin(*words)[1])}
+        assert names == {"sighting: evil-portal.top", "opinion: evil-portal.top"}
+
     @pytest.mark.slow
     def test_a_sighting_by_public_id_counts_too_and_can_be_withdrawn(
         self, tocsin: Run, served: HubInProcess
