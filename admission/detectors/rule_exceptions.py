@@ -8,6 +8,7 @@ They say who wrote the rule.
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from ipaddress import ip_network
 from itertools import islice
 
 from tocsin.admission.detectors.ip_addresses import find_ip_networks, is_private
@@ -57,6 +58,17 @@ _MOST_LINES = 2_000
 _MOST_NAMES = 100
 """Names of selections that are looked for."""
 _WORDS_OF_CONDITIONS = frozenset(("of", "or", "and", "not", "any", "all", "them"))
+_RESOLVERS = frozenset(
+    map(
+        ip_network,
+        (
+            *("8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "149.112.112.112"),
+            *("208.67.222.222", "208.67.220.220", "2001:4860:4860::8888", "2001:4860:4860::8844"),
+            *("2606:4700:4700::1111", "2606:4700:4700::1001", "2620:fe::fe"),
+        ),
+    )
+)
+"""Resolvers that everybody asks."""
 _WIDEST_OWN = {4: 16, 6: 29}
 """Bits of the widest network of one organisation, by version of IP.
 
@@ -139,5 +151,6 @@ def _is_own(field: str, value: str) -> bool:
 
 def _names_own_networks(text: str) -> bool:
     """True if public addresses or networks are named, none of which is a large service's."""
-    networks = [each for _, _, each in find_ip_networks(text) if not is_private(each)]
+    named = (each for _, _, each in find_ip_networks(text) if not is_private(each))
+    networks = [each for each in named if each not in _RESOLVERS]
     return bool(networks) and all(each.prefixlen >= _WIDEST_OWN[each.version] for each in networks)

@@ -26,6 +26,7 @@ class TestSigma:
         "line",
         [
             "src_ip: 81.2.3.4",
+            "DestinationIp:\n      - 8.8.8.8\n      - 81.2.3.4",
             "src_ip:\n      - 81.2.3.0/24",
             "Computer|endswith: '.bank.org'",
             "WorkstationName: 'HSN-JUMP01'",
@@ -53,6 +54,7 @@ class TestSigma:
             "DestinationIp|cidr:\n      - '20.184.0.0/13'\n      - '51.103.210.0/23'",
             "DestinationIp|cidr:\n      - '2603:1000::/24'\n      - '2620:1ec::/36'",
             "DestinationHostname|endswith: '.windowsupdate.com'",
+            "DestinationIp:\n      - 8.8.8.8\n      - 2606:4700:4700::1111",
         ],
     )
     def test_a_filter_of_what_all_machines_have_is_not(self, line: str) -> None:
