@@ -267,13 +267,6 @@ def find_person_names(text: str) -> Iterator[Span]:
     yield from _find_recipients(text)
 
 
-def _find_announced(text: str) -> Iterator[Span]:
-    """Names of two words right behind words that announce a person."""
-    for announcement, may_hold in _ANNOUNCEMENTS:
-        for found in announcement.finditer(text) if may_hold(text) else ():
-            yield from _read_names(text, found.end())
-
-
 def find_names_beside(text: str, numbers: Sequence[Span], mailboxes: Sequence[Span]) -> list[Span]:
     """Names in a sentence with a number of a person, or that a mailbox of the text has too.
 
@@ -292,6 +285,44 @@ def find_names_beside(text: str, numbers: Sequence[Span], mailboxes: Sequence[Sp
         if sentences.overlaps(name.start, name.end)
         or not logins.isdisjoint(_as_logins(text[name.start : name.end]))
     ]
+
+
+def _find_announced(text: str) -> Iterator[Span]:
+    """Names of two words right behind words that announce a person."""
+    for announcement, may_hold in _ANNOUNCEMENTS:
+        for found in announcement.finditer(text) if may_hold(text) else ():
+            yield from _read_names(text, found.end())
+
+
+def _find_behind_roles(text: str) -> Iterator[Span]:
+    """Names behind the role of a person, or a thing of theirs: `the user Jane Roe`.
+
+    Both stand before many other words, so no part of the name may be a word of the language.
+    """
+    for found in _BEFORE_NAME.finditer(text):
+        if not _announces(text, found):
+            continue
+        for name in _read_names(text, found.end()):
+            if _has_common_word(text[name.start : name.end]):
+                break
+            yield name
+
+
+def _announces(text: str, found: re.Match[str]) -> bool:
+    """True if the word is a role, or the end of a thing of somebody's."""
+    word, start = found["word"], found.start()
+    if word.lower() in _ROLES:
+        title = _IN_TITLE.search(text, max(0, start - 30), start) if word.istitle() else None
+        return title is None or title[1].lower() in _NAMES_TOO
+    if word.lower() not in _PREPOSITIONS:
+        return False
+    start = max(0, start - _LONGEST_POSSESSION)
+    return _POSSESSION.search(text, start, found.end("word")) is not None
+
+
+def _has_common_word(name: str) -> bool:
+    """True if a word of the name is one that often stands with a capital, and is no name."""
+    return not _CAPITALISED.isdisjoint(map(str.lower, _LETTERS.findall(name)))
 
 
 def _without_form_words(text: str, pair: re.Match[str]) -> Iterator[Span]:
@@ -324,37 +355,6 @@ def _as_logins(name: str) -> set[str]:
 def _letters(text: str) -> str:
     """The letters of a text in lower case, without accents."""
     return re.sub(r"[\W\d_]+", "", unicodedata.normalize("NFKD", text)).lower()
-
-
-def _find_behind_roles(text: str) -> Iterator[Span]:
-    """Names behind the role of a person, or a thing of theirs: `the user Jane Roe`.
-
-    Both stand before many other words, so no part of the name may be a word of the language.
-    """
-    for found in _BEFORE_NAME.finditer(text):
-        if not _announces(text, found):
-            continue
-        for name in _read_names(text, found.end()):
-            if _has_common_word(text[name.start : name.end]):
-                break
-            yield name
-
-
-def _announces(text: str, found: re.Match[str]) -> bool:
-    """True if the word is a role, or the end of a thing of somebody's."""
-    word, start = found["word"], found.start()
-    if word.lower() in _ROLES:
-        title = _IN_TITLE.search(text, max(0, start - 30), start) if word.istitle() else None
-        return title is None or title[1].lower() in _NAMES_TOO
-    if word.lower() not in _PREPOSITIONS:
-        return False
-    start = max(0, start - _LONGEST_POSSESSION)
-    return _POSSESSION.search(text, start, found.end("word")) is not None
-
-
-def _has_common_word(name: str) -> bool:
-    """True if a word of the name is one that often stands with a capital, and is no name."""
-    return not _CAPITALISED.isdisjoint(map(str.lower, _LETTERS.findall(name)))
 
 
 def _find_in_lower_case(text: str) -> Iterator[Span]:
