@@ -76,7 +76,7 @@ def example_files(partner: Medallion, monkeypatch: pytest.MonkeyPatch) -> None:
     for collection, title in zip(
         partner.backend.data["partner"]["collections"], ("green", "inbox"), strict=True
     ):
-        collection |= {"title": title, "can_read": True, "can_write": True}
+        collection |= {"title": title, "can_read": True, "can_write": title == "inbox"}
     partner.add(indicator(0))
     bundle = {"type": "bundle", "id": indicator(1)["id"].replace("indicator", "bundle")}
     Path("bundle.json").write_text(json.dumps(bundle | {"objects": [indicator(1)]}))
