@@ -403,6 +403,11 @@ def _is_list_of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:
     return any(_PERSONAL_WORDS.intersection(each.split()) for each in headings)
 
 
+def names_hash(heading: str) -> bool:
+    """True for `SHA256` and `MD5 hash`."""
+    return _OF_FILES.search(normalise_heading(heading)) is not None
+
+
 def is_part_of_name(heading: str) -> bool:
     """True for `First name`, which people have."""
     return normalise_heading(heading).replace(" ", "") in _PARTS_OF_NAMES

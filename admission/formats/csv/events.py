@@ -7,6 +7,7 @@ has.  It has others beside them: users, devices, recipients, both ends of connec
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 
 from tocsin.admission.extraction.field_names import (
     AFFECTED_WORDS,
@@ -21,10 +22,11 @@ from tocsin.admission.extraction.field_names import (
     normalise_heading,
     split_heading,
 )
-from tocsin.admission.formats.csv.columns import Columns, Role, is_part_of_name
+from tocsin.admission.formats.csv.columns import Columns, Role, is_part_of_name, names_hash
 from tocsin.admission.formats.list_names import (
     explain_refused_file,
     names_indicator_file,
+    split_name,
 )
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_words
@@ -52,6 +54,7 @@ _DESTINATION = compile_lazily(
 """Headings of the ends of connections; IIS calls them `c-ip` and `s-ip`."""
 _DESTINATIONS = frozenset(("dst", "dest", "destination", "dport"))
 _TARGETS = frozenset(("target", "targets", "targeted", "ziel", "cible", "objetivo", "alvo"))
+_OF_SAMPLES = frozenset(("sample", "samples", "malware", "muestras", "amostras", "echantillons"))
 _OF_VICTIMS = AFFECTED_WORDS | INFECTED_WORDS | {"zombie"}
 _HOSTS = frozenset(("ip", "ips", "host", "hosts", "hostname", "server", "servers", "system"))
 """Beside a word for targets, not of what an attacker imitates."""
@@ -85,7 +88,7 @@ def with_doubt(columns: Columns, file_name: str) -> Columns:
     if not mapped and (refusal := explain_refused_file(file_name)):
         return replace(columns, refusal=columns.refusal or refusal)
     headings = _find_event_headings(columns)
-    if not names_indicator_file(file_name):
+    if not names_indicator_file(file_name) and not _lists_samples(columns, file_name):
         headings += _find_doubtful_headings(columns)
     if not headings:
         return columns
@@ -93,6 +96,12 @@ def with_doubt(columns: Columns, file_name: str) -> Columns:
         n for n in columns.with_indicators if _is_attackers(columns.headings[n])
     )
     return _keep(columns, kept) if kept else replace(columns, doubt=_explain(headings, columns))
+
+
+def _lists_samples(columns: Columns, file_name: str) -> bool:
+    """True for hashes in a file that is named for samples: no inventory of programs is."""
+    named = not _OF_SAMPLES.isdisjoint(split_name(PurePath(file_name).stem))
+    return named and all(names_hash(columns.headings[n]) for n in columns.with_indicators)
 
 
 def _explain(headings: Sequence[str], columns: Columns) -> str:

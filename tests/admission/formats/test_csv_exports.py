@@ -584,6 +584,15 @@ class TestTablesOfEvents:
         assert values(f"{headings}\n{value},x\n") == []
         assert values(f"{headings},Malware family\n{value},x,y\n") == [value]
 
+    def test_hashes_in_a_file_of_samples_are_no_inventory(self) -> None:
+        options = formats.ReadOptions(now=NOW)
+        for text, read in (
+            (f"sha256,Version\n{SHA256},9\n", True),
+            ("ip,Version\n81.2.3.4,9\n", False),
+        ):
+            (found,) = formats.read("malware-samples.csv", text.encode(), options)
+            assert (found.object is not None) is read
+
     @pytest.mark.parametrize(
         "text",
         [
@@ -631,6 +640,7 @@ class TestTablesOfEvents:
         [
             *("ip,reason,alert_id", "domain,Reported by", "url,Impersonated brand"),
             *("Source IP,Exploited CVE", "IP,JARM,Server", "sha256,Compile time,Version"),
+            "Host,User Agent,Watermark",
         ],
     )
     def test_other_columns_beside_indicators_refuse_none(self, headings: str) -> None:
