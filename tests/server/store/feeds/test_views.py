@@ -405,7 +405,7 @@ class TestSnapshot:
         ]
 
     def test_what_was_active_then_is_in_it_for_ever(self, one: Any) -> None:
-        soon = pin(one) + 100_000
+        soon = pin(one) + 60_000_000
         one.publish(marked_posting(1, "green", until=soon), marked_posting(2, "green", until=1))
         kept = add_view(one, active=True, at=pin(one, one.page()[1].stamp))
         one.publish(marked_posting(1, "green", at=2, revoked=True))
