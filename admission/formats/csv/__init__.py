@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice, pairwise
 from typing import BinaryIO
 
+from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction.dates import parse_date
 from tocsin.admission.extraction.external_ids import (
     MOST_IDS,
@@ -62,6 +63,7 @@ from tocsin.admission.formats.csv.cells import (
     says_recipient,
 )
 from tocsin.admission.formats.csv.columns import (
+    MOST_COLUMNS,
     Columns,
     Role,
     are_headings,
@@ -106,6 +108,7 @@ _ZEEK_TYPE = "Intel::"
 _FEWEST_COLUMNS, _FIRST_ROWS = 2, 5
 _MOST_WORDS = 3
 """Words of a heading by which a text is recognised as a table."""
+_TOO_WIDE = f"the table has more than {MOST_COLUMNS:,} columns: leave out those without values"
 _SAMPLE = 200
 """Rows by which the columns are guessed."""
 _LONGEST_START = 65_536
@@ -345,7 +348,8 @@ def _find_first_value(sample: list[Row]) -> int:
 def _find_columns(sample: list[Row], mapping: Mapping[str, str]) -> tuple[int, Columns]:
     """The place in the sample at which the rows begin, and the columns of the table.
 
-    Raises Unprocessable if the user's mapping names a column that the table lacks.
+    Raises Unprocessable if the user's mapping names a column that the table lacks, or if there
+    are too many.
     """
     if not mapping:
         return _guess_columns(sample)
@@ -356,6 +360,13 @@ def _find_columns(sample: list[Row], mapping: Mapping[str, str]) -> tuple[int, C
             return number + 1, map_columns(found, width, mapping)
     start, columns = _guess_columns(sample)
     return start, map_columns(columns, width, mapping)
+
+
+def _limited(headings: tuple[str, ...]) -> tuple[str, ...]:
+    """The headings.  Raises Unprocessable if they are too many, as each is compared with words."""
+    if len(headings) > MOST_COLUMNS:
+        raise Unprocessable(_TOO_WIDE)
+    return headings
 
 
 def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
@@ -376,7 +387,7 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
             break
         titles += any(row.cells)
         if not headings and sum(map(bool, row.cells)) > 1:
-            headings = row.cells
+            headings = _limited(row.cells)
             start = number + 1 if any(map(is_field, headings)) else 0
         if titles == _MOST_TITLES:
             break

@@ -114,7 +114,7 @@ _LOGIN_WORDS = frozenset(("user", "username", "login", "account", "usuario", "be
 _PAGE_WORDS = frozenset(("url", "site", "website", "host", "hostname", "domain"))
 _OF_FILES = compile_lazily(r"\b(?:sha ?\d{1,3}|md5|hash(?:es)?)\b")
 _TAG = compile_lazily(r"#\w{1,60}(?:\s+#\w{1,60})*")
-_MOST_COLUMNS = 2000
+MOST_COLUMNS = 2000
 _DIRECTION = compile_lazily(
     r"\b(?:src|dst|dest|source|destination|remote) ?(?:ip|host|address|port)\b"
 )
@@ -271,7 +271,7 @@ class Columns:
 
 def parse_headings(cells: Sequence[str]) -> Columns | None:
     """The columns that a row of headings describes; None if the row is not one."""
-    if len(cells) > _MOST_COLUMNS or any(map(_is_indicator, cells)):
+    if len(cells) > MOST_COLUMNS or any(map(_is_indicator, cells)):
         return None
     return parse_names(cells)
 
@@ -437,7 +437,7 @@ def guess_columns(rows: Sequence[Sequence[str]], headings: Sequence[str] = ()) -
     for mailboxes below headings: they may be recipients'.  If one column names types, one other
     column holds the values, and links elsewhere are references.
     """
-    width = min(max((len(row) for row in rows), default=0), _MOST_COLUMNS)
+    width = min(max((len(row) for row in rows), default=0), MOST_COLUMNS)
     by_column = [[row[n].strip() for row in rows if n < len(row)] for n in range(width)]
     kinds = next((n for n, cells in enumerate(by_column) if _are_mostly_types(cells)), None)
     if kinds is None and headings:

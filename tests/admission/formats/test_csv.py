@@ -201,6 +201,18 @@ class TestHeadings:
         assert patterns(text) == [domain("evil.com"), domain("evil.org"), domain("evil.net")]
 
 
+class TestWidth:
+    def test_a_table_of_very_many_headings_is_refused_at_once(self) -> None:
+        text = "\n".join(",".join(f"{begin}{n}" for n in range(3_000)) for begin in "cd")
+        with pytest.raises(Unprocessable, match="more than 2,000 columns"):
+            list(formats.read("a.csv", text.encode(), formats.ReadOptions(now=0)))
+
+    def test_very_many_values_in_a_line_are_read(self) -> None:
+        text = ",".join(f"45.9.{n // 250}.{n % 250 + 1}" for n in range(3_000))
+        read = list(formats.read("a.csv", text.encode(), formats.ReadOptions(now=0)))
+        assert len(read) == 3_000
+
+
 class TestWithoutHeadings:
     def test_every_cell_that_is_an_indicator_as_a_whole_counts(self) -> None:
         text = "hxxps[://]evil[.]com/a?b=1,foo,198[.]51[.]100[.]7\nbob@bad.com,x,see good.com now\n"
