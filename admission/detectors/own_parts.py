@@ -120,13 +120,15 @@ _ADDRESS = compile_lazily(rf"(?<![\w.:]){_IP}(?:/\d{{1,3}})?(?![\w:]|\.\w)")
 _MAY_HOLD_ADDRESS = compile_lazily(r"\d\.\d|:\w{0,4}:")
 _JOINED = compile_lazily(r"\s?[,;/&]\s?|,?\s(?:and|or|und|oder|et|ou|y|o|e|en|i)\s")
 _MACHINE = load_alternation(__package__, "machine_words")
+_OWN = load_alternation(__package__, "own_words")
+_OTHER = load_alternation(__package__, "words_before_other_machines")
+_OWN_MACHINE = rf"{_OWN}\s(?:(?!{_OTHER}\s)[^\W\d_][\w-]{{1,20}}\s){{0,2}}?{_MACHINE}"
 _OURS = compile_lazily(
     rf"""(?:
-        (?<![\w-]){load_alternation(__package__, "own_words")}\s(?:[^\W\d_][\w-]{{1,20}}\s){{0,3}}?
-        {_MACHINE}(?:\s(?:ip|address(?:es)?|adresse|is|are|was|at|ist|war|est|es|è|é)){{0,2}}
+        (?<![\w-]){_OWN_MACHINE}
+        (?:\s(?:ip|address(?:es)?|adresse|is|are|was|at|ist|war|est|es|è|é)){{0,2}}
         [\s(\[\"'`*=]{{1,4}}
-      | (?:\A|[.;(\r\n])\s{{0,4}}{load_alternation(__package__, "own_words")}\s
-        (?:[^\W\d_][\w-]{{1,20}}\s){{0,3}}?{_MACHINE}s?\s?:\s?
+      | (?:\A|[.;(\r\n])\s{{0,4}}{_OWN_MACHINE}s?\s?:\s?
       | \b(?:allow|white|safe)[\ -]?list(?:s|ed|ing)?(?:\s[a-z]{{2,12}}){{0,2}}\s?[:=]\s?
     )\Z""",
     re.IGNORECASE | re.VERBOSE,

@@ -3,17 +3,17 @@
 No names are known, only titles (`Mrs`), words that announce a person (`reported by`,
 `contact`), roles (`the user`), things (`laptop of`), labels of form fields (`Surname:`),
 salutations, the recipients in the header of a message, the lines of a business card, and numbers
-and mailboxes of persons nearby.  So many persons are not found, and a reviewer judges what is
-found.  Malware, tools, actors, companies and teams are passed over.  The words stand in
+and mailboxes of persons nearby.  So many persons are not found; a reviewer is asked about the
+others.  Malware, tools, actors, companies and teams are passed over.  The words stand in
 `words/person_*.txt`, `salutations.txt`, `capitalised_words.txt` and `not_person_names.txt`.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
+from tocsin.admission.detectors.disguises import fold_letters
 from tocsin.admission.detectors.national_ids import LABEL_WORDS
 from tocsin.admission.detectors.spans import Span, SpanIndex
 from tocsin.admission.detectors.text_search import contains_any
@@ -321,7 +321,7 @@ def _announces(text: str, found: re.Match[str]) -> bool:
 
 
 def _has_common_word(name: str) -> bool:
-    """True if a word of the name is one that often stands with a capital, and is no name."""
+    """True if a word of the name is as common as `Remote` or `Bank`."""
     return not _CAPITALISED.isdisjoint(map(str.lower, _LETTERS.findall(name)))
 
 
@@ -348,13 +348,14 @@ def _sentence(text: str, span: Span) -> tuple[int, int]:
 
 def _as_logins(name: str) -> set[str]:
     """A name as mailboxes have it: both words in either order, or one of them as an initial."""
-    first, *_, last = (_letters(word) for word in name.split())
+    words = [_letters(word) for word in _LETTERS.findall(name)]
+    first, last = words[0], words[-1]
     return {first + last, last + first, first[:1] + last, first + last[:1], last + first[:1]}
 
 
 def _letters(text: str) -> str:
     """The letters of a text in lower case, without accents."""
-    return re.sub(r"[\W\d_]+", "", unicodedata.normalize("NFKD", text)).lower()
+    return "".join(_LETTERS.findall(fold_letters(text))).lower()
 
 
 def _find_in_lower_case(text: str) -> Iterator[Span]:

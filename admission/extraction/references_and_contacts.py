@@ -51,6 +51,7 @@ class LineRole(Enum):
 
 _ROLES: tuple[LineRole | None, ...] = (None, *LineRole)
 _PACKAGE = "tocsin.admission.extraction"
+_DETECTORS = "tocsin.admission.detectors"
 _COMMENT_SIGNS = ("#", "//", ";", "!")
 _BULLET = r"[\s>#/;!*_+-]*+(?:\[?\d{1,3}[\].)]\s*+[*_]*+)?+"
 _PEOPLE_LABEL = compile_lazily(
@@ -155,7 +156,7 @@ _LAST_OF_HEADINGS = frozenset(
         (_PACKAGE, "victim_names"),
         (_PACKAGE, "affected_words"),
         (_PACKAGE, "victim_or_own_words"),
-        ("tocsin.admission.detectors", "machine_words"),
+        (_DETECTORS, "machine_words"),
     )
     for each in load_words(package, name)
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import click
@@ -282,17 +281,16 @@ def _look_up(hub: Hub, readable: Sequence[Collection], receipts: Sequence[Receip
 def _label_statements(
     hub: Hub, readable: Sequence[Collection], receipts: Sequence[ReceiptLine]
 ) -> None:
-    """Name sightings and opinions by the value of what they are about, for they have no name."""
+    """Name sightings and opinions by the first object that they are about; they have no name."""
     targets = {each.public_id: list_targets(each.public or {}) for each in receipts}
-    ids = list(dict.fromkeys(chain.from_iterable(targets.values())))
+    ids = list(dict.fromkeys(each[0] for each in targets.values() if each))
     found = find_by_id(hub, readable, ids) if ids else {}
     for each in receipts:
-        about = [describe_object(found[id]) for id in targets[each.public_id] if id in found]
-        names = [value or kind for value, kind in about]
-        if names:
-            kind = str((each.public or {}).get("type"))
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            each.label = f"{kind}: {names[0]}{more}"
+        about = targets[each.public_id]
+        if about and about[0] in found:
+            value, kind = describe_object(found[about[0]])
+            more = f" and {len(about) - 1:,} more" if len(about) > 1 else ""
+            each.label = f"{(each.public or {}).get('type')}: {value or kind}{more}"
 
 
 def _print_table(receipts: Sequence[ReceiptLine], since: int) -> None:

@@ -362,7 +362,7 @@ def _find_columns(sample: list[Row], mapping: Mapping[str, str]) -> tuple[int, C
     return start, map_columns(columns, width, mapping)
 
 
-def _limited(headings: tuple[str, ...]) -> tuple[str, ...]:
+def _check_width(headings: tuple[str, ...]) -> tuple[str, ...]:
     """The headings.  Raises Unprocessable if they are too many, as each is compared with words."""
     if len(headings) > MOST_COLUMNS:
         raise Unprocessable(_TOO_WIDE)
@@ -387,7 +387,7 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
             break
         titles += any(row.cells)
         if not headings and sum(map(bool, row.cells)) > 1:
-            headings = _limited(row.cells)
+            headings = _check_width(row.cells)
             start = number + 1 if any(map(is_field, headings)) else 0
         if titles == _MOST_TITLES:
             break

@@ -184,6 +184,12 @@ class TestAddressesThatWordsCallOwn:
         [
             "our sensors saw 45.9.70.7 scanning",
             "our firewall blocked 45.9.70.7 twice",
+            "our team blocked IP 45.9.70.7",
+            "our sensor detected host 45.9.70.7",
+            "Our list of malicious servers: 45.9.70.7",
+            "Our C2 servers: 45.9.70.7",
+            "our customers saw malicious IP 45.9.70.7",
+            "unser Team blockierte IP 45.9.70.7",
             "seen at our honeypot server: 45.9.70.7",
             "our web server was attacked by 45.9.70.7",
             "our server runs version 8 and 45.9.70.7 asked for it",
