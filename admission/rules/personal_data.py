@@ -41,7 +41,7 @@ from tocsin.admission.detectors.registry_values import (
     compares_registry_data,
     find_registry_data,
 )
-from tocsin.admission.detectors.spans import Span, SpanIndex
+from tocsin.admission.detectors.spans import Span, SpanIndex, merge_overlapping_spans
 from tocsin.admission.detectors.telephone_numbers import TELEPHONE, find_telephone_numbers
 from tocsin.admission.detectors.text_search import count_digits, is_single_word
 from tocsin.admission.detectors.us_social_security_numbers import (
@@ -162,6 +162,8 @@ _ROUNDED_METRES = 10_000.0
 """The `precision` of coordinates with one decimal, about."""
 _LONGEST_UNBROKEN = 40
 """Nothing looked for has more characters without a blank or a sign."""
+_MOST_ROUNDS = 3
+"""Further searches, for numbers beside those that were found."""
 _FEWEST_DIGITS = 7
 _SEVEN_DIGITS = compile_lazily(
     r"\d(?:(?:[ ().\-/]{0,3}\d){6}|\d{3}(?:[,\u00b7\u2022]|\r?\n[ \t>]{0,4})\d{4})"
@@ -219,7 +221,7 @@ def find_personal_data(text: str, kinds: frozenset[str], regions: tuple[str, ...
     if NATIONAL_ID in kinds:
         ids = [*find_identity_documents(text), *find_national_ids(text), *find_birth_dates(text)]
     taken = SpanIndex((span.start, span.end) for span in ids)
-    contacts = _find_contact_data(text, kinds, regions)
+    contacts = _find_every_contact(text, kinds, regions)
     rest = [span for span in contacts if not taken.overlaps(span.start, span.end)]
     guessed = (find(text) for what, find in _GUESSED.items() if what in kinds)
     spans = [*ids, *rest, *chain.from_iterable(guessed)]
@@ -228,6 +230,28 @@ def find_personal_data(text: str, kinds: frozenset[str], regions: tuple[str, ...
         mailboxes = [span for span in spans if span.what == EMAIL]
         spans += find_names_beside(text, numbers, mailboxes)
     return spans
+
+
+def _find_every_contact(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:
+    """Contact data and numbers, also one right behind another, as `536-22-8726 4111 1111 …`."""
+    found = new = _find_contact_data(text, kinds, regions)
+    for _ in range(_MOST_ROUNDS):
+        numbers = [span for span in new if span.what in _NUMBERS or span.what == TELEPHONE]
+        if not numbers:
+            break
+        text = _cover(text, numbers)
+        new = [s for s in _find_contact_data(text, kinds, regions) if s.what != EMAIL]
+        found = [*found, *new]
+    return found
+
+
+def _cover(text: str, spans: Iterable[Span]) -> str:
+    """The text with something as long as each span in its place, as a mask would stand there."""
+    parts, end = [], 0
+    for span in merge_overlapping_spans(spans):
+        parts += [text[end : span.start], "[", "x" * (span.end - span.start - 2), "]"]
+        end = span.end
+    return "".join([*parts, text[end:]])
 
 
 def _find_contact_data(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:

@@ -81,6 +81,8 @@ class TestNames:
             ("Applicant J.Doe (x@bank.test)", "Applicant J.Doe ({mail})"),
             ("Applicant J.Doe (jdoe@bank.test)", "Applicant {} ({mail})"),
             ("Łukasz Żak (lukasz.zak@bank.test)", "{} ({mail})"),
+            ("SSN 536-22-8726 4111 1111 1111 1111", "SSN {ssn} {card}"),
+            ("4111 1111 1111 1111 4111 1111 1111 1111 x", "{card} {card} x"),
             ("Jane Doe came. It was 4111 1111 1111 1111", "Jane Doe came. It was {card}"),
             ("Jane Doe (helpdesk@bank.test)", "Jane Doe ({mail})"),
             ("First National Bank, 4111 1111 1111 1111", "First National Bank, {card}"),
