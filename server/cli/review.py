@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import click
 
 from tocsin.admission.descriptions import count
 from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.model import Action
 from tocsin.admission.stix.object_titles import object_title
 from tocsin.admission.timestamps import DAY, stix_time, timestamp
 from tocsin.config.command_line import format_examples, printable
@@ -18,8 +20,9 @@ from tocsin.server.cli.command import (
     Answer,
     act_on_each,
     format_record,
+    print_result,
+    print_wrapped,
     with_acting_hub,
-    with_hub,
     with_open_hub,
 )
 from tocsin.server.cli.settings import print_notice
@@ -27,6 +30,9 @@ from tocsin.server.intake.marks import Mark
 from tocsin.server.lifecycle.retention import WARNING_DAYS
 from tocsin.server.model import Review
 from tocsin.server.runtime import Runtime
+
+_QUESTIONS = frozenset({Action.ASKED, Action.HELD})
+"""What a reviewer decides about."""
 
 
 @click.group("review")
@@ -56,8 +62,9 @@ def review_command() -> None:
     is_flag=True,
     help="List also what waits for objects that it references: it needs no decision.",
 )
-@with_hub
-def _list(hub: Runtime, partner: str | None, limit: int, with_others: bool) -> list[Answer]:
+@AS_JSON
+@with_open_hub
+def _list(hub: Runtime, partner: str | None, limit: int, with_others: bool, as_json: bool) -> None:
     """List what waits for a decision, the oldest first."""
     if with_others:
         found, others = list_reviews(hub, partner, limit + 1), 0
@@ -69,7 +76,10 @@ def _list(hub: Runtime, partner: str | None, limit: int, with_others: bool) -> l
         print_notice(f"tocsin-hub: {wait} for others that have not come yet: --all lists them too")
     if len(found) > limit:
         print_notice(f"tocsin-hub: more reviews wait than these {limit}: --limit shows more")
-    return found[:limit]
+    if as_json or not found:
+        print_result(found[:limit], as_json=as_json)
+    else:
+        print_wrapped(chain.from_iterable(map(_format_lines, found[:limit])), " " * 6)
 
 
 @review_command.command(
@@ -161,6 +171,24 @@ def _format_open(hub: Runtime, reviews: Iterable[Review]) -> list[Answer]:
     days = hub.services.retention.periods.reviews
     now = hub.services.store.clock()
     return [_format_review(review) | _format_end(review, days, now) for review in reviews]
+
+
+def _format_lines(answer: Answer) -> Iterator[str]:
+    """A few lines for people: the id that other commands take, what it is, and why it waits."""
+    yield printable(
+        f"{answer['review']}  {answer['partner']}  {answer['question']}  {answer['asked']}"
+    )
+    yield printable(f"  {answer['type']}: {answer['value']}")
+    findings: Any = answer["findings"]
+    for finding in findings:
+        if finding["action"] in _QUESTIONS:
+            yield printable(f"    {finding['rule']}: {finding['message']}")
+    if waits_for := answer["waits_for"]:
+        yield printable(f"    waits for: {', '.join(waits_for)}")
+    if "decided" in answer:
+        yield printable(f"    {answer['by']} decided: {answer['decided']}")
+    if "warning" in answer:
+        yield f"    {answer['warning']}"
 
 
 def show_review(hub: Runtime, id: str) -> Answer:
