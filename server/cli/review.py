@@ -183,7 +183,8 @@ def _format_lines(answer: Answer) -> Iterator[str]:
     for finding in findings:
         if finding["action"] in _QUESTIONS:
             yield printable(f"    {finding['rule']}: {finding['message']}")
-    if waits_for := answer["waits_for"]:
+    waits_for: Any = answer["waits_for"]
+    if waits_for:
         yield printable(f"    waits for: {', '.join(waits_for)}")
     if "decided" in answer:
         yield printable(f"    {answer['by']} decided: {answer['decided']}")
