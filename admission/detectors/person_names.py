@@ -119,7 +119,8 @@ _LIVING = compile_lazily(
 )
 _TITLE_STARTS = (
     *("Mr", "Ms", "Mx", "Dr", "Prof", "Sr", "Mme", "Mlle", "Dott", "Ing", "Herr", "Frau", "Miss"),
-    *("Monsieur", "Madame", "Señor", "Signor"),
+    *("Monsieur", "Madame", "Señor", "Signor", "Hr", "Dhr", "Mevr", "Mw", "Sig", "Pan", "pani"),
+    *("paní", "fru", "Fru", "Meneer"),
 )
 """Each title of the lists begins with one of these; cheaper to look for than the pattern."""
 _may_hold_cue = contains_any(
@@ -268,7 +269,7 @@ def find_person_names(text: str) -> Iterator[Span]:
 
 
 def find_names_beside(text: str, numbers: Sequence[Span], mailboxes: Sequence[Span]) -> list[Span]:
-    """Names in a sentence with a number of a person, or that a mailbox of the text has too.
+    """Names in a sentence with a number or date of a person, or that a mailbox of the text has too.
 
     `Jane Roe's SSN is …`, `Jane Roe (jane.roe@bank.test)`.
     """

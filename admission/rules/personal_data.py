@@ -18,7 +18,6 @@ from phonenumbers import SUPPORTED_REGIONS
 from tocsin.admission.detectors import bank_accounts
 from tocsin.admission.detectors.accounts import find_account_names
 from tocsin.admission.detectors.bank_accounts import IBAN, find_bank_accounts
-from tocsin.admission.detectors.birth_dates import BIRTH_DATE, PATIENT_NUMBER, find_birth_dates
 from tocsin.admission.detectors.disguises import decode_text, encoded_texts
 from tocsin.admission.detectors.email_addresses import (
     EMAIL,
@@ -26,6 +25,12 @@ from tocsin.admission.detectors.email_addresses import (
     normalise_email_address,
 )
 from tocsin.admission.detectors.identity_documents import find_identity_documents
+from tocsin.admission.detectors.labelled_numbers import (
+    BIRTH_DATE,
+    PERSON_NUMBER,
+    PLATE,
+    find_labelled_numbers,
+)
 from tocsin.admission.detectors.national_ids import NATIONAL_ID, find_national_ids
 from tocsin.admission.detectors.partial_numbers import find_partial_numbers
 from tocsin.admission.detectors.payment_cards import CARD, find_payment_cards
@@ -148,6 +153,8 @@ _IDENTIFYING: Mapping[str, Mapping[str, re.Pattern[str]]] = {
 observable's id, or say what it is.  Values of the form are what the property is for."""
 _EXTENSION = compile_lazily(r"\.[A-Za-z]\w{0,5}\Z")
 _NUMBERS = frozenset((CARD, IBAN, US_SSN, NATIONAL_ID))
+_BESIDE_NAMES = _NUMBERS | {BIRTH_DATE, PERSON_NUMBER, POSTAL_ADDRESS}
+"""What stands in one sentence with the name of the person whom it is about."""
 _IN_MATCHED_TEXTS: Mapping[tuple[str, str], frozenset[str]] = {
     **dict.fromkeys((("email-message", "subject"), ("email-message", "body")), _NUMBERS | {EMAIL}),
     **dict.fromkeys(
@@ -183,7 +190,7 @@ def build_rule(context: RuleContext) -> Rule:
     settings = {**DEFAULTS, **context.settings}
     modes = {what: str(settings[name]) for name, what in KINDS.items()}
     kinds = frozenset(what for what, mode in modes.items() if mode != "keep")
-    modes |= dict.fromkeys((BIRTH_DATE, PATIENT_NUMBER), modes[NATIONAL_ID])
+    modes |= dict.fromkeys((BIRTH_DATE, PERSON_NUMBER, PLATE), modes[NATIONAL_ID])
     search = _text_search(kinds, tuple(settings["regions"]))
 
     def apply(candidate: Candidate) -> Candidate:
@@ -219,14 +226,18 @@ def find_personal_data(text: str, kinds: frozenset[str], regions: tuple[str, ...
         return []
     ids: list[Span] = []
     if NATIONAL_ID in kinds:
-        ids = [*find_identity_documents(text), *find_national_ids(text), *find_birth_dates(text)]
+        ids = [
+            *find_identity_documents(text),
+            *find_national_ids(text),
+            *find_labelled_numbers(text),
+        ]
     taken = SpanIndex((span.start, span.end) for span in ids)
     contacts = _find_every_contact(text, kinds, regions)
     rest = [span for span in contacts if not taken.overlaps(span.start, span.end)]
     guessed = (find(text) for what, find in _GUESSED.items() if what in kinds)
     spans = [*ids, *rest, *chain.from_iterable(guessed)]
     if PERSON in kinds:
-        numbers = [span for span in spans if span.what in _NUMBERS]
+        numbers = [span for span in spans if span.what in _BESIDE_NAMES]
         mailboxes = [span for span in spans if span.what == EMAIL]
         spans += find_names_beside(text, numbers, mailboxes)
     return spans

@@ -170,9 +170,9 @@ class TestSeldomForms:
             ("생년월일 1980년 3월 12일", "1980년 3월 12일", "date of birth"),
             ("urodzona 12.03.1980", "12.03.1980", "date of birth"),
             ("doğum tarihi: 12.03.1980", "12.03.1980", "date of birth"),
-            ("patient MRN 12345678", "12345678", "patient's number"),
-            ("MRN: 12345678", "12345678", "patient's number"),
-            ("Patienten-ID: 12345678", "12345678", "patient's number"),
+            ("patient MRN 12345678", "12345678", "number of a person"),
+            ("MRN: 12345678", "12345678", "number of a person"),
+            ("Patienten-ID: 12345678", "12345678", "number of a person"),
             ("CONTACT: ROE, JANE", "ROE, JANE", "person's name"),
         ],
     )

@@ -1,4 +1,8 @@
-"""Dates of birth and numbers of patients, right behind the word for them."""
+"""Dates of birth, and numbers of employees, customers, patients and cars, behind a word for them.
+
+An organisation gives such numbers as it likes, so only the word shows what they are
+(`words/person_number_labels.txt`).
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,11 @@ from collections.abc import Iterator
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
 from tocsin.admission.lazy_patterns import compile_lazily
+from tocsin.admission.word_lists import load_alternation
 
 BIRTH_DATE = "date of birth"
-PATIENT_NUMBER = "patient's number"
+PERSON_NUMBER = "number of a person"
+PLATE = "number plate"
 
 _MONTH = (
     r"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez"  # English, German
@@ -39,20 +45,41 @@ _may_hold_birth_date = contains_any(
     *("dob", "d.o.b", "birth", "born", "geb", "naissance", "nac", "nat", "né", "nasc"),
     *("urodz", "narozen", "lahir", "data na"),
 )
-_PATIENT = compile_lazily(
-    r"""(?<!\w)(?:mrn|medical\ record(?:\ (?:number|no\.?))?|patient(?:\ (?:id|mrn|number|no\.?))
-        |patient(?:en)?-?(?:id|nummer|nr\.?))
-        \s?[:=\#]?\s{0,2}(?P<number>[a-z]{0,3}-?\d{5,12})(?!\w)""",
+_PERSON_NUMBER = compile_lazily(
+    rf"""(?<![\w&?/-]){load_alternation(__package__, "person_number_labels")}
+        (?:\ (?:is|ist|est|es|è))?\s?[:=\#]?\s{{0,2}}
+        (?P<number>[a-z]{{0,3}}[-/]?\d(?:[ ]?\d){{3,18}})(?![\w@]|[-.:/]\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
-_may_name_patient = contains_any("mrn", "medical record", "patient")
+_may_name_number = contains_any(
+    *("employ", "person", "staff", "payroll", "customer", "member", "student", "badge", "client"),
+    *("library card", "mrn", "medical record", "insurance", "patient", "mitarbeiter", "kund"),
+    *("mitglied", "matri", "dienstausweis", "versicher", "debitoren", "kvnr", "adh", "salari"),
+    *("assur", "emplead", "soci", "afiliad", "legajo", "dipendente", "funcion", "utente", "klant"),
+    *("leden", "lidmaat", "medewerker", "pracownik", "ewidencyj", "osobn", "zákazn", "anställn"),
+    *("medlem", "medarbej", "ansatt", "klient", "imei", "imsi", "iccid"),
+)
+_PLATE = compile_lazily(
+    r"""(?<![\w-])(?:(?:licen[cs]e|number|registration)\ plates?|(?:kfz-)?kennzeichen|kenteken
+        |(?:plaque\ d['’])?immatriculation|placa|targa|numer\ rejestracyjny|SPZ)
+        (?:\ (?:is|ist|est|es|è|of))?\s?[:=]?\s{0,2}["'(]?
+        (?P<number>(?-i:(?=[A-Z\d -]{0,9}[A-Z])(?=[A-ZÄÖÜ -]{0,6}\d)
+          [A-ZÄÖÜ\d]{1,4}(?:[ -]?[A-Z\d]{1,4}){1,3}))(?![\w-])""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_may_name_plate = contains_any(
+    *("plate", "kennzeichen", "kenteken", "immatric", "placa", "targa", "rejestr", "spz")
+)
 
 
-def find_birth_dates(text: str) -> Iterator[Span]:
-    """Dates of birth, and numbers of patients; the words before them are not part of the spans."""
+def find_labelled_numbers(text: str) -> Iterator[Span]:
+    """Dates of birth, and such numbers; the words before them are not part of the spans."""
     if _may_hold_birth_date(text):
         for found in _BIRTH_DATE.finditer(text):
             yield Span(*found.span("date"), BIRTH_DATE)
-    if _may_name_patient(text):
-        for found in _PATIENT.finditer(text):
-            yield Span(*found.span("number"), PATIENT_NUMBER)
+    if _may_name_number(text):
+        for found in _PERSON_NUMBER.finditer(text):
+            yield Span(*found.span("number"), PERSON_NUMBER)
+    if _may_name_plate(text):
+        for found in _PLATE.finditer(text):
+            yield Span(*found.span("number"), PLATE)
