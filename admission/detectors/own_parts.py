@@ -2,7 +2,8 @@ r"""Parts of logs, configurations and queries that hold the writer's own hosts, 
 
 People paste them beside an attacker's values: the SPF record of their domain, the exceptions of
 fail2ban or of a query, rules of a firewall that accept, and the near end of a connection.  In
-sentences, words say whose an address is: `our mail server 81.2.3.4`.
+sentences, words say whose an address is: `our mail server 81.2.3.4`; and some names of hosts mean
+nothing elsewhere: `db1.corp.local`, `\\fs01\share`, `DC=corp,DC=local`.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.text_search import contains_any
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
@@ -137,6 +139,38 @@ _OURS = compile_lazily(
 
 Not `seen at our proxy: `, which announces what was seen there.
 """
+_PRIVATE_NAME = compile_lazily(
+    r"""(?P<scheme>(?<=//))?(?<![\w.@\\~%$-])(?:(?<=//)|(?<!/))
+        (?P<labels>[a-z0-9_][\w-]{0,62}(?:\.[a-z0-9_][\w-]{0,62}){0,7})
+        \.(?:local|internal|corp|lan|intranet|localdomain)(?![\w-]|\.\w)""",
+    re.IGNORECASE | re.ASCII | re.VERBOSE,
+)
+"""Names that exist only in a network of somebody's own (RFC 6762, and what people use so)."""
+_may_hold_private_name = contains_any(".local", ".internal", ".corp", ".lan", ".intranet")
+_OF_EVERYBODY = frozenset(
+    ("metadata.google", "host.docker", "gateway.docker", "kubernetes.default.svc.cluster")
+)
+_PROGRAMS = frozenset(("com", "org", "net", "io", "java", "javax", "sun", "android", "system"))
+"""First labels of what is part of a program: `com.android.internal`."""
+_BEFORE_HOST = compile_lazily(rf"(?<![\w-]){_MACHINE}[\s:\"'`(]{{1,3}}\Z", re.IGNORECASE)
+_NETWORK_PATH = compile_lazily(
+    r"(?<![\w\\:.%)\]>*$?/])(?:\\\\(?P<name>[a-z][\w-]{1,40})\\(?=[\w$])"
+    r"|\\{4}(?P<escaped>[a-z][\w-]{1,40})\\\\(?=[\w$]))",
+    re.IGNORECASE | re.ASCII,
+)
+"""`\\\\fs01\\share`: a host without a domain is one in the same network."""
+_ANY_HOST = compile_lazily(
+    r"x[0-9a-f]{2}|u[0-9a-f]{4}|localhost|tsclient|wsl\$?|pipe|(?:(?:remote|target|file|smb|your|my)[-_]?)?"
+    r"(?:server|host|hostname|machine|computer|computername|pc|share|target|remote|victim|name|ip)",
+    re.IGNORECASE,
+)
+"""Words that stand for any host, and escaped characters."""
+_DIRECTORY = compile_lazily(
+    r"(?<![\w-])DC=(?P<first>[\w-]{1,63})(?:,\s?DC=[\w-]{1,63}){1,6}(?![\w-])", re.IGNORECASE
+)
+"""The domain in a name of a directory (RFC 4514)."""
+_may_hold_directory = contains_any("dc=")
+_EXAMPLES = frozenset(("contoso", "fabrikam", "example", "domain", "domainname", "test", "company"))
 _WORDS_BEFORE = 100
 """Characters before an address that are searched."""
 _CERTAIN = (*_ZONES, *_ALLOWING, *_NEAR_ENDS)
@@ -176,6 +210,7 @@ def find_own_parts(text: str) -> Iterator[Span]:
     if len(text) < _SHORTEST:
         return
     yield from _find_ours(text)
+    yield from _find_names(text)
     parts = _choose(text, _IN_NOTES)
     start = 0
     for line in text.split("\n") if parts else ():
@@ -197,6 +232,31 @@ def _find_ours(text: str) -> Iterator[Span]:
             yield Span(found.start(), end, _OWN_PART)
         else:
             end = -1
+
+
+def _find_names(text: str) -> Iterator[Span]:
+    """Names of hosts and domains that mean nothing outside the writer's network."""
+    for found in _PRIVATE_NAME.finditer(text) if _may_hold_private_name(text) else ():
+        if _is_private_name(text, found):
+            yield Span(*found.span(), _OWN_PART)
+    for found in _NETWORK_PATH.finditer(text) if "\\\\" in text else ():
+        group = found.lastgroup or 0
+        if not _ANY_HOST.fullmatch(found[group]):
+            yield Span(*found.span(group), _OWN_PART)
+    for found in _DIRECTORY.finditer(text) if _may_hold_directory(text) else ():
+        if found["first"].lower() not in _EXAMPLES:
+            yield Span(*found.span(), _OWN_PART)
+
+
+def _is_private_name(text: str, found: re.Match[str]) -> bool:
+    """True unless the name is everybody's, or may be that of a file or a part of a program."""
+    labels = found["labels"].lower()
+    if labels in _OF_EVERYBODY or labels.partition(".")[0] in _PROGRAMS:
+        return False
+    if "." in labels or "-" in labels or not labels.isalpha() or found["scheme"] is not None:
+        return True
+    before = text[max(0, found.start() - _WORDS_BEFORE) : found.start()]
+    return _BEFORE_HOST.search(before) is not None
 
 
 def _choose(text: str, parts: Sequence[_Part]) -> list[_Part]:
