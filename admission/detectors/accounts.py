@@ -1,6 +1,6 @@
 """Names of people's accounts in a text: behind a label, in logs, in directories.
 
-Labels stand in `words/account_labels.txt`.
+Labels stand in `words/account_labels.txt`, words of sentences in `account_nouns.txt`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
 from tocsin.admission.detectors.urls import find_request_targets
 from tocsin.admission.lazy_patterns import compile_lazily
+from tocsin.admission.observables.domain_names import is_known_tld
 from tocsin.admission.word_lists import load_alternation, load_words
 
 ACCOUNT = "account name"
@@ -64,6 +65,18 @@ _LOGGED_ON = compile_lazily(
     r"[\"']?(?P<name>[a-z]{1,20}[._][a-z]{2,30})(?![\w@\\/(-]|\.\w)",
     re.IGNORECASE,
 )
+_IN_SENTENCE = compile_lazily(
+    rf"""(?<![\w-]){load_alternation(__package__, "account_nouns")}[ ]["'`(]?
+        (?P<name>(?-i:[a-z]{{1,20}}\.[a-z]{{2,30}}|[A-Z][a-z]{{1,20}}\.[A-Z][a-z]{{1,30}})
+          |(?:ext|adm|admin|priv|da|ea)[-_][a-z][a-z.]{{2,30}}(?<!\.))
+        (?![\w@\\/(=-]|\.\w)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A login that shows by its form what it is; without a label, other words may be anything."""
+_FILE = compile_lazily(
+    r"exe|dll|sys|bat|cmd|ps1|vbs|js|jse|hta|txt|log|csv|json|xml|ya?ml|ini|cfg|conf|dat|db|bin|tmp"
+    r"|docx?|xlsx?|pptx?|pdf|rtf|zip|rar|lnk|iso|img|msi|php|aspx?|jsp|html?|png|jpe?g|gif|elf|bak"
+)
 _DATABASE_USER = compile_lazily(
     r"(?<![\w?&])(?:uid|user ?id)\s?=\s?(?P<name>[^\s;\"'=]{2,64});\s?(?:pwd|password)\s?=",
     re.IGNORECASE,
@@ -89,6 +102,7 @@ _PATTERNS = (
     (_IN_DIRECTORY, contains_any("dc=")),
     (_SECURITY_IDENTIFIER, contains_any("s-1-5-21-", "s-1-12-1-")),
     (_LOGGED_ON, contains_any(" as ")),
+    (_IN_SENTENCE, contains_any(".", "ext-", "adm-", "priv-")),
     (_DATABASE_USER, contains_any("pwd", "password")),
 )
 """Each pattern with a cheap question whether the text may match."""
@@ -117,6 +131,8 @@ def find_account_names(text: str) -> Iterator[Span]:
                 end = _full_name_end(text, found)
                 if end == found.end("name") and _begins_sentence(text, found):
                     continue
+            if pattern is _IN_SENTENCE and _is_host_or_file(found["name"]):
+                continue
             if is_personal_account(found["name"]):
                 yield Span(found.start("name"), end, ACCOUNT)
     yield from _find_in_targets(text)
@@ -138,6 +154,12 @@ def _full_name_end(text: str, found: re.Match[str]) -> int:
     if further["lower"] and ("\\" in found[0] or not found["name"].isalpha()):
         return end  # behind `ACME\jdoe` or `j.doe` stands no second name
     return further.end()
+
+
+def _is_host_or_file(name: str) -> bool:
+    """True if a name ends as a host or a file does: `user evil.com`, `account list.csv`."""
+    end = name.lower().rpartition(".")[2]
+    return "." in name and (is_known_tld(end) or _FILE.fullmatch(end) is not None)
 
 
 def _begins_sentence(text: str, found: re.Match[str]) -> bool:

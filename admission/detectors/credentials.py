@@ -62,6 +62,10 @@ _REQUEST_HEADER = compile_lazily(
         (?:proxy-)?authorization["']?\ ?:\ ?["']?(?:basic|token|digest|apikey|negotiate|ntlm)\ {1,4}
           (?P<credentials>[^\s"'<>]{6,4096})
       | x-(?:api|auth)-(?:key|token)["']?\ ?[:=]\ ?["']?(?P<key>[^\s"'<>]{6,4096})
+      | (?:jsessionid|phpsessid|asp\.net_sessionid|aspsessionid\w{0,12}|nsc_(?:aaac|tmas|user)|dsid
+          |mrhsession|svpncookie|webvpn|connect\.sid|laravel_session|wordpress_logged_in_\w{1,40}
+          |estsauth(?:persistent)?|rtfa|fedauth)
+        ["']?\ ?[:=]\ ?["']?(?P<cookie>[\w%.+/=-]{12,4096})
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -73,7 +77,10 @@ _CONNECTION_LOGIN = compile_lazily(
 )
 """Logins in strings by which a program connects to a database, and in files of settings."""
 _may_hold_connection_login = contains_any("pwd", "password", "aws_secret")
-_may_hold_request_header = contains_any("authorization", "x-api-", "x-auth-")
+_may_hold_request_header = contains_any(
+    *("authorization", "x-api-", "x-auth-", "sessid", "session", "nsc_", "dsid", "mrhs", "cookie"),
+    *("webvpn", "connect.sid", "logged_in", "estsauth", "rtfa", "fedauth"),
+)
 
 _HASHES = compile_lazily(
     r""":(?:

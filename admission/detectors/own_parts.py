@@ -255,6 +255,8 @@ def _is_private_name(text: str, found: re.Match[str]) -> bool:
         return False
     if "." in labels or "-" in labels or not labels.isalpha() or found["scheme"] is not None:
         return True
+    if text[found.start() - 1 : found.start()] == "]":  # behind the mask of a login in a URL
+        return True
     before = text[max(0, found.start() - _WORDS_BEFORE) : found.start()]
     return _BEFORE_HOST.search(before) is not None
 

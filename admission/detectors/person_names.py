@@ -165,6 +165,8 @@ _PAIR = compile_lazily(rf"(?<![\w.@/-]){_WORD}(?:{_FURTHER_WORD}){{1,5}}(?!\w)")
 _NAME_WORDS = compile_lazily(rf"{_WORD}|[{_UPPER}]\.|{_PARTICLE}\b")
 _NEAR = 300
 """Characters of a sentence before and after a number that are searched for the person."""
+_SENTENCE_END = compile_lazily(r"\n|\. (?!\d)")
+"""Not the end of `geb. 1.2.1980`."""
 _ROLES = frozenset(load_words(__package__, "person_roles"))
 _POSSESSION = compile_lazily(
     rf"(?<!\w)(?i:{load_alternation(__package__, 'person_possessions')})\Z"
@@ -340,11 +342,11 @@ def _without_form_words(text: str, pair: re.Match[str]) -> Iterator[Span]:
 
 def _sentence(text: str, span: Span) -> tuple[int, int]:
     """The sentence around a span, as far as that is near."""
-    before = text[max(0, span.start - _NEAR) : span.start]
-    start = max(before.rfind("\n"), before.rfind(". "), -1) + 1
-    after = text[span.end : span.end + _NEAR]
-    ends = [place for place in (after.find("\n"), after.find(". ")) if place >= 0]
-    return span.start - len(before) + start, span.end + min(ends, default=len(after))
+    start = max(0, span.start - _NEAR)
+    for end in _SENTENCE_END.finditer(text[: span.start + 1], start):
+        start = end.end()
+    found = _SENTENCE_END.search(text, span.end, span.end + _NEAR)
+    return start, found.start() if found else span.end + _NEAR
 
 
 def _as_logins(name: str) -> set[str]:

@@ -47,6 +47,8 @@ _JOINED = compile_lazily(
 )
 """Between two telephone numbers."""
 _EXTENSION = compile_lazily(r"\s?(?:x|ext)", re.IGNORECASE)
+_DUTCH_MOBILE = compile_lazily(r"06[- ]\d{8}")
+"""A form that hardly anything else has, unlike other numbers in two groups."""
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 16
 _LONGEST_GROUP = 8
 _DOTTED_GROUPS = ((3, 3, 4), (1, 3, 3, 4), (2, 2, 2, 2, 2))
@@ -85,7 +87,7 @@ def _is_telephone_number(
     groups = re.findall(r"\d+", number)
     if number.startswith("+") or (number.startswith("00") and len(groups) > 1):
         return _has_country_code("".join(groups).removeprefix("00"))
-    if has_word_near(_STRONG_WORD, text, *place):
+    if has_word_near(_STRONG_WORD, text, *place) or _DUTCH_MOBILE.fullmatch(number):
         return True
     if not _is_grouped(number, [len(group) for group in groups]):
         return False
