@@ -117,6 +117,13 @@ _LIVING = compile_lazily(
           |vive)\b""",
     re.VERBOSE,
 )
+_COLLEAGUE = compile_lazily(
+    rf"""(?<!\w)(?i:{load_alternation(__package__, "own_words")}|my|mein(?:e[nmr]?)?|m[aio]n?)[ ]
+        (?i:{load_alternation(__package__, "person_colleagues")})[ ]
+        (?P<name>{_WORD}{_FURTHER_WORD}{{0,2}})(?!\w)""",
+    re.VERBOSE,
+)
+"""`our colleague Jane`: a first name alone."""
 _TITLE_STARTS = (
     *("Mr", "Ms", "Mx", "Dr", "Prof", "Sr", "Mme", "Mlle", "Dott", "Ing", "Herr", "Frau", "Miss"),
     *("Monsieur", "Madame", "Señor", "Signor", "Hr", "Dhr", "Mevr", "Mw", "Sig", "Pan", "pani"),
@@ -236,6 +243,10 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
     (_SALUTATION, contains_any(",", "!")),
     (_CARD, contains_any("apt.", "suite", "mobile", "phone", "tel", "desk", "fax", "mail", "po a")),
     (_IN_CAPITALS, contains_any("contact", "att", "report", "employee", "name", "patient")),
+    (
+        _COLLEAGUE,
+        contains_any("ollea", "olleg", "oworker", "o-worker", "ollègue", "oleg", "mpañer", "mate"),
+    ),
     (_LIVING, contains_any("live", "resid", "born", "works", "reached", "wohnt", "habite", "vive")),
 )
 """Patterns that find a name by its capitals, each with a cheap question."""

@@ -162,6 +162,32 @@ class TestAccounts:
         name = "j.doe" if "j.doe" in text else "jdoe"
         assert sanitise_description(RULE, text) == text.replace(name, "[removed: account name]")
 
+    @pytest.mark.parametrize(
+        ("text", "name"),
+        [
+            ("User j.doe clicked the link", "j.doe"),
+            ("the account Jane.Doe was used", "Jane.Doe"),
+            ("Gebruiker jane.doe heeft geklikt", "jane.doe"),
+            ("the VPN account ext-doe with a stolen code", "ext-doe"),
+            ("L'utente j.doe ha aperto", "j.doe"),
+        ],
+    )
+    def test_a_login_that_shows_by_its_form_is_masked_in_a_sentence(
+        self, text: str, name: str
+    ) -> None:
+        assert sanitise_description(RULE, text) == text.replace(name, "[removed: account name]")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("user evil.top was seen", "account list.csv", "login page.html", "user index.php,"),
+            *("user agent and account manager", "the account svc_update", "login admin-panel"),
+            *("user Net.WebClient", "users a.b.c", "user j.doe@", "account j.doe(x)"),
+        ],
+    )
+    def test_hosts_files_and_other_words_behind_such_a_noun_stay(self, text: str) -> None:
+        assert sanitise_description(RULE, text) == text
+
     def test_a_persons_security_identifier_is_masked(self) -> None:
         domain = "S-1-5-21-3623811015-3361044348-30300820"
         assert (
@@ -283,6 +309,8 @@ class TestKeys:
             ),
             ("Authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
             ('-H "X-Api-Key: af31c09d7e11"', "af31c09d7e11"),
+            ("Cookie: a=b; JSESSIONID=AF31C09D7E11AF31; path=/", "AF31C09D7E11AF31"),
+            ("NSC_AAAC=af31c09d7e11af31c0 was replayed", "af31c09d7e11af31c0"),
         ],
     )
     def test_what_opens_a_door_is_masked(self, text: str, secret: str) -> None:
@@ -295,6 +323,8 @@ class TestKeys:
             "https://b.test/verify/step2.php",
             "the archive's password: infected",
             "task-AKIA",
+            "Cookie: SESSIONID=AF31C09D7E11AF31",
+            "PHPSESSID=1 is fixed",
         ],
     )
     def test_what_opens_none_stays(self, text: str) -> None:

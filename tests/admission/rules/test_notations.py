@@ -174,6 +174,16 @@ class TestSeldomForms:
             ("MRN: 12345678", "12345678", "number of a person"),
             ("Patienten-ID: 12345678", "12345678", "number of a person"),
             ("CONTACT: ROE, JANE", "ROE, JANE", "person's name"),
+            ("Employee ID 448120 called", "448120", "number of a person"),
+            ("customer no. 7712 0934 called", "7712 0934", "number of a person"),
+            ("Personalnummer: 0044812", "0044812", "number of a person"),
+            ("Krankenversichertennummer A123456780", "A123456780", "number of a person"),
+            ("n° de client 4471123", "4471123", "number of a person"),
+            ("número de empleado 44812", "44812", "number of a person"),
+            ("klantnummer 4481234", "4481234", "number of a person"),
+            ("IMEI 490154203237518", "490154203237518", "number of a person"),
+            ("Kennzeichen DD-AB 1234 stand", "DD-AB 1234", "number plate"),
+            ("licence plate AB12 CDE", "AB12 CDE", "number plate"),
         ],
     )
     def test_what_a_word_announces_is_masked(self, text: str, secret: str, kind: str) -> None:
@@ -185,11 +195,21 @@ class TestSeldomForms:
             *("see (a) evil.com and (b) evil.net", "look-at-this.com", "the botnet born in 2019"),
             *("first seen 1980-03-12", "<attack>", "patient zero 4711", "dobler 1980-03-12"),
             *("geboren 1980", "né en août 1980", "alternato il 01/02/1980", "carta 1234567890123"),
+            *("client id 123456789", "campaign ID 44112", "affiliate ID 5512", "bot id 99812"),
+            *("Serial number 0a1b2c3d4e5f", "students 2024", "member 12345", "badge: 2024-11-02"),
+            *("license plate reader ABC", "Kennzeichen der Kampagne", "targa.exe 1234"),
             *("CONTACT: SECURITY TEAM", "VICTIM: BANKS, HOSPITALS AND SCHOOLS", "born 2019-13"),
         ],
     )
     def test_other_texts_stay(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text
+
+    def test_a_name_beside_a_date_of_birth_is_masked(self) -> None:
+        text = "Jane Roe, geb. 12.03.1980, called. Remote Desk was open"
+        name, date = masked("person's name"), masked("date of birth")
+        assert sanitise_description(RULE, text) == (
+            f"{name}, geb. {date}, called. Remote Desk was open"
+        )
 
     def test_dates_of_birth_have_the_mode_of_identity_numbers(self) -> None:
         subject = indicator(description="DOB: 1980-03-12")
@@ -323,6 +343,10 @@ class TestNumbersInARow:
         kind = masked("telephone number")
         assert sanitise_description(RULE, text) == f"Call {kind}{between}{kind}"
 
+    def test_a_dutch_mobile_number_is_masked(self) -> None:
+        found = sanitise_description(RULE, "belde vanaf 06-12345678 op 3 maart")
+        assert found == f"belde vanaf {masked('telephone number')} op 3 maart"
+
     def test_of_two_numbers_with_a_slash_between_nothing_is_left(self) -> None:
         found = sanitise_description(RULE, "Call +49 8541 2299-31 / 0171 2345678")
         assert not any(each.isdigit() for each in found)
@@ -339,7 +363,54 @@ def test_what_may_be_the_senders_own_host_is_masked(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["v=spf1 a ", "x1x\t-j\t", "saddr ", "._domainkey.", "set allow {", "Received: by "]
+    ("text", "name"),
+    [
+        ("it reached db1.corp.local:3306", "db1.corp.local"),
+        ("see http://intranet.corp.internal/wiki", "intranet.corp.internal"),
+        ("the domain roe.local fell", "roe.local"),
+        ("srv-01.lan answers", "srv-01.lan"),
+        (r"copied to \\fs01\share$", "fs01"),
+        (r"copied to \\\\fs01\\share", "fs01"),
+        ("below OU=Staff,DC=roe,DC=test", "DC=roe,DC=test"),
+        ("Unser Mailgateway 81.2.3.4 nahm sie an", "81.2.3.4"),
+        ("notre passerelle (81.2.3.4) l'a reçu", "81.2.3.4"),
+    ],
+)
+def test_a_name_that_means_nothing_elsewhere_is_masked(text: str, name: str) -> None:
+    found = sanitise_description("private_addresses", text)
+    assert found == text.replace(name, "[removed: what may be your own]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("/etc/rc.local was changed", "~/.local/share/x", "settings.local", "Evil.corp of late"),
+        *("com.android.internal.telephony", "metadata.google.internal", "a.internal.evil.top"),
+        *(
+            r"\\server\share and \\.\pipe\x1",
+            r"\\evil.top\share",
+            r"\x90\x90 \\x90\x90 \\Windows\\x",
+        ),
+        *("DC=contoso,DC=com is an example", r"C:\\Users\\x.exe", r"HKLM\\Software\\x"),
+    ],
+)
+def test_names_that_mean_something_elsewhere_stay(text: str) -> None:
+    assert sanitise_description("private_addresses", text) == text
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a.a",
+        r"\\a\b",
+        "DC=a,",
+        "v=spf1 a ",
+        "x1x\t-j\t",
+        "saddr ",
+        "._domainkey.",
+        "set allow {",
+        "Received: by ",
+    ],
 )
 def test_own_parts_are_found_in_linear_time(piece: str) -> None:
     began = time.process_time()
