@@ -48,12 +48,22 @@ _may_hold_birth_date = contains_any(
 _PERSON_NUMBER = compile_lazily(
     rf"""(?<![\w&?/-]){load_alternation(__package__, "person_number_labels")}
         (?:\ (?:is|ist|est|es|è))?\s?[:=\#]?\s{{0,2}}
-        (?P<number>[a-z]{{0,3}}[-/]?\d(?:[ ]?\d){{3,18}})(?![\w@]|[-.:/]\w)""",
+        (?P<number>(?!(?:19|20)\d\d(?!\d))[a-z]{{0,3}}[-/]?\d(?:[ -]?\d){{3,18}})
+        (?![\w@]|[-.:/]\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _may_name_number = contains_any(
     *("employ", "person", "staff", "payroll", "customer", "member", "student", "badge", "client"),
-    *("library card", "mrn", "medical record", "insurance", "patient", "mitarbeiter", "kund"),
+    *(
+        "library card",
+        "mrn",
+        "medical record",
+        "insurance",
+        "policy",
+        "patient",
+        "mitarbeiter",
+        "kund",
+    ),
     *("mitglied", "matri", "dienstausweis", "versicher", "debitoren", "kvnr", "adh", "salari"),
     *("assur", "emplead", "soci", "afiliad", "legajo", "dipendente", "funcion", "utente", "klant"),
     *("leden", "lidmaat", "medewerker", "pracownik", "ewidencyj", "osobn", "zákazn", "anställn"),

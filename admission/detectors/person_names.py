@@ -34,9 +34,10 @@ _WORD = (
 _FURTHER_WORD = rf"(?:[ ](?:[{_UPPER}]\.[ ]?){{0,3}}(?:{_PARTICLE}[ ]){{0,2}}{_WORD})"
 _TITLED = compile_lazily(
     rf"""\b(?:
-        {load_alternation(__package__, "person_titles_dotted")}\.?[ ](?:Dr\.[ ])?
+        {load_alternation(__package__, "person_titles_dotted")}\.?[ ]
       | {load_alternation(__package__, "person_titles")}[ ]
-    )(?P<name>{_WORD}{_FURTHER_WORD}{{0,2}})""",
+    )(?:(?:Dr|Prof|Dipl|Ing|Mag|med|jur|phil|rer|nat|h\.c)\.(?:-[A-Z][a-z]{{1,8}}\.)?[ ]?){{0,4}}
+    (?P<name>{_WORD}{_FURTHER_WORD}{{0,2}})""",
     re.VERBOSE,
 )
 _CUE = compile_lazily(
@@ -124,6 +125,12 @@ _COLLEAGUE = compile_lazily(
     re.VERBOSE,
 )
 """`our colleague Jane`: a first name alone."""
+_ACTING = compile_lazily(
+    rf"""(?<![\w.@/-])(?P<name>{_WORD}{_FURTHER_WORD}{{1,4}})(?=[ ]?
+        (?i:{load_alternation(__package__, "person_acts")})\b)""",
+    re.VERBOSE,
+)
+"""`Jane Roe clicked`, `Jane Roe's laptop`; the first words may be others."""
 _TITLE_STARTS = (
     *("Mr", "Ms", "Mx", "Dr", "Prof", "Sr", "Mme", "Mlle", "Dott", "Ing", "Herr", "Frau", "Miss"),
     *("Monsieur", "Madame", "Señor", "Signor", "Hr", "Dhr", "Mevr", "Mw", "Sig", "Pan", "pani"),
@@ -139,7 +146,7 @@ _may_hold_cue = contains_any(
     *("dear", "regards", "sincerely", "name", "contact", "author", "analyst", "reporter"),
     *("researcher", "creator", "patient", "recipient", "person", "kontakt", "victim", "opfer"),
     *("melder", "bearbeiter", "ansprechpartner", "kund", "autor", "auteur", "vittima", "utente"),
-    "slachtoffer",
+    *("slachtoffer", "verfass", "bearbeit", "geschädigt"),
 )
 """Each cue of the list in ASCII holds one of these."""
 _may_hold_request = contains_any(
@@ -231,6 +238,14 @@ _may_hold_lower_title = contains_any(
     *("mr", "mister", "dr.", "prof.", "herr", "frau", "mme", "mlle", "monsieur", "madame", "se"),
     *("signor", "sra."),
 )
+_may_hold_act = contains_any(
+    *("click", "opened ", "received ", "forwarded ", "password", "enabled ", "called ", "phoned "),
+    *("rang ", "told ", "replied ", "fell for", "'s ", "’s ", "s' ", "s’ ", " hat ", " habe "),
+    *("öffnete", "erhielt", "bekam", "startete", "klick", " a ", "abrió", "recibió", "descargó"),
+    *(" clic", " ha ", "abriu", "recebeu", "heeft", " had ", "klik", "opende", "otworzył"),
+    *("otrzymał", "öppnade", " fick ", "otevřel", "obdržel", "entered ", "typed ", "gave "),
+    *("disclosed ", "reused ", "changed "),
+)
 _ANNOUNCEMENTS = (
     (_CUE, _may_hold_cue),
     (_CONTACT, contains_any("contact")),
@@ -277,6 +292,7 @@ def find_person_names(text: str) -> Iterator[Span]:
                 yield Span(*found.span("name"), PERSON)
     yield from _find_announced(text)
     yield from _find_behind_roles(text)
+    yield from _find_before_acts(text)
     yield from _find_in_lower_case(text)
     yield from _find_recipients(text)
 
@@ -320,6 +336,14 @@ def _find_behind_roles(text: str) -> Iterator[Span]:
             if _has_common_word(text[name.start : name.end]):
                 break
             yield name
+
+
+def _find_before_acts(text: str) -> Iterator[Span]:
+    """Names in front of what people do at a desk, or of a thing that is theirs."""
+    for found in _ACTING.finditer(text) if _may_hold_act(text) else ():
+        for name in _without_form_words(text, found):
+            if name.end == found.end("name"):
+                yield name
 
 
 def _announces(text: str, found: re.Match[str]) -> bool:
