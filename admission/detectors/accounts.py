@@ -26,7 +26,7 @@ _DOMAIN = (
 """A Windows domain, or the mask in its place; hives of the registry look alike."""
 _LABELLED = compile_lazily(
     rf"""(?<![\w&?;-]){load_alternation(__package__, "account_labels")}
-      ["']?\ ?[:=][ \t]{{0,8}}["']?{_DOMAIN}?{_NAME}(?![\w:@\\/(-]|\.\w)""",
+      (?:["']?\ ?[:=][ \t]{{0,8}}["'<]?|["']>){_DOMAIN}?{_NAME}(?![\w:@\\/(-]|\.\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _IN_DOMAIN = compile_lazily(
@@ -35,7 +35,8 @@ _IN_DOMAIN = compile_lazily(
     re.IGNORECASE,
 )
 _IN_LOG = compile_lazily(
-    rf"\b(?:accepted [\w/-]{{1,30}} for(?= \S{{1,41}} from )|session (?:opened|closed) for user"
+    rf"\b(?:(?:accepted|failed) [\w/-]{{1,30}} for(?= \S{{1,41}} from )"
+    r"|session (?:opened|closed) for user|(?:disconnected from|authenticating|closed by) user"
     rf"|samaccountname)\s{{1,3}}{_NAME}(?![\w\\/(])",
     re.IGNORECASE,
 )
@@ -46,6 +47,7 @@ _IN_DIRECTORY = compile_lazily(
 _FURTHER_WORDS = compile_lazily(
     r"(?:[ ](?:van|von|de|der|den|del|di|da|[A-Z]\.))?(?:[ ][A-ZÀ-Þ][a-zà-ÿ'’-]{1,30}){1,2}"
     r"(?![\w:=])(?!\ ?[:=])"
+    r"|,[ ][A-ZÀ-Þ][a-zà-ÿ'’-]{1,30}(?=[ ]{0,2}(?:[;|)\r\n]|\Z))"
     r"|(?P<lower>(?:[ ][^\W\d_][^\W\d_'’-]{1,30}){1,2})(?=[\"']?[ ]{0,2}(?:[,;|)\r\n]|\Z))",
 )
 """Words with capitals, or any up to the end of the field."""
@@ -94,11 +96,12 @@ _PATTERNS = (
         _LABELLED,
         contains_any(
             *("user", "login", "logon", "account", "nutzer", "anmeldename", "utilisateur"),
-            *("usuario", "utente", "gebruiker", "uporabnik"),
+            *("usuario", "utente", "gebruiker", "uporabnik", "usr", "upn", "acct", "kennung"),
+            *("identifiant", "użytkownik", "uživatel", "používateľ", "användar"),
         ),
     ),
     (_IN_DOMAIN, contains_any("\\")),
-    (_IN_LOG, contains_any("accepted ", "session ", "samaccountname")),
+    (_IN_LOG, contains_any("accepted ", "failed ", "session ", " user ", "samaccountname")),
     (_IN_DIRECTORY, contains_any("dc=")),
     (_SECURITY_IDENTIFIER, contains_any("s-1-5-21-", "s-1-12-1-")),
     (_LOGGED_ON, contains_any(" as ")),

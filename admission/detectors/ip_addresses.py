@@ -107,7 +107,7 @@ def find_private_addresses(text: str) -> list[Span]:
         return []
     return [
         Span(start, end, _PRIVATE_ADDRESS)
-        for start, end, network in find_ip_networks(text)
+        for start, end, network in (*find_ip_networks(text), *find_abbreviated_networks(text))
         if is_private(network)
     ]
 

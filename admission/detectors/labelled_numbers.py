@@ -26,24 +26,28 @@ _MONTH = (
 _DATE = rf"""(?:\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}
     |\d{{1,2}}[-/.]\ ?\d{{1,2}}[-/.]\ ?(?:\d{{4}}|\d\d)
     |\d{{1,2}}(?:\.|er|º|st|nd|rd|th)?\ (?:de\ )?{_MONTH}\.?,?\ (?:del?\ )?\d{{4}}
+    |\d{{1,2}}-{_MONTH}-\d{{4}}
     |{_MONTH}\ \d{{1,2}},?\ \d{{4}}
     |\d{{4}}\s?[年년]\s?\d{{1,2}}\s?[月월]\s?\d{{1,2}}\s?[日일])"""
 _BIRTH_DATE = compile_lazily(
-    rf"""(?:(?<!\w)(?:d\.?o\.?b\.?|birth[ -]?date|date\ of\ birth|born(?:\ on)?|geburtsdatum|geb\.
-        |geboren(?:\ am|\ op)?|née?\ le|date\ de\ naissance|fecha\ de\ nacimiento|data\ di\ nascita
-        |nacid[oa](?:\ el)?|nat[oa]\ il|nascid[oa]\ (?:em|a)|data\ de\ nascimento|geboortedatum
+    rf"""(?:(?<!\w)(?:d\.?o\.?b\.?|birth[ -]?date|date\ of\ birth|born(?:\ on)?|geburtsdatum
+        |geburtstag|geb\.(?:\ am)?|birthday|ur\.|nar\.
+        |geboren(?:\ am|\ op)?|née?(?:\ le)?|date\ de\ naissance|fecha\ de\ nacimiento
+        |data\ di\ nascita|nacid[oa](?:\ el)?|nat[oa](?:\ il)?|nascid[oa]\ (?:em|a)
+        |data\ de\ nascimento|geboortedatum
         |data\ urodzenia|urodzon[ya]|datum\ narozen[íi]|narozen[ýá]?|födelsedatum|född
         |fødselsdato|født
         |syntymäaika|syntynyt|születési\ (?:idő|dátum)|született|data\ na[șş]terii|născut[ăa]?
         |doğum\ tarihi|ngày\ sinh|tanggal\ lahir|ημερομηνία\ γέννησης|дата\ рождения
         |родил(?:ся|ась)|дата\ народження|تاريخ\ الميلاد|תאריך\ לידה)
         |生年月日|出生(?:年月)?日期?|생년월일)
-        ["']?\s{{0,2}}[:=]?\s{{0,3}}["']?(?P<date>{_DATE})(?:(?<=[日일])|(?!\w))""",
+        ["']?(?:\ (?:is|was|ist|war|lautet|est|es|è|(?:à|a|en|in)\ [^\W\d_]{{2,20}}\ (?:le|il|el)))?
+        \s{{0,2}}[:=]?\s{{0,3}}["']?(?P<date>{_DATE})(?:(?<=[日일])|(?!\w))""",
     re.VERBOSE | re.IGNORECASE,
 )
 _may_hold_birth_date = contains_any(
     *("dob", "d.o.b", "birth", "born", "geb", "naissance", "nac", "nat", "né", "nasc"),
-    *("urodz", "narozen", "lahir", "data na"),
+    *("urodz", "narozen", "lahir", "data na", "ur.", "nar."),
 )
 _PERSON_NUMBER = compile_lazily(
     rf"""(?<![\w&?/-]){load_alternation(__package__, "person_number_labels")}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tocsin.admission.detectors.spans import Span
-from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.detectors.text_search import DOT, contains_any
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
@@ -131,7 +131,10 @@ _OURS = compile_lazily(
         (?:\s(?:ip|address(?:es)?|adresse|is|are|was|at|ist|war|est|es|è|é)){{0,2}}
         [\s(\[\"'`*=]{{1,4}}
       | (?:\A|[.;(\r\n])\s{{0,4}}{_OWN_MACHINE}s?\s?:\s?
-      | \b(?:allow|white|safe)[\ -]?list(?:s|ed|ing)?(?:\s[a-z]{{2,12}}){{0,2}}\s?[:=]\s?
+      | \b(?:allow|white|safe)[\ -]?list(?:s|ed|ing)?
+        (?:\s(?!evasion|bypass)[a-z]{{2,12}}){{0,2}}\s?[:=]\s?
+      | (?<![\w-])(?:victim(?:['’]s)?|affected|egress|nat|wan)\s(?:public\s)?
+        (?:ip|host|server|machine|system|address)(?:\s(?:address|is|was))?\s?[:=(]?\s?
     )\Z""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -140,13 +143,17 @@ _OURS = compile_lazily(
 Not `seen at our proxy: `, which announces what was seen there.
 """
 _PRIVATE_NAME = compile_lazily(
-    r"""(?P<scheme>(?<=//))?(?<![\w.@\\~%$-])(?:(?<=//)|(?<!/))
-        (?P<labels>[a-z0-9_][\w-]{0,62}(?:\.[a-z0-9_][\w-]{0,62}){0,7})
-        \.(?:local|internal|corp|lan|intranet|localdomain)(?![\w-]|\.\w)""",
+    rf"""(?P<scheme>(?<=//))?(?:(?<![\w.@\\~%$/-])|(?<=[\\/][\\/])|(?<=svc/)|(?<=cifs/)
+          |(?<=http/)|(?<=ldap/)|(?<=host/)|(?<=termsrv/))
+        (?P<labels>[a-z0-9_][\w-]{{0,62}}(?:{DOT}[a-z0-9_][\w-]{{0,62}}){{0,7}}?)
+        {DOT}(?:local|internal|corp|lan|intranet|localdomain|intern|home\.arpa)(?![\w-]|{DOT}\w)""",
     re.IGNORECASE | re.ASCII | re.VERBOSE,
 )
 """Names that exist only in a network of somebody's own (RFC 6762, and what people use so)."""
-_may_hold_private_name = contains_any(".local", ".internal", ".corp", ".lan", ".intranet")
+_may_hold_private_name = contains_any(
+    *(".local", ".intern", ".corp", ".lan", ".intranet", ".home.arpa"),
+    *("]local", "]intern", "]corp", "]lan", "]intranet"),
+)
 _OF_EVERYBODY = frozenset(
     ("metadata.google", "host.docker", "gateway.docker", "kubernetes.default.svc.cluster")
 )
@@ -175,6 +182,12 @@ _WORDS_BEFORE = 100
 """Characters before an address that are searched."""
 _CERTAIN = (*_ZONES, *_ALLOWING, *_NEAR_ENDS)
 _PARTS = (*_CERTAIN, *_EXCEPTIONS)
+_OF_ATTACKER = compile_lazily(
+    r"\b(?:attackers?|actors?|adversary|malware|implant|backdoor|miner|worm)(?:['’]s)?\s(?:then\s)?"
+    r"(?:ran|runs?|added|adds|executed|executes|sets?|created|creates|inserted|inserts|wrote|spf|rule)",
+    re.IGNORECASE,
+)
+"""Who wrote a rule: `the attacker ran iptables …`."""
 _IN_NOTES = (*_CERTAIN, *_HEADERS)
 """Those that in the texts of an object are hardly anything else."""
 _OWN_PART = "what may be your own"
@@ -207,14 +220,14 @@ def find_own_parts(text: str) -> Iterator[Span]:
     ...  find_own_parts(text)]
     ['ignoreip = 81.2.3.4']
     """
+    yield from _find_names(text)
     if len(text) < _SHORTEST:
         return
     yield from _find_ours(text)
-    yield from _find_names(text)
     parts = _choose(text, _IN_NOTES)
     start = 0
     for line in text.split("\n") if parts else ():
-        for each in _find_in_line(line, parts):
+        for each in _find_in_line(line, parts) if not _OF_ATTACKER.search(line) else ():
             yield Span(start + each.start, start + each.end, _OWN_PART)
         start += len(line) + 1
 
@@ -252,6 +265,8 @@ def _is_private_name(text: str, found: re.Match[str]) -> bool:
     """True unless the name is everybody's, or may be that of a file or a part of a program."""
     labels = found["labels"].lower()
     if labels in _OF_EVERYBODY or labels.partition(".")[0] in _PROGRAMS:
+        return False
+    if labels.endswith(("_tcp", "_udp")):  # queries of every machine
         return False
     if "." in labels or "-" in labels or not labels.isalpha() or found["scheme"] is not None:
         return True

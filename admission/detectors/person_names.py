@@ -37,7 +37,7 @@ _TITLED = compile_lazily(
         {load_alternation(__package__, "person_titles_dotted")}\.?[ ]
       | {load_alternation(__package__, "person_titles")}[ ]
     )(?:(?:Dr|Prof|Dipl|Ing|Mag|med|jur|phil|rer|nat|h\.c)\.(?:-[A-Z][a-z]{{1,8}}\.)?[ ]?){{0,4}}
-    (?P<name>{_WORD}{_FURTHER_WORD}{{0,2}})""",
+    (?!(?:Dr|Prof|Dipl|Ing|Mag)\b)(?P<name>{_WORD}{_FURTHER_WORD}{{0,2}})""",
     re.VERBOSE,
 )
 _CUE = compile_lazily(
@@ -133,8 +133,23 @@ _ACTING = compile_lazily(
 """`Jane Roe clicked`, `Jane Roe's laptop`; the first words may be others."""
 _TITLE_STARTS = (
     *("Mr", "Ms", "Mx", "Dr", "Prof", "Sr", "Mme", "Mlle", "Dott", "Ing", "Herr", "Frau", "Miss"),
-    *("Monsieur", "Madame", "Señor", "Signor", "Hr", "Dhr", "Mevr", "Mw", "Sig", "Pan", "pani"),
-    *("paní", "fru", "Fru", "Meneer"),
+    *(
+        "Monsieur",
+        "Madame",
+        "Señor",
+        "Signor",
+        "Hr",
+        "Dhr",
+        "Mevr",
+        "Fr.",
+        "M.",
+        "Dña",
+        "Mw",
+        "Sig",
+        "Pan",
+        "pani",
+    ),
+    *("paní", "fru", "Fru", "Meneer", "De heer", "signor", "sig.ra", "Doña"),
 )
 """Each title of the lists begins with one of these; cheaper to look for than the pattern."""
 _may_hold_cue = contains_any(
@@ -146,7 +161,10 @@ _may_hold_cue = contains_any(
     *("dear", "regards", "sincerely", "name", "contact", "author", "analyst", "reporter"),
     *("researcher", "creator", "patient", "recipient", "person", "kontakt", "victim", "opfer"),
     *("melder", "bearbeiter", "ansprechpartner", "kund", "autor", "auteur", "vittima", "utente"),
-    *("slachtoffer", "verfass", "bearbeit", "geschädigt"),
+    *("slachtoffer", "verfass", "bearbeit", "geschädigt", "owner"),
+    *("assign", "request", "opened by", "created by", "handled by", "approver", "poc", "zuständig"),
+    *("anrufer", "verantwort", "betroffene", "demandeu", "déclarant", "afectad", "solicitante"),
+    *("aanmelder", "zgłaszają", "richiedente", "segnalante", "nahlásil", "anmälare"),
 )
 """Each cue of the list in ASCII holds one of these."""
 _may_hold_request = contains_any(
@@ -156,7 +174,9 @@ _may_hold_request = contains_any(
     *("mi nombre", "mi chiamo", "meu nome", "mijn naam", "nazywam", "mit freundl", "cordial"),
     *("bien ", "atentamente", "saludos", "groet", "atenciosamente", "powa", "yours ", "ceo "),
     *("cfo ", "cio ", "ciso ", "coo ", "gesch", "buchhalter", "mitarbeiter", "kolleg", "employ"),
-    *("emplead", "dipendente", "medewerker", "pracownik"),
+    *("emplead", "dipendente", "medewerker", "pracownik", "thanks", "cheers", "grüße", "grüsse"),
+    *("groeten", "saludo", "pozdraw", "saluti", "hälsning", "pozdrav", "br\n", "br,", "mfg"),
+    *("vg\n", "vg,", "lg\n", "lg,", "br\r", "vg\r", "lg\r"),
 )
 _may_hold_field = contains_any("author", "report", "analyst", "creator", "researcher")
 _CAPITALS = rf"[{_UPPER}]{{3,}}(?:-[{_UPPER}]{{2,}})?"
@@ -167,7 +187,10 @@ _TWO_WORDS = (
 """Two words with capitals (the second may be in capitals: `Jean DUPONT`), or initials and one."""
 _FULL_NAME = compile_lazily(_TWO_WORDS)
 _ITEM = compile_lazily(r"[^;,\r\n]+")
+_ITEM_WITH_COMMA = compile_lazily(r"[^;\r\n]+")
 _LISTED_NAME = compile_lazily(rf"[ \t*]*{_TWO_WORDS}[ \t*]*")
+_SURNAME_FIRST = compile_lazily(rf"[ \t*]*(?P<name>{_WORD}(?:[ ]{_WORD})?,[ ]{_WORD})[ \t*]*")
+"""As Outlook writes names; several have semicolons between them."""
 _BEFORE_NAME = compile_lazily(
     rf"""(?<![\w.@/-])(?P<word>[^\W\d_]+(?:-[a-z]+)?)[,:]?[ \t]{{1,3}}["'*_(]{{0,3}}
         (?={_WORD}[ ](?:[{_UPPER}]\.[ ]?)?[{_UPPER}{_LOWER}]|[{_UPPER}]\.[ ]?[{_UPPER}])""",
@@ -427,9 +450,14 @@ def _find_recipients(text: str) -> Iterator[Span]:
 
 
 def _read_list(text: str, start: int, end: int) -> Iterator[Span]:
-    """The names of a list that has nothing else: `Jane Roe; John Doe`."""
-    items = [item for item in _ITEM.finditer(text, start, end) if item[0].strip()]
-    found = [_LISTED_NAME.fullmatch(text, *item.span()) for item in items]
+    """The names of a list that has nothing else: `Jane Roe; John Doe`, `Roe, Jane; Doe, John`."""
+    is_one = _SURNAME_FIRST.fullmatch(text, start, end) is not None
+    form = _ITEM_WITH_COMMA if is_one or ";" in text[start:end] else _ITEM
+    items = [item for item in form.finditer(text, start, end) if item[0].strip()]
+    found = [
+        _LISTED_NAME.fullmatch(text, *item.span()) or _SURNAME_FIRST.fullmatch(text, *item.span())
+        for item in items
+    ]
     names = [each for each in found if each is not None]
     if len(names) < len(items):
         return

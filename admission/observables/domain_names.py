@@ -23,6 +23,9 @@ _HOST = compile_lazily(
 )
 _PORT = compile_lazily(r":\d{1,5}", re.ASCII)
 _LONGEST_HOST = 253
+PRIVATE_TLDS = frozenset(("local", "localdomain", "internal", "intranet", "lan", "corp", "home"))
+"""Top-level domains of names inside networks: RFC 6762, ICANN's `internal`, and others in use that
+will never be public."""
 _SPECIAL_TLDS = frozenset(("onion", "za"))
 """Top-level domains that the list of public suffixes lacks or holds only with a second level."""
 
@@ -40,6 +43,18 @@ def canonical_host(text: str) -> str:
         return idna.encode(plain, uts46=True).decode("ascii").lower().rstrip(".")
     except idna.IDNAError:
         return plain.lower()
+
+
+def is_private_name(host: str) -> bool:
+    """True for the name of a host, in its canonical form, that only its own network resolves.
+
+    >>> is_private_name("dc01.corp.local"), is_private_name("fs01"), is_private_name("evil.top")
+    (True, True, False)
+    """
+    _, dot, end = host.rpartition(".")
+    if not dot:
+        return bool(host) and not host.isdigit()
+    return end in PRIVATE_TLDS or host.endswith(".home.arpa")
 
 
 def is_domain_name(text: str) -> bool:

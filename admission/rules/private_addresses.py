@@ -1,6 +1,6 @@
-"""Refuse indicators on private addresses, and mask private addresses in texts.
+"""Refuse indicators on private addresses and names, and mask both in texts.
 
-As an indicator such an address would match in every reader's own network.  In a text it
+As an indicator such an address or name would match in every reader's own network.  In a text it
 shows how the submitter's network is built; a version number that looks like one
 (`10.0.0.1`) is masked too.
 """
@@ -28,7 +28,11 @@ from tocsin.admission.masking import (
     mask_texts,
 )
 from tocsin.admission.model import Candidate, Observable, Rule, RuleContext, StixObject, Verdict
-from tocsin.admission.observables.domain_names import parse_known_host
+from tocsin.admission.observables.domain_names import (
+    canonical_host,
+    is_private_name,
+    parse_known_host,
+)
 from tocsin.admission.observables.values import extract_observables, resolve_reference
 
 DEFAULTS: Mapping[str, object] = {
@@ -38,6 +42,10 @@ DEFAULTS: Mapping[str, object] = {
 MODES = {"mixed": VALUE_MODES}
 
 _FOUR_NUMBERS = compile_lazily(r"(?:\d{1,3}\.){4}[a-z0-9_-]", re.IGNORECASE | re.ASCII)
+_HOST_OF_URL = compile_lazily(
+    r"[a-z][a-z0-9+.-]{0,20}://(?:[^\s/?#]{0,256}@)?([\w.-]{1,253})(?=(?::\d{0,5})?(?:[/?#]|\Z))",
+    re.IGNORECASE,
+)
 _AFTER_HOST = compile_lazily(r"[/?#]")
 _RULE = "private_addresses"
 _HOSTS = frozenset(("ipv4-addr", "ipv6-addr", "domain-name"))
@@ -73,17 +81,37 @@ def _check_values(candidate: Candidate, subject: StixObject, mixed: str) -> Cand
         return candidate
     path = "pattern" if "pattern" in subject else "value"
     if private and all(private):
-        message = "a private, reserved or documentation address cannot be an indicator: remove it"
+        what = "a private, reserved or documentation address"
+        if all(map(_names_private_host, every)):
+            what = "a name that only its own network resolves"
+        message = f"{what} cannot be an indicator: remove it"
         return hold_or_refuse(candidate, _RULE, "refuse", message, path)
-    message = "contains a private, reserved or documentation address among others: leave it out"
+    message = (
+        "contains a private, reserved or documentation address or name among others: leave it out"
+    )
     return hold_or_refuse(candidate, _RULE, mixed, message, path)
 
 
 def _is_private(observable: Observable) -> bool:
-    """True if a value is a private address; where it names a host, in any spelling."""
+    """True if a value is a private address or name; where it names a host, in any spelling."""
+    if _names_private_host(observable):
+        return True
     if resolve_reference(observable).kind in _HOSTS:
         return is_private_host(observable.value)
     return is_private_address(observable.value)
+
+
+def _names_private_host(observable: Observable) -> bool:
+    """True for the name of a host that only its own network resolves, also that of a URL."""
+    if observable.operator not in ("=", "IN"):
+        return False
+    kind = resolve_reference(observable).kind
+    if kind == "domain-name":
+        return is_private_name(canonical_host(observable.value))
+    if kind != "url":
+        return False
+    host = _HOST_OF_URL.match(observable.value)
+    return host is not None and is_private_name(canonical_host(host[1]))
 
 
 def _mentions_private(observable: Observable) -> bool:

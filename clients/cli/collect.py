@@ -247,7 +247,7 @@ def _print_statuses(statuses: Sequence[SourceStatus], *, as_json: bool) -> int:
             print_json(asdict(status))
     else:
         table = Table(box=None)
-        for heading in ("source", "last run", "took", "objects", "new", "state"):
+        for heading in ("source", "last run", "took", "objects", "new", "held", "refused", "state"):
             table.add_column(heading, overflow="fold", no_wrap=heading not in ("source", "state"))
         for status in statuses:
             table.add_row(*(Text(printable(cell)) for cell in _row(status)))
@@ -264,7 +264,7 @@ def _format_duration(seconds: int) -> str:
 
 def _row(status: SourceStatus) -> tuple[str, ...]:
     if status.last_run is None:
-        return status.source, "never", "", "", "", "waits for its first run"
+        return status.source, "never", *[""] * 5, "waits for its first run"
     ago = int(time.time() - status.last_run)
     counts = status.counts
     return (
@@ -272,7 +272,7 @@ def _row(status: SourceStatus) -> tuple[str, ...]:
         f"{_format_duration(ago)} ago" if ago >= 0 else f"in the future: {_format_duration(-ago)}",
         f"{status.seconds:.0f} s",
         str(counts.get("objects", 0)),
-        str(counts.get("submitted", 0)),
+        *(str(counts.get(name, 0)) for name in ("submitted", "held", "refused")),
         status.error or (status.notes[0] if status.notes else "ok"),
     )
 

@@ -52,7 +52,7 @@ _MAX_TEXT = 1_000
 _TYPED = "reading standard input: one value a line; then press Ctrl-D"
 _LEGEND = (
     "unknown: no indicator that you may read has this value alone; "
-    "--thorough also looks into longer patterns"
+    "--thorough also looks into longer patterns; a URL is another value than its host"
 )
 
 

@@ -38,7 +38,7 @@ from tocsin.server.secrets import (
 from tocsin.server.store import Store
 from tocsin.server.store.archive import ArchiveReader, ArchiveWriter, Manifest
 from tocsin.server.store.backup import failures_explained
-from tocsin.server.store.embedded import database
+from tocsin.server.store.embedded import FILES_OF_A_HUB, database
 from tocsin.server.store.feeds.clock import ClockState
 from tocsin.server.store.journal import OPERATOR, JournalEntry, operator_name
 from tocsin.server.store.schema import SCHEMA_VERSION
@@ -52,10 +52,13 @@ tocsin-hub: the hub is as it was at {at}. Everything done since then is undone.
 _DO_AGAIN = """\
 Before you start it, do again what must hold: purges, revocations and withdrawals,
   revoked keys, removed or locked-out people, changed passwords and roles,
-  disabled or removed partners, ended agreements, exclusions, changes of rights."""
+  disabled or removed partners, ended agreements, exclusions, changes of rights.
+  With an export of the lost hub's journal, `restore --journal FILE` into another
+  place does it for you."""
 _IS_REPEATED = """\
 Purges, revocations, removals and withdrawn rights of the journal are repeated now. Before
-  you start the hub, look at the entries of the journal whose numbers are in `look_at`.
+  you start the hub, look at the lines of {file} whose numbers are in `look_at`
+  (this hub gives the same numbers to other entries).
   Reports of what was revoked or purged since then wait for a reviewer."""
 _NOTHING_LATER = """\
 tocsin-hub: {file} has no entry after number {last}, the last of the backup: nothing is repeated.
@@ -93,6 +96,7 @@ def backup_command(
     """
     if verify:
         print_result(verify_backup(target), as_json=as_json)
+        print_notice(f"tocsin-hub: {target} is whole and unchanged")
     else:
         print_result(back_up(settings, target, operator_name(person)), as_json=as_json)
 
@@ -230,10 +234,14 @@ def restore(settings: HubSettings, order: RestoreOrder) -> Answer:
             restored = _load(settings, order, *place, _Source(archive, manifest, entries))
     if order.journal and not entries:
         print_notice(_NOTHING_LATER.format(file=order.journal, last=manifest.journal))
-    again = _IS_REPEATED if entries else _DO_AGAIN
+    again = _IS_REPEATED.format(file=order.journal) if entries else _DO_AGAIN
     print_notice(_UNDONE.format(at=timestamp(manifest.created), again=again))
     answer = _describe(order.file, manifest, archive.sha256, archive.octets)
-    answer |= {"clock": timestamp(restored.clock.stamp), "epoch": restored.clock.epoch}
+    answer |= {
+        "data": str(settings.data),
+        "clock": timestamp(restored.clock.stamp),
+        "epoch": restored.clock.epoch,
+    }
     done = restored.repeated
     if done is None:
         return answer
@@ -327,6 +335,8 @@ def _directory(settings: HubSettings) -> Iterator[None]:
     data = settings.data
     existed = data.exists()
     new = not existed or not any(data.iterdir())
+    if not new and any(each.name not in FILES_OF_A_HUB for each in data.iterdir()):
+        raise Conflict(f"{data} has other files: restore into a new directory, named with --data")
     is_first = begin_restore(data)
     try:
         yield

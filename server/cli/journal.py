@@ -121,8 +121,8 @@ def _show(hub: Runtime, number: int) -> Answer:
 def _verify(hub: Runtime, known: tuple[int, str] | None, as_json: bool) -> int:
     """Verify that no entry was changed, removed or inserted.
 
-    The exit code is 1, and the first invalid entry is named, if one was. Keep the last number
-    and hash elsewhere and give them to a later run with --known: only so can a journal that was
+    The exit code is 1, and the first invalid entry is named, if one was. Keep `known`
+    elsewhere and give it to a later run with --known: only so can a journal that was
     written anew as a whole be recognised.
     """
     journal = hub.services.store.journal
@@ -137,6 +137,7 @@ def _verify(hub: Runtime, known: tuple[int, str] | None, as_json: bool) -> int:
         "valid": invalid is None,
         "entries": 0 if last is None else last.sequence,
         "hash": "" if last is None else last.hash,
+        "known": "" if last is None else f"{last.sequence}:{last.hash}",
     }
     if invalid is not None:
         answer = {"valid": False, "first_invalid": invalid}

@@ -44,7 +44,7 @@ def migrate_database(settings: HubSettings, actor: str = OPERATOR) -> Answer:
     this program, or older and the hub of an embedded engine is running: it would write what no
     later migration can bring together with what was moved.
     """
-    if not settings.mongo_uri and not settings.data.exists():
+    if not settings.mongo_uri and not has_database(settings.data):
         raise NotFound(f"{settings.data} has no hub; name its data directory with --data")
     own = settings.mongo_uri
     place = nullcontext(own) if own else database(settings.data, print_notice)
@@ -62,7 +62,7 @@ def migrate_database(settings: HubSettings, actor: str = OPERATOR) -> Answer:
 @click.command(
     "compact",
     short_help="Rewrite the embedded database without what was deleted.",
-    epilog=format_examples("tocsin-hub compact --data /srv/tocsin-data --json"),
+    epilog=format_examples("tocsin-hub compact --data /srv/tocsin --json"),
 )
 @with_settings
 @AS_JSON

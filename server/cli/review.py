@@ -32,7 +32,7 @@ from tocsin.server.model import Review
 from tocsin.server.runtime import Runtime
 
 _QUESTIONS = frozenset({Action.ASKED, Action.HELD})
-"""What a reviewer decides about."""
+"""A reviewer decides about these."""
 
 
 @click.group("review")

@@ -235,7 +235,7 @@ def _add_gaps(
     late = [gap for gap in gaps if published <= gap.end]
     for account in readers if late else ():
         if account not in receipts:
-            doubt = "a hub died before it wrote what it had served"
+            doubt = "a hub died, or was restored, before it wrote what it had served"
             receipts[account] = _Receipt(why=doubt, hours=[gap.start for gap in late])
 
 

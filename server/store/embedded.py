@@ -68,6 +68,14 @@ _DATA = "db"
 _OLD_DATA = "db.old"
 _REWRITE = "rewrite"
 _NEW = "new"
+FILES_OF_A_HUB = frozenset(
+    (
+        *(_LOCK, _HUB_LOCK, _SECRET, _SETTINGS, _ADDRESS, _LOG, _DATA, _OLD_DATA, _REWRITE, _NEW),
+        *("empty", "reserve", "secrets.json", "restoring", "url", "drafts", "exports", "trials"),
+        "lost+found",
+    )
+)
+"""What may stand in a data directory, with what a file system puts there."""
 _IN_USE = "another hub is using {}: stop it, or name another --data"
 _COPY_OCTETS = 4_000_000
 """Octets of documents that are copied together."""
@@ -304,6 +312,11 @@ class Engine:
         if _delete_interrupted_copy(self._data):
             self._report(f"{self._data / _REWRITE}, of an interrupted `compact`, is deleted")
         self._release_reserve()
+        if _holds_others_files(self._data):
+            raise Unprocessable(
+                f"{self._data} has other files, and no hub, which would close it to other users:"
+                " name another --data"
+            )
         try:
             was_open = self._data.exists() and stat.S_IMODE(self._data.stat().st_mode) & 0o077
             _prepare_directory(self._data, self._settings)
@@ -549,6 +562,13 @@ def _find_full_disk(folder: Path) -> str:
 def has_database(data: Path) -> bool:
     """True if a database was made in this data directory."""
     return any((data / name).exists() for name in (_DATA, _OLD_DATA))
+
+
+def _holds_others_files(data: Path) -> bool:
+    """True for a directory that other users may read, with files that are not a hub's."""
+    if not data.is_dir() or has_database(data) or not stat.S_IMODE(data.stat().st_mode) & 0o077:
+        return False
+    return any(each.name not in FILES_OF_A_HUB for each in data.iterdir())
 
 
 def require_no_hub(data: Path) -> None:

@@ -17,6 +17,17 @@ class TestNames:
             ("contact: Jürgen von der Müller.", "contact: {}."),
             ("The laptop of Mrs. O'Neill was hit", "The laptop of Mrs. {} was hit"),
             ("Herr Meier opened it", "Herr {} opened it"),
+            ("Frau Dr. med. Krause, Herrn Vogt", "Frau Dr. med. {}, Herrn {}"),
+            ("M. Julien Moreau, De heer Verhoeven", "M. {}, De heer {}"),
+            ("Owner: Karen Whitfield; Zuständig: Jürgen Groß", "Owner: {}; Zuständig: {}"),
+            ("It is isolated.\nThanks,\nKaren Whitfield\n", "It is isolated.\nThanks,\n{}\n"),
+            ("To: Brennan, Tom; Whitfield, Karen\nSubject: x", "To: {}; {}\nSubject: x"),
+            ("An: Vogt, Thomas\nBetreff: x", "An: {}\nBetreff: x"),
+            ("Then Karen Whitfield clicked on it", "Then {} clicked on it"),
+            ("Karen Whitfield's laptop was hit", "{}'s laptop was hit"),
+            ("Jürgen Groß hat auf den Link geklickt", "{} hat auf den Link geklickt"),
+            ("Inès Laurent a cliqué", "{} a cliqué"),
+            ("Lucía Ferrer abrió el adjunto", "{} abrió el adjunto"),
             ("Hr. Özdemir und Dhr. Jansen", "Hr. {} und Dhr. {}"),
             ("Pani Anna Nowak, paní Nováková", "Pani {}, paní {}"),
             ("Sig.ra Bianchi e Sig. Rossi", "Sig.ra {} e Sig. {}"),
@@ -72,6 +83,22 @@ class TestNames:
     )
     def test_an_announced_person_is_masked(self, before: str, after: str) -> None:
         assert sanitise_description(RULE, before) == after.replace("{}", "[removed: person's name]")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("Agent Tesla received a message", "Fancy Bear opened the document", "Then clicked"),
+            *("Windows Defender clicked", "Microsoft Word opened the file", "Evil Corp's account"),
+            *(
+                "Silent Chollima received an email",
+                "Volt Typhoon's accounts",
+                "Black Basta clicked",
+            ),
+            *("Many thanks to all\nThreat Intel", "To: Remote Desktop, Windows Server"),
+        ],
+    )
+    def test_acts_of_actors_and_programs_name_nobody(self, text: str) -> None:
+        assert sanitise_description(RULE, text) == text
 
     @pytest.mark.parametrize(
         ("before", "after"),

@@ -704,12 +704,48 @@ class TestPrivateAddresses:
         "pattern",
         [
             "[url:value = 'http://10.0.0.1.evil.com/a?b=10.0.0.9']",
-            "[domain-name:value = '10.0.0.1.corp.internal']",
-            "[domain-name:value = 'ip-10-1-2-5.ec2.internal']",
+            "[domain-name:value = 'ip-10-1-2-5.compute.amazonaws.com']",
         ],
     )
     def test_an_address_elsewhere_in_a_value_still_holds_it(self, pattern: str) -> None:
         assert after("private_addresses", indicator(pattern)).verdict is Verdict.HELD
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[domain-name:value = 'dc01.corp.local']",
+            "[domain-name:value = 'WS-FIN-0231']",
+            "[domain-name:value = '10.0.0.1.corp.internal']",
+            "[url:value = 'https://jira.corp.lan/browse/1']",
+            "[url:value = 'http://user@intranet:8080/wiki']",
+        ],
+    )
+    def test_a_name_that_only_its_own_network_resolves_is_refused(self, pattern: str) -> None:
+        found = after("private_addresses", indicator(pattern))
+        assert found.verdict is Verdict.REFUSED
+        assert "a name that only its own network resolves" in found.findings[-1].message
+
+    def test_such_a_name_among_others_holds_the_indicator(self) -> None:
+        pattern = "[domain-name:value = 'dc01.corp.local' OR domain-name:value = 'evil.top']"
+        assert after("private_addresses", indicator(pattern)).verdict is Verdict.HELD
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[domain-name:value LIKE '%evil%']",
+            "[url:value = 'http://evil.top/intranet']",
+            "[url:value = '/gate.php']",
+            "[domain-name:value = 'abcdefghijklmnop.onion']",
+        ],
+    )
+    def test_parts_of_names_and_public_names_pass(self, pattern: str) -> None:
+        assert after("private_addresses", indicator(pattern)).is_open
+
+    @pytest.mark.parametrize("network", ["10.20.x.x", "192.168.10.*", "172.16/16"])
+    def test_a_network_with_wildcards_is_masked_in_a_text(self, network: str) -> None:
+        subject = indicator("[domain-name:value = 'evil.top']", description=f"seen in {network}")
+        found = after("private_addresses", subject).object
+        assert found["description"] == "seen in [removed: private address]"
 
     @pytest.mark.parametrize(
         "secret",
