@@ -78,8 +78,10 @@ def read_secrets(directory: Path) -> bytes:
         is_open = mode & stat.S_IROTH and directory.stat().st_mode & stat.S_IXOTH
     except FileNotFoundError as error:
         if not directory.is_dir() or not any(directory.iterdir()):
-            message = f"there is no hub in {directory}: name its data directory with --data"
-            raise NotFound(message) from error
+            raise NotFound(
+                f"there is no hub in {directory}: name its data directory with --data, or put "
+                f"{_FILE} back from a backup"
+            ) from error
         raise NotFound(
             f"{directory} has no {_FILE}: name the hub's data directory with --data, or put the "
             "file back from a backup"

@@ -1,8 +1,9 @@
 """Credentials in a text: passwords, session ids and keys in URLs and requests, keys of services.
 
-Passwords behind the word for them are not looked for: those in texts about attacks
-nearly all belong to attackers, for their archives and programs.  Those on command lines are found
-by `command_passwords`.  Parameters of URLs stand in `words/secret_parameters.txt`.
+Passwords behind the word for them are looked for only behind the login to which they belong:
+others in texts about attacks nearly all belong to attackers, for their archives and programs.
+Those on command lines are found by `command_passwords`.  Parameters of URLs stand in
+`words/secret_parameters.txt`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
-from tocsin.admission.detectors.placeholders import PLACEHOLDER
+from tocsin.admission.detectors.placeholders import PLACEHOLDER, is_personal_account
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
 from tocsin.admission.detectors.urls import find_request_targets, find_urls, path_start
@@ -47,15 +48,20 @@ _SERVICE_KEY = compile_lazily(
       | gh[pousr]_\w{20,255} | github_pat_\w{20,255} | glpat-[\w-]{20,60}
       | xox[abeoprs]-[\w-]{10,250} | AIza[\w-]{35} | ya29\.[\w-]{20,1000}
       | [sr]k_(?:live|test)_\w{16,250} | sk-(?:ant-|proj-)?[\w-]{20,250}
+      | hvs\.[\w-]{20,250} | dop_v1_\w{40,80} | glsa_\w{20,80} | shp(?:at|ss|ca)_\w{20,80}
+      | dckr_pat_[\w-]{20,60} | pypi-AgE[\w-]{40,250}
       | npm_\w{36} | hf_\w{30,60} | SG\.[\w-]{16,64}\.[\w-]{16,64}
     )(?![\w-])""",
     re.VERBOSE,
 )
 _may_hold_service_key = contains_any(
     *("akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox"),
+    *("hvs.", "dop_v1_", "glsa_", "shpat_", "shpss_", "shpca_", "dckr_pat_", "pypi-age"),
     *("aiza", "ya29.", "k_live_", "k_test_", "sk-", "npm_", "hf_", "sg."),
 )
-_SLACK_WEBHOOK = compile_lazily(r"hooks\.slack\.com/services/([\w/-]{20,120})", re.IGNORECASE)
+_SLACK_WEBHOOK = compile_lazily(
+    r"hooks\.slack\.com/services/(?P<hook>[\w/-]{20,120})", re.IGNORECASE
+)
 _PRIVATE_KEY = compile_lazily(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\w+/=\s:,.-]{0,16384}")
 _REQUEST_HEADER = compile_lazily(
     r"""(?<![\w-])(?:
@@ -72,11 +78,31 @@ _REQUEST_HEADER = compile_lazily(
 _CONNECTION_LOGIN = compile_lazily(
     r"""\b(?:uid|user\ ?id|username)\s?=\s?[^\s;"']{1,64};\s?(?:pwd|password)\s?=\s?
         (?P<pwd>[^;\s"']{1,128})
+      | \b(?:account|sharedaccess)key=(?P<azure>[\w+/]{40,100}={0,2})
       | \baws_secret_access_key["']?\s?[:=]\s?["']?(?P<aws>[\w/+]{40})(?![\w/+])""",
     re.VERBOSE | re.IGNORECASE,
 )
 """Logins in strings by which a program connects to a database, and in files of settings."""
-_may_hold_connection_login = contains_any("pwd", "password", "aws_secret")
+_may_hold_connection_login = contains_any(
+    "pwd", "password", "aws_secret", "accountkey", "accesskey"
+)
+_LOGIN = compile_lazily(
+    r"""(?<![\w&?-])(?:user(?:[ _-]?name)?|login|account|benutzer(?:name)?|utilisateur|identifiant
+          |usuario|utente|gebruiker(?:snaam)?)["']?\s?[:=]\s?["']?
+        (?P<login>\[removed:[ ][^\]]{1,40}\]|[^\s"',;&|@]{2,64})["']?
+        (?:[\s,;&|*]{1,8}|\s{0,4}\r?\n[ \t*]{0,8}domain[^\r\n]{0,60}\r?\n[ \t*]{0,8})
+        (?:password|passwort|passwd|pass|pwd|pw|kennwort|mot\ de\ passe|mdp|contrase[ñn]a|clave
+          |wachtwoord|senha|has[łl]o)["']?\s?[:=]\s?["']?(?P<password>[^\s"'&;]{3,128})""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A password behind the login to which it belongs: its account is masked too."""
+_NOT_PASSWORD = compile_lazily(
+    rf"{load_alternation(__package__, 'not_passwords')}|infected|malware|virus|n/a", re.IGNORECASE
+)
+_may_hold_login = contains_any(
+    *("pass", "pwd", "pw:", "pw ", "pw=", "kennwort", "mdp", "contrase", "clave", "wachtwoord"),
+    *("senha", "haslo", "hasło"),
+)
 _may_hold_request_header = contains_any(
     *("authorization", "x-api-", "x-auth-", "sessid", "session", "nsc_", "dsid", "mrhs", "cookie"),
     *("webvpn", "connect.sid", "logged_in", "estsauth", "rtfa", "fedauth"),
@@ -95,6 +121,16 @@ _HASHES = compile_lazily(
 _ACCOUNT_BACKWARDS = compile_lazily(r"[^\s:\\/\"'`<>]{1,64}(?:[\\/]{1,4}[^\s:\\/\"'`<>]{1,64})?")
 may_hold_password_hash = contains_any("::", ":$")
 """A cheap question whether a text may have an account with the hash of its password."""
+
+
+_KEYS = (
+    (_SERVICE_KEY, _may_hold_service_key),
+    (_SLACK_WEBHOOK, contains_any("slack")),
+    (_PRIVATE_KEY, contains_any("private key")),
+    (_CONNECTION_LOGIN, _may_hold_connection_login),
+    (_REQUEST_HEADER, _may_hold_request_header),
+)
+"""Each pattern with a cheap question; a named group of it is what is masked, else the whole."""
 
 
 def find_password_hashes(text: str) -> Iterator[Span]:
@@ -138,15 +174,12 @@ def find_keys(text: str) -> Iterator[Span]:
 
 
 def _find_keys(text: str) -> Iterator[tuple[int, int]]:
-    if _may_hold_service_key(text):
-        yield from (found.span() for found in _SERVICE_KEY.finditer(text))
-    if "slack" in text:
-        yield from (found.span(1) for found in _SLACK_WEBHOOK.finditer(text))
-    if "PRIVATE KEY" in text:
-        yield from (found.span() for found in _PRIVATE_KEY.finditer(text))
-    if _may_hold_connection_login(text):
-        for found in _CONNECTION_LOGIN.finditer(text):
+    for pattern, may_match in _KEYS:
+        for found in pattern.finditer(text) if may_match(text) else ():
             yield found.span(found.lastgroup or 0)
-    if _may_hold_request_header(text):
-        for found in _REQUEST_HEADER.finditer(text):
-            yield found.span(found.lastgroup or 0)
+    for found in _LOGIN.finditer(text) if _may_hold_login(text) else ():
+        login, password = found["login"], found["password"]
+        if _NOT_PASSWORD.fullmatch(password):
+            continue
+        if login.startswith("[removed:") or is_personal_account(login):
+            yield found.span("password")

@@ -75,7 +75,7 @@ FILES_OF_A_HUB = frozenset(
         "lost+found",
     )
 )
-"""What may stand in a data directory, with what a file system puts there."""
+"""Everything that may stand in a data directory; a file system puts the last one there."""
 _IN_USE = "another hub is using {}: stop it, or name another --data"
 _COPY_OCTETS = 4_000_000
 """Octets of documents that are copied together."""

@@ -237,9 +237,20 @@ def test_what_a_killed_backup_left_is_replaced_but_not_one_in_progress(
     assert [each.name for each in tmp_path.iterdir()] == ["x.tar"]
 
 
+def test_a_restore_leaves_a_folder_with_other_files_alone(
+    kept: tuple[Place, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "letter.txt").write_text("x")
+    place = ("--data", tmp_path / "others")
+    code, _, err = run_command("restore", kept[1], *place)
+    assert code == 1 and "has other files: restore into a new directory" in err
+    assert [each.name for each in (tmp_path / "others").iterdir()] == ["letter.txt"]
+
+
 def test_a_folder_without_a_hub_is_refused_and_stays_empty(tmp_path: Path) -> None:
     code, _, err = run_command("backup", tmp_path / "x.tar", "--data", tmp_path / "none")
-    assert code == 1 and "has no secrets.json: name the hub's data directory" in err
+    assert code == 1 and "there is no hub in" in err and "name its data directory" in err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -43,6 +43,15 @@ def test_a_folder_without_a_hub_is_refused_and_stays_empty(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_with_other_files_is_refused_and_stays_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "letter.txt").write_text("x")
+    assert main(["migrate", "--data", str(tmp_path)]) == 1
+    assert "has no hub" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]
+
+
 @pytest.mark.slow
 def test_a_migration_is_in_the_journal_with_its_person(
     engine_uri: str,

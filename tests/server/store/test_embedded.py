@@ -39,7 +39,7 @@ from tocsin.server.model import (
     Submission,
 )
 from tocsin.server.store import OutcomeUnknown, Store, Transaction, embedded
-from tocsin.server.store.embedded import Engine, database
+from tocsin.server.store.embedded import FILES_OF_A_HUB, Engine, database
 
 pytestmark = pytest.mark.slow
 
@@ -214,6 +214,25 @@ class TestTheDirectory:
         assert said == [f"{data} is closed to other users now (mode 0700)"]
         Engine.start(data, said.append).stop()
         assert len(said) == 1
+
+    def test_with_files_that_are_not_a_hubs_is_left_as_it_is(self, data: Path) -> None:
+        data.mkdir(exist_ok=True)
+        (data / "letter.txt").write_text("x")
+        data.chmod(0o755)
+        with pytest.raises(Unprocessable, match="has other files, and no hub"):
+            Engine.start(data, print)
+        assert [each.name for each in data.iterdir()] == ["letter.txt"]
+        assert stat.S_IMODE(data.stat().st_mode) == 0o755
+
+    def test_that_is_closed_may_have_other_files(self, data: Path) -> None:
+        data.mkdir(exist_ok=True)
+        (data / "hub.toml").write_text("")
+        data.chmod(0o700)
+        Engine.start(data, print).stop()
+
+    def test_has_only_files_that_are_known_as_a_hubs(self, tmp_path: Path) -> None:
+        make_data(tmp_path / "hub")
+        assert {each.name for each in (tmp_path / "hub").iterdir()} <= FILES_OF_A_HUB
 
     def test_is_for_nobody_else(self, data: Path) -> None:
         engine = Engine.start(data, print)
