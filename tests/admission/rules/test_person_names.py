@@ -19,6 +19,8 @@ class TestNames:
             ("Herr Meier opened it", "Herr {} opened it"),
             ("Frau Dr. med. Krause, Herrn Vogt", "Frau Dr. med. {}, Herrn {}"),
             ("M. Julien Moreau, De heer Verhoeven", "M. {}, De heer {}"),
+            ("un appel de M. Moreau", "un appel de M. {}"),
+            ("a paper of Robert M. Lee in 2016", "a paper of Robert M. Lee in 2016"),
             ("Owner: Karen Whitfield; Zuständig: Jürgen Groß", "Owner: {}; Zuständig: {}"),
             ("It is isolated.\nThanks,\nKaren Whitfield\n", "It is isolated.\nThanks,\n{}\n"),
             ("To: Brennan, Tom; Whitfield, Karen\nSubject: x", "To: {}; {}\nSubject: x"),
