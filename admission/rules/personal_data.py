@@ -232,7 +232,7 @@ def find_personal_data(text: str, kinds: frozenset[str], regions: tuple[str, ...
             *find_labelled_numbers(text),
         ]
     taken = SpanIndex((span.start, span.end) for span in ids)
-    contacts = _find_every_contact(text, kinds, regions)
+    contacts = _find_every_contact(_cover(text, ids) if ids else text, kinds, regions)
     rest = [span for span in contacts if not taken.overlaps(span.start, span.end)]
     guessed = (find(text) for what, find in _GUESSED.items() if what in kinds)
     spans = [*ids, *rest, *chain.from_iterable(guessed)]
@@ -257,10 +257,11 @@ def _find_every_contact(text: str, kinds: frozenset[str], regions: tuple[str, ..
 
 
 def _cover(text: str, spans: Iterable[Span]) -> str:
-    """The text with something as long as each span in its place, as a mask would stand there."""
+    """The text with something as long as each span in its place, with the words of a mask."""
     parts, end = [], 0
     for span in merge_overlapping_spans(spans):
-        parts += [text[end : span.start], "[", "x" * (span.end - span.start - 2), "]"]
+        length = span.end - span.start - 2
+        parts += [text[end : span.start], "[", span.what[:length].ljust(length, "x"), "]"]
         end = span.end
     return "".join([*parts, text[end:]])
 

@@ -346,6 +346,13 @@ class TestNumbersInARow:
         kind = masked("telephone number")
         assert sanitise_description(RULE, text) == f"Call {kind}{between}{kind}"
 
+    def test_a_number_behind_a_masked_card_or_date_is_masked_at_once(self) -> None:
+        found = sanitise_description(RULE, "4111 1111 1111 1111 490154203237518 then")
+        card = masked("payment card number")
+        assert found == f"{card} {card} then"
+        found = sanitise_description(RULE, "DOB is 1980-03-12 06-12345678 then")
+        assert found == f"DOB is {masked('date of birth')} {masked('telephone number')} then"
+
     def test_a_dutch_mobile_number_is_masked(self) -> None:
         found = sanitise_description(RULE, "belde vanaf 06-12345678 op 3 maart")
         assert found == f"belde vanaf {masked('telephone number')} op 3 maart"
