@@ -75,6 +75,7 @@ _IN_SENTENCE = compile_lazily(
     re.VERBOSE | re.IGNORECASE,
 )
 """A login that shows by its form what it is; without a label, other words may be anything."""
+_LOGIN_FORM = compile_lazily(r"[A-Za-z]\.[A-Za-z]{2}|(?:[Ee]xt|[Aa]dm|[Pp]riv)-[A-Za-z]")
 _FILE = compile_lazily(
     r"exe|dll|sys|bat|cmd|ps1|vbs|js|jse|hta|txt|log|csv|json|xml|ya?ml|ini|cfg|conf|dat|db|bin|tmp"
     r"|docx?|xlsx?|pptx?|pdf|rtf|zip|rar|lnk|iso|img|msi|php|aspx?|jsp|html?|png|jpe?g|gif|elf|bak"
@@ -91,21 +92,25 @@ _SECURITY_IDENTIFIER = compile_lazily(
 
 S-1-12-1 is of Microsoft Entra ID, whose numbers tell nothing.
 """
+_names_label = contains_any(
+    *("user", "login", "logon", "account", "nutzer", "anmeldename", "utilisateur"),
+    *("usuario", "utente", "gebruiker", "uporabnik", "usr", "upn", "acct"),
+    *("kennung", "identifiant"),
+)
+
+
+def _may_hold_label(text: str) -> bool:
+    return (":" in text or "=" in text or ">" in text) and _names_label(text)
+
+
 _PATTERNS = (
-    (
-        _LABELLED,
-        contains_any(
-            *("user", "login", "logon", "account", "nutzer", "anmeldename", "utilisateur"),
-            *("usuario", "utente", "gebruiker", "uporabnik", "usr", "upn", "acct", "kennung"),
-            *("identifiant", "użytkownik", "uživatel", "používateľ", "användar"),
-        ),
-    ),
+    (_LABELLED, _may_hold_label),
     (_IN_DOMAIN, contains_any("\\")),
     (_IN_LOG, contains_any("accepted ", "failed ", "session ", " user ", "samaccountname")),
     (_IN_DIRECTORY, contains_any("dc=")),
     (_SECURITY_IDENTIFIER, contains_any("s-1-5-21-", "s-1-12-1-")),
     (_LOGGED_ON, contains_any(" as ")),
-    (_IN_SENTENCE, contains_any(".", "ext-", "adm-", "priv-")),
+    (_IN_SENTENCE, lambda text: _LOGIN_FORM.search(text) is not None),
     (_DATABASE_USER, contains_any("pwd", "password")),
 )
 """Each pattern with a cheap question whether the text may match."""

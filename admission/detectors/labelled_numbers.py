@@ -46,8 +46,8 @@ _BIRTH_DATE = compile_lazily(
     re.VERBOSE | re.IGNORECASE,
 )
 _may_hold_birth_date = contains_any(
-    *("dob", "d.o.b", "birth", "born", "geb", "naissance", "nac", "nat", "né", "nasc"),
-    *("urodz", "narozen", "lahir", "data na", "ur.", "nar."),
+    *("dob", "d.o.b", "birth", "born", "geb", "naissance", "nac", "nat", "nasc", "urodz"),
+    *("narozen", "lahir", "data na", "ur.", "nar."),
 )
 _PERSON_NUMBER = compile_lazily(
     rf"""(?<![\w&?/-]){load_alternation(__package__, "person_number_labels")}
@@ -58,20 +58,11 @@ _PERSON_NUMBER = compile_lazily(
 )
 _may_name_number = contains_any(
     *("employ", "person", "staff", "payroll", "customer", "member", "student", "badge", "client"),
-    *(
-        "library card",
-        "mrn",
-        "medical record",
-        "insurance",
-        "policy",
-        "patient",
-        "mitarbeiter",
-        "kund",
-    ),
-    *("mitglied", "matri", "dienstausweis", "versicher", "debitoren", "kvnr", "adh", "salari"),
-    *("assur", "emplead", "soci", "afiliad", "legajo", "dipendente", "funcion", "utente", "klant"),
-    *("leden", "lidmaat", "medewerker", "pracownik", "ewidencyj", "osobn", "zákazn", "anställn"),
-    *("medlem", "medarbej", "ansatt", "klient", "imei", "imsi", "iccid"),
+    *("library card", "mrn", "medical record", "insurance", "policy", "patient", "mitarbeiter"),
+    *("kund", "mitglied", "matri", "dienstausweis", "versicher", "debitoren", "kvnr", "adh"),
+    *("salari", "assur", "emplead", "soci", "afiliad", "legajo", "dipendente", "funcion", "utente"),
+    *("klant", "leden", "lidmaat", "medewerker", "pracownik", "ewidencyj", "osobn", "medlem"),
+    *("medarbej", "ansatt", "klient", "imei", "imsi", "iccid"),
 )
 _PLATE = compile_lazily(
     r"""(?<![\w-])(?:(?:licen[cs]e|number|registration)\ plates?|(?:kfz-)?kennzeichen|kenteken
