@@ -153,8 +153,11 @@ _IDENTIFYING: Mapping[str, Mapping[str, re.Pattern[str]]] = {
 observable's id, or say what it is.  Values of the form are what the property is for."""
 _EXTENSION = compile_lazily(r"\.[A-Za-z]\w{0,5}\Z")
 _NUMBERS = frozenset((CARD, IBAN, US_SSN, NATIONAL_ID))
-_BESIDE_NAMES = _NUMBERS | {BIRTH_DATE, PERSON_NUMBER, POSTAL_ADDRESS}
-"""Numbers and the like stand in one sentence with the name of the person whom they are about."""
+_BESIDE_NAMES = _NUMBERS | {BIRTH_DATE, PERSON_NUMBER}
+"""Numbers and the like stand in one sentence with the name of the person whom they are about.
+
+Beside a postal address, words with capitals are mostly further parts of it.
+"""
 _IN_MATCHED_TEXTS: Mapping[tuple[str, str], frozenset[str]] = {
     **dict.fromkeys((("email-message", "subject"), ("email-message", "body")), _NUMBERS | {EMAIL}),
     **dict.fromkeys(
