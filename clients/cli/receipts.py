@@ -101,9 +101,13 @@ class ReceiptLine:
         }
 
 
+_HEADINGS = ("value", "verdict", "now", "others", "seen", "false", "conf.", "said")
+_NOTHING = ("-", "0", "")
+"""Cells that say nothing: a column with no others is left out."""
 _LEGEND = (
     "others: organisations that reported it too; seen: their sightings;",
     "false: false alarms; conf.: confidence; said: statements that you can read.",
+    "On a terminal, a column without any is left out.",
     "The hub publishes counts that only rise at most once an hour, so they may lag.",
 )
 _MOST_FRUITLESS = 1_000
@@ -293,6 +297,17 @@ def _label_statements(
             each.label = f"{(each.public or {}).get('type')}: {value or kind}{more}"
 
 
+def _format_cells(receipt: ReceiptLine, longest: int | None) -> list[str]:
+    """The cells of a row, as `_HEADINGS` names them, each of at most `longest` characters."""
+    value, kind = describe_object(receipt.public or {}, receipt.label)
+    history, confidence = receipt.history, (receipt.public or {}).get("confidence")
+    counts = (max(history.contributors - 1, 0), history.sightings, history.false_positives)
+    cells = [value or kind or receipt.source_id, receipt.verdict, receipt.state]
+    cells += [str(n) if n else "-" for n in counts]
+    cells += ["-" if confidence is None else str(confidence), str(receipt.statements.total())]
+    return [printable(cell[:longest]) for cell in cells]
+
+
 def _print_table(receipts: Sequence[ReceiptLine], since: int) -> None:
     if not receipts:
         begin = f"{timestamp(since)[:19]}Z"
@@ -300,17 +315,14 @@ def _print_table(receipts: Sequence[ReceiptLine], since: int) -> None:
         return
     console, table = open_console(), Table(box=None, pad_edge=False)
     longest = MAX_LABEL if console.is_terminal else None
-    table.add_column("value", overflow="fold")
-    for heading in ("verdict", "now", "others", "seen", "false", "conf.", "said"):
-        table.add_column(heading, no_wrap=True)
-    for each in receipts:
-        value, kind = describe_object(each.public or {}, each.label)
-        history, confidence = each.history, (each.public or {}).get("confidence")
-        counts = (max(history.contributors - 1, 0), history.sightings, history.false_positives)
-        cells = [value or kind or each.source_id, each.verdict, each.state]
-        cells += [str(n) if n else "-" for n in counts]
-        cells += ["-" if confidence is None else str(confidence), str(each.statements.total())]
-        table.add_row(*(Text(printable(cell[:longest])) for cell in cells))
+    rows = [_format_cells(each, longest) for each in receipts]
+    shown = list(range(len(_HEADINGS)))
+    if console.is_terminal:  # elsewhere a script may count the columns
+        shown = [n for n in shown if any(row[n] not in _NOTHING for row in rows)]
+    for n in shown:
+        table.add_column(_HEADINGS[n], overflow="fold" if n == 0 else "ellipsis", no_wrap=n > 0)
+    for row in rows:
+        table.add_row(*(Text(row[n]) for n in shown))
     print_table(console, table)
     totals = Counter(each.state for each in receipts)
     also = sum(each.history.contributors > 1 for each in receipts)

@@ -22,6 +22,7 @@ from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
 from tocsin.config.settings import HubSettings
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, TIME, Answer, print_result
+from tocsin.server.cli.journal import format_entry
 from tocsin.server.cli.new_file import NEW_FILE, new_file, write_to_disk
 from tocsin.server.cli.repeat import Repeated, read_later_entries, repeat_acts
 from tocsin.server.cli.settings import print_notice, with_settings
@@ -44,6 +45,8 @@ from tocsin.server.store.journal import OPERATOR, JournalEntry, operator_name
 from tocsin.server.store.schema import SCHEMA_VERSION
 
 _PROGRESS_SECONDS = 0.2
+_MOST_NAMED = 100
+"""Entries to look at that are shown."""
 _UNDONE = """\
 tocsin-hub: the hub is as it was at {at}. Everything done since then is undone.
   {again}
@@ -57,8 +60,8 @@ Before you start it, do again what must hold: purges, revocations and withdrawal
   place does it for you."""
 _IS_REPEATED = """\
 Purges, revocations, removals and withdrawn rights of the journal are repeated now. Before
-  you start the hub, look at the lines of {file} whose numbers are in `look_at`
-  (this hub gives the same numbers to other entries).
+  you start the hub, look at these entries of {file}
+  (`look_at` has their numbers, which this hub gives to other entries).
   Reports of what was revoked or purged since then wait for a reviewer."""
 _NOTHING_LATER = """\
 tocsin-hub: {file} has no entry after number {last}, the last of the backup: nothing is repeated.
@@ -245,6 +248,11 @@ def restore(settings: HubSettings, order: RestoreOrder) -> Answer:
     done = restored.repeated
     if done is None:
         return answer
+    left = [entry for entry in entries if entry.sequence in done.left]
+    for entry in left[:_MOST_NAMED]:
+        print_notice(format_entry(entry))
+    if len(left) > _MOST_NAMED:
+        print_notice(f"  … and {len(left) - _MOST_NAMED:,} more, in {order.journal}")
     if done.locked_out:
         print_notice(_LOCKED_OUT.format(people=", ".join(done.locked_out)))
     return {
@@ -320,6 +328,8 @@ def _check(archive: ArchiveReader, path: Path) -> tuple[Manifest, HubSecrets]:
 
 @contextmanager
 def _open_archive(path: Path) -> Iterator[ArchiveReader]:
+    if path.is_dir():
+        raise Malformed(f"{path} is a directory: name the backup in it")
     with path.open("rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise Malformed(f"{path} is not a file")

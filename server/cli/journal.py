@@ -92,7 +92,7 @@ def _list(  # noqa: PLR0913  (one for each option)
     if as_json:
         print(json.dumps(list(map(entry_as_json, page))))
         return
-    print_wrapped(map(_format_line, page), " " * 10)
+    print_wrapped(map(format_entry, page), " " * 10)
     if not page:
         print_notice("tocsin-hub: no entry of the journal matches")
     if len(entries) > limit:
@@ -160,7 +160,8 @@ def _export(hub: Runtime, after: int) -> None:
         print(json.dumps(entry_as_json(entry)))
 
 
-def _format_line(entry: JournalEntry) -> str:
+def format_entry(entry: JournalEntry) -> str:
+    """An entry in one line for people, safe on a terminal."""
     details = " ".join(
         f"{name}={value if isinstance(value, str) else json.dumps(value)}"
         for name, value in entry.details.items()

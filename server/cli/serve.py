@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from tocsin.config.command_line import format_examples
+from tocsin.config.conversion import ConfigError
 from tocsin.config.settings import HubSettings
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.processes.memory import limit_arenas
@@ -68,6 +69,8 @@ _ANSWERING = "tocsin.server.answering.program"
 @with_settings
 def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
     """Answer TAXII 2.1 requests until SIGTERM."""
+    if ready_file is not None and not ready_file.absolute().parent.is_dir():
+        raise ConfigError(f"--ready-file: cannot write {ready_file}: its folder does not exist")
     if has_secrets(settings.data):
         read_secrets(settings.data)  # before the engine closes the directory to other users
     limit_arenas()

@@ -394,8 +394,13 @@ def test_what_was_ended_after_the_backup_is_repeated(
 ) -> None:
     _, file, journal = lost
     new = new_place()
-    done = new.answer("restore", file, "--journal", journal, "--as", "jane")
+    _, out, err = new.run("restore", file, "--journal", journal, "--as", "jane")
+    done = json.loads(out)
     assert (done["repeated"], done["without_effect"]) == (7, 0)
+    assert f"look at these entries of {journal}" in err
+    assert [line.split()[3] for line in err.splitlines() if line.startswith("     ")] == [
+        "object.purge"
+    ]
     looked_at = [json.loads(line) for line in journal.read_text().splitlines()]
     acts = [each["act"] for each in looked_at if each["sequence"] in done["look_at"]]
     assert acts == ["object.purge"] and done["locked_out"] == []

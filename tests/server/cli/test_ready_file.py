@@ -26,7 +26,6 @@ HUB = Path(sys.executable).with_name("tocsin-hub")
 class TestAReadyFileThatCannotBeWritten:
     def test_ends_the_start_with_its_name(self, tmp_path: Path) -> None:
         ready = tmp_path / "missing" / "ready.json"
-        make_data(tmp_path / "data")
         line: list[str | Path] = [
             HUB,
             "serve",
@@ -41,6 +40,7 @@ class TestAReadyFileThatCannotBeWritten:
         assert ended.returncode == 2
         assert f"--ready-file: cannot write {ready}" in ended.stderr
         assert "Traceback" not in ended.stderr
+        assert list(tmp_path.iterdir()) == []
 
     def test_lets_background_work_finish_before_the_database_is_closed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
