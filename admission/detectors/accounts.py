@@ -70,7 +70,7 @@ _LOGGED_ON = compile_lazily(
 _IN_SENTENCE = compile_lazily(
     rf"""(?<!\w){load_alternation(__package__, "account_nouns")}[ ]["'`(]?
         (?P<name>(?-i:[a-z]{{1,20}}\.[a-z]{{2,30}}|[A-Z][a-z]{{1,20}}\.[A-Z][a-z]{{1,30}})
-          |(?:ext|adm|admin|priv|da|ea)[-_][a-z][a-z.]{{2,30}}(?<!\.))
+          |(?:ext|adm|priv)-[a-z][a-z.]{{2,30}}(?<!\.))
         (?![\w@\\/(=-]|\.\w)""",
     re.VERBOSE | re.IGNORECASE,
 )

@@ -101,7 +101,7 @@ _NOT_PASSWORD = compile_lazily(
 )
 _may_hold_login = contains_any(
     *("pass", "pwd", "pw:", "pw ", "pw=", "kennwort", "mdp", "contrase", "clave", "wachtwoord"),
-    *("senha", "haslo", "hasło"),
+    *("senha", "haslo"),
 )
 _may_hold_request_header = contains_any(
     *("authorization", "x-api-", "x-auth-", "sessid", "session", "nsc_", "dsid", "mrhs", "cookie"),

@@ -1,7 +1,7 @@
 """Dates of birth, and numbers of employees, customers, patients and cars, behind a word for them.
 
 An organisation gives such numbers as it likes, so only the word shows what they are
-(`words/person_number_labels.txt`).
+(`words/person_number_labels.txt`, `birth_date_labels.txt`).
 """
 
 from __future__ import annotations
@@ -30,18 +30,9 @@ _DATE = rf"""(?:\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}
     |{_MONTH}\ \d{{1,2}},?\ \d{{4}}
     |\d{{4}}\s?[年년]\s?\d{{1,2}}\s?[月월]\s?\d{{1,2}}\s?[日일])"""
 _BIRTH_DATE = compile_lazily(
-    rf"""(?:(?<!\w)(?:d\.?o\.?b\.?|birth[ -]?date|date\ of\ birth|born(?:\ on)?|geburtsdatum
-        |geburtstag|geb\.(?:\ am)?|birthday|ur\.|nar\.
-        |geboren(?:\ am|\ op)?|née?(?:\ le)?|date\ de\ naissance|fecha\ de\ nacimiento
-        |data\ di\ nascita|nacid[oa](?:\ el)?|nat[oa](?:\ il)?|nascid[oa]\ (?:em|a)
-        |data\ de\ nascimento|geboortedatum
-        |data\ urodzenia|urodzon[ya]|datum\ narozen[íi]|narozen[ýá]?|födelsedatum|född
-        |fødselsdato|født
-        |syntymäaika|syntynyt|születési\ (?:idő|dátum)|született|data\ na[șş]terii|născut[ăa]?
-        |doğum\ tarihi|ngày\ sinh|tanggal\ lahir|ημερομηνία\ γέννησης|дата\ рождения
-        |родил(?:ся|ась)|дата\ народження|تاريخ\ الميلاد|תאריך\ לידה)
+    rf"""(?:(?<!\w){load_alternation(__package__, "birth_date_labels")}
         |生年月日|出生(?:年月)?日期?|생년월일)
-        ["']?(?:\ (?:is|was|ist|war|lautet|est|es|è|(?:à|a|en|in)\ [^\W\d_]{{2,20}}\ (?:le|il|el)))?
+        ["']?(?:\ (?:is|was|ist|war|lautet|est|es|è))?
         \s{{0,2}}[:=]?\s{{0,3}}["']?(?P<date>{_DATE})(?:(?<=[日일])|(?!\w))""",
     re.VERBOSE | re.IGNORECASE,
 )

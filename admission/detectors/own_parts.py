@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import DOT, contains_any
 from tocsin.admission.lazy_patterns import compile_lazily
+from tocsin.admission.observables.domain_names import PRIVATE_TLDS
 from tocsin.admission.word_lists import load_alternation
 
 _IP = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}(?::[\da-fA-F]{0,4}){2,8})"
@@ -146,10 +147,10 @@ _PRIVATE_NAME = compile_lazily(
     rf"""(?P<scheme>(?<=//))?(?:(?<![\w.@\\~%$/-])|(?<=[\\/][\\/])|(?<=svc/)|(?<=cifs/)
           |(?<=http/)|(?<=ldap/)|(?<=host/)|(?<=termsrv/))
         (?P<labels>[a-z0-9_][\w-]{{0,62}}(?:{DOT}[a-z0-9_][\w-]{{0,62}}){{0,7}}?)
-        {DOT}(?:local|internal|corp|lan|intranet|localdomain|intern|home\.arpa)(?![\w-]|{DOT}\w)""",
+        {DOT}(?:{"|".join(sorted(PRIVATE_TLDS - {"home"}))}|intern|home\.arpa)(?![\w-]|{DOT}\w)""",
     re.IGNORECASE | re.ASCII | re.VERBOSE,
 )
-"""Names that exist only in a network of somebody's own (RFC 6762, and what people use so)."""
+"""Names that only their own network resolves; `user.home` is a setting of Java."""
 _may_hold_private_name = contains_any(
     *(".local", ".intern", ".corp", ".lan", ".intranet", ".home.arpa"),
     *("]local", "]intern", "]corp", "]lan", "]intranet"),
@@ -188,6 +189,10 @@ _OF_ATTACKER = compile_lazily(
     re.IGNORECASE,
 )
 """Who wrote a rule: `the attacker ran iptables …`."""
+_BEFORE_PART = 40
+"""Characters before a part that are searched for that."""
+_CLAUSE = compile_lazily(r"[.;,:] ")
+"""The end of a clause."""
 _IN_NOTES = (*_CERTAIN, *_HEADERS)
 """Those that in the texts of an object are hardly anything else."""
 _OWN_PART = "what may be your own"
@@ -227,8 +232,9 @@ def find_own_parts(text: str) -> Iterator[Span]:
     parts = _choose(text, _IN_NOTES)
     start = 0
     for line in text.split("\n") if parts else ():
-        for each in _find_in_line(line, parts) if not _OF_ATTACKER.search(line) else ():
-            yield Span(start + each.start, start + each.end, _OWN_PART)
+        for each in _find_in_line(line, parts):
+            if not _is_attackers(line, each.start):
+                yield Span(start + each.start, start + each.end, _OWN_PART)
         start += len(line) + 1
 
 
@@ -245,6 +251,17 @@ def _find_ours(text: str) -> Iterator[Span]:
             yield Span(found.start(), end, _OWN_PART)
         else:
             end = -1
+
+
+def _is_attackers(line: str, start: int) -> bool:
+    """True if words of the same clause, right before a part, say that an attacker wrote it.
+
+    A part that is a whole line begins with them.
+    """
+    if start == 0:
+        return not _CLAUSE.search(line) and _OF_ATTACKER.search(line, 0, _BEFORE_PART) is not None
+    clause = _CLAUSE.split(line[max(0, start - _BEFORE_PART) : start])[-1]
+    return _OF_ATTACKER.search(clause) is not None
 
 
 def _find_names(text: str) -> Iterator[Span]:

@@ -3,8 +3,8 @@
 No names are known, only titles (`Mrs`), words that announce a person (`reported by`,
 `contact`), roles (`the user`), things (`laptop of`), labels of form fields (`Surname:`),
 salutations, the recipients in the header of a message, the lines of a business card, and numbers
-and mailboxes of persons nearby.  So many persons are not found; a reviewer is asked about the
-others.  Malware, tools, actors, companies and teams are passed over.  The words stand in
+and mailboxes of persons nearby.  Other persons are not found.  A reviewer is asked about what is
+found.  Malware, tools, actors, companies and teams are passed over.  The words stand in
 `words/person_*.txt`, `salutations.txt`, `capitalised_words.txt` and `not_person_names.txt`.
 """
 
@@ -119,7 +119,8 @@ _LIVING = compile_lazily(
     re.VERBOSE,
 )
 _COLLEAGUE = compile_lazily(
-    rf"""(?<!\w)(?i:{load_alternation(__package__, "own_words")}|my|mein(?:e[nmr]?)?|m[aio]n?)[ ]
+    rf"""(?<!\w)(?i:{load_alternation(__package__, "own_words")}
+          |my|mein(?:e[nmr]?)?|mon|ma|mi|mijn)[ ]
         (?i:{load_alternation(__package__, "person_colleagues")})[ ]
         (?P<name>{_WORD}{_FURTHER_WORD}{{0,2}})(?!\w)""",
     re.VERBOSE,
@@ -133,22 +134,8 @@ _ACTING = compile_lazily(
 """`Jane Roe clicked`, `Jane Roe's laptop`; the first words may be others."""
 _TITLE_STARTS = (
     *("Mr", "Ms", "Mx", "Dr", "Prof", "Sr", "Mme", "Mlle", "Dott", "Ing", "Herr", "Frau", "Miss"),
-    *(
-        "Monsieur",
-        "Madame",
-        "Señor",
-        "Signor",
-        "Hr",
-        "Dhr",
-        "Mevr",
-        "Fr.",
-        "M.",
-        "Dña",
-        "Mw",
-        "Sig",
-        "Pan",
-        "pani",
-    ),
+    *("Monsieur", "Madame", "Señor", "Signor", "Hr", "Dhr", "Mevr", "Fr.", "M.", "Dña", "Mw"),
+    *("Sig", "Pan", "pani"),
     *("paní", "fru", "Fru", "Meneer", "De heer", "signor", "sig.ra", "Doña"),
 )
 """Each title of the lists begins with one of these; cheaper to look for than the pattern."""
@@ -278,10 +265,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
     (_SALUTATION, contains_any(",", "!")),
     (_CARD, contains_any("apt.", "suite", "mobile", "phone", "tel", "desk", "fax", "mail", "po a")),
     (_IN_CAPITALS, contains_any("contact", "att", "report", "employee", "name", "patient")),
-    (
-        _COLLEAGUE,
-        contains_any("ollea", "olleg", "oworker", "o-worker", "oleg", "mate"),
-    ),
+    (_COLLEAGUE, contains_any("ollea", "olleg", "oworker", "o-worker", "oleg", "mate")),
     (_LIVING, contains_any("live", "resid", "born", "works", "reached", "wohnt", "habite", "vive")),
 )
 """Patterns that find a name by its capitals, each with a cheap question."""
@@ -398,7 +382,7 @@ def _without_form_words(text: str, pair: re.Match[str]) -> Iterator[Span]:
 def _sentence(text: str, span: Span) -> tuple[int, int]:
     """The sentence around a span, as far as that is near."""
     start = max(0, span.start - _NEAR)
-    for end in _SENTENCE_END.finditer(text[: span.start + 1], start):
+    for end in _SENTENCE_END.finditer(text, start, span.start + 1):
         start = end.end()
     found = _SENTENCE_END.search(text, span.end, span.end + _NEAR)
     return start, found.start() if found else span.end + _NEAR

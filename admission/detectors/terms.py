@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tocsin.admission.detectors.disguises import encoded_texts, fold_letters, fold_text, remove_tags
 from tocsin.admission.lazy_patterns import compile_lazily
-from tocsin.admission.observables.domain_names import is_known_tld
+from tocsin.admission.observables.domain_names import PRIVATE_TLDS, is_known_tld
 from tocsin.admission.stix.mitre_attack import attack_names
 from tocsin.admission.word_lists import load_words
 
@@ -94,11 +94,8 @@ _ACCOUNT_BEHIND = compile_lazily(
 """The rest of `ACME\\jdoe`, of which the name is the domain."""
 _LONGEST_BEFORE = 512
 """Characters before a term that are read for the rest of its host name and mailbox."""
-_PRIVATE_TLDS = frozenset(
-    (
-        *("local", "localdomain", "internal", "intern", "intranet", "intra", "lan", "corp"),
-        *("home", "private", "priv", "domain", "ad", "example", "test", "invalid"),
-    )
+_PRIVATE_TLDS = PRIVATE_TLDS.union(
+    ("intern", "intra", "private", "priv", "domain", "ad", "example", "test", "invalid")
 )
 """Endings of host names inside networks and in documents."""
 

@@ -48,12 +48,12 @@ def canonical_host(text: str) -> str:
 def is_private_name(host: str) -> bool:
     """True for the name of a host, in its canonical form, that only its own network resolves.
 
-    >>> is_private_name("dc01.corp.local"), is_private_name("fs01"), is_private_name("evil.top")
-    (True, True, False)
+    >>> list(map(is_private_name, ("dc01.corp.local", "fs01", "evil.top", "top")))
+    [True, True, False, False]
     """
     _, dot, end = host.rpartition(".")
     if not dot:
-        return bool(host) and not host.isdigit()
+        return not (end.isdigit() or is_known_tld(end)) if end else False
     return end in PRIVATE_TLDS or host.endswith(".home.arpa")
 
 

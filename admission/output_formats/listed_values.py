@@ -24,7 +24,7 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.model import Observable
 from tocsin.admission.observables.addresses import LEAST_PREFIX, canonical_address
-from tocsin.admission.observables.domain_names import canonical_host, is_public_suffix
+from tocsin.admission.observables.domain_names import PRIVATE_TLDS, canonical_host, is_public_suffix
 from tocsin.admission.observables.urls import canonical_url
 from tocsin.admission.observables.values import canonical_email, is_email_address, resolve_reference
 from tocsin.admission.patterns.grammar import (
@@ -54,7 +54,7 @@ _OF_EACH_NETWORK = tuple(
 )
 """Private, loopback, link-local, multicast and reserved addresses, and IPv6 addresses that stand
 for those of IPv4.  A list that had one would cut readers off from their own network."""
-_NAMES_OF_EACH_NETWORK = frozenset({"arpa", "internal", "local", "localdomain", "localhost"})
+_NAMES_OF_EACH_NETWORK = PRIVATE_TLDS | {"arpa", "localhost"}
 """Top-level domains of names that each network, or DNS itself, uses for itself."""
 _LONGEST_URL = 4096
 _DOMAIN = compile_lazily(

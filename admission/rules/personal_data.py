@@ -154,7 +154,7 @@ observable's id, or say what it is.  Values of the form are what the property is
 _EXTENSION = compile_lazily(r"\.[A-Za-z]\w{0,5}\Z")
 _NUMBERS = frozenset((CARD, IBAN, US_SSN, NATIONAL_ID))
 _BESIDE_NAMES = _NUMBERS | {BIRTH_DATE, PERSON_NUMBER}
-"""Numbers and the like stand in one sentence with the name of the person whom they are about.
+"""A name in the same sentence as one of these is that of the person whom it is about.
 
 Beside a postal address, words with capitals are mostly further parts of it.
 """

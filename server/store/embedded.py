@@ -71,7 +71,7 @@ _NEW = "new"
 FILES_OF_A_HUB = frozenset(
     (
         *(_LOCK, _HUB_LOCK, _SECRET, _SETTINGS, _ADDRESS, _LOG, _DATA, _OLD_DATA, _REWRITE, _NEW),
-        *("empty", "reserve", "secrets.json", "restoring", "url", "drafts", "exports", "trials"),
+        *("reserve", "secrets.json", "restoring", "url", "drafts", "exports", "trials"),
         "lost+found",
     )
 )

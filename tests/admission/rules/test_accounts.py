@@ -188,7 +188,10 @@ class TestAccounts:
         "text",
         [
             *("user evil.top was seen", "account list.csv", "login page.html", "user index.php,"),
-            *("user agent and account manager", "the account svc_update", "login admin-panel"),
+            *("user agent and account manager", "the account svc_update"),
+            "it reached login admin-panel and users admin_panel of evil.top",
+            "Telegram user ID: 5512345678",
+            "user id = 4711",
             *("user Net.WebClient", "users a.b.c", "user j.doe@", "account j.doe(x)"),
         ],
     )

@@ -197,7 +197,14 @@ class TestSeldomForms:
         [
             *("see (a) evil.com and (b) evil.net", "look-at-this.com", "the botnet born in 2019"),
             *("first seen 1980-03-12", "<attack>", "patient zero 4711", "dobler 1980-03-12"),
-            *("geboren 1980", "né en août 1980", "alternato il 01/02/1980", "carta 1234567890123"),
+            *(
+                "NATO 2024-11-02",
+                "nacido 2024",
+                "geboren 1980",
+                "né en août 1980",
+                "alternato il 01/02/1980",
+                "carta 1234567890123",
+            ),
             *("client id 123456789", "campaign ID 44112", "affiliate ID 5512", "bot id 99812"),
             *("Serial number 0a1b2c3d4e5f", "students 2024", "member 12345", "badge: 2024-11-02"),
             *("license plate reader ABC", "Kennzeichen der Kampagne", "targa.exe 1234"),
@@ -330,7 +337,14 @@ class TestPrivateAddresses:
     [
         *("curl ", "psexec -u ", "uid=a;", '"a', "a@[", "born 1.", "~a", "/var/mail/a", "ip-1-"),
         *("1.1.1.1.in-addr", "://1", "://0x1.", "://a@", "logged on as a.", "CONTACT: A"),
-        "aws_secret_access_key=a",
+        *(
+            "aws_secret_access_key=a",
+            "user: a password: ",
+            "Username : a\n * Domain : a\n",
+            "badge 1 ",
+        ),
+        *("Jane Roe received the ", "Jane Roe's ", "our colleague ", "Frau Dr. ", "To: Aa, Bb;"),
+        *("user a.", "JSESSIONID=a", "Thanks,\nA ", "Jane Roe, geb. 1.1.1980 "),
     ],
 )
 def test_searching_hostile_texts_takes_linear_time(rule: str, piece: str) -> None:
@@ -426,3 +440,28 @@ def test_own_parts_are_found_in_linear_time(piece: str) -> None:
     began = time.process_time()
     sanitise_description("private_addresses", piece * (60_000 // len(piece)))
     assert time.process_time() - began < 2 * measure_slowness()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the attacker ran iptables -I INPUT -s 45.9.70.7 -j ACCEPT",
+        "attacker added ufw allow from 45.9.70.7",
+        "the attacker's SPF record v=spf1 ip4:45.9.70.7 -all",
+        "whitelist evasion: 45.9.70.7",
+    ],
+)
+def test_rules_of_an_attacker_stay(text: str) -> None:
+    assert sanitise_description("private_addresses", text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The attacker ran nmap; ours is v=spf1 ip4:81.2.3.4 -all",
+        "The worm ran, and we said ufw allow from 81.2.3.4",
+        "The attacker ran nmap. Then iptables -s 81.2.3.4 -j ACCEPT",
+    ],
+)
+def test_an_attacker_in_another_clause_does_not_make_a_rule_theirs(text: str) -> None:
+    assert "81.2.3.4" not in sanitise_description("private_addresses", text)

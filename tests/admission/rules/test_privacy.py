@@ -736,6 +736,7 @@ class TestPrivateAddresses:
             "[url:value = 'http://evil.top/intranet']",
             "[url:value = '/gate.php']",
             "[domain-name:value = 'abcdefghijklmnop.onion']",
+            "[domain-name:value = 'top']",
         ],
     )
     def test_parts_of_names_and_public_names_pass(self, pattern: str) -> None:
