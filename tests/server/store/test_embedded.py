@@ -219,7 +219,7 @@ class TestTheDirectory:
         data.mkdir(exist_ok=True)
         (data / "letter.txt").write_text("x")
         data.chmod(0o755)
-        with pytest.raises(Unprocessable, match="has other files, and no hub"):
+        with pytest.raises(Unprocessable, match="has files of others and no hub"):
             Engine.start(data, print)
         assert [each.name for each in data.iterdir()] == ["letter.txt"]
         assert stat.S_IMODE(data.stat().st_mode) == 0o755
