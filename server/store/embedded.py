@@ -314,8 +314,8 @@ class Engine:
         self._release_reserve()
         if _holds_others_files(self._data):
             raise Unprocessable(
-                f"{self._data} has files of others and no hub; a hub would close it to other users: "
-                "name another --data"
+                f"{self._data} has files of others and no hub; a hub would close it to "
+                "other users: name another --data"
             )
         try:
             was_open = self._data.exists() and stat.S_IMODE(self._data.stat().st_mode) & 0o077
