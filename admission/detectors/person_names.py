@@ -5,7 +5,8 @@ No names are known, only titles (`Mrs`), words that announce a person (`reported
 salutations, the recipients in the header of a message, the lines of a business card, and numbers
 and mailboxes of persons nearby.  Other persons are not found.  A reviewer is asked about what is
 found.  Malware, tools, actors, companies and teams are passed over.  The words stand in
-`words/person_*.txt`, `salutations.txt`, `capitalised_words.txt` and `not_person_names.txt`.
+`words/person_*.txt`, `salutations.txt`, `sentence_openers.txt`, `capitalised_words.txt` and
+`not_person_names.txt`.
 """
 
 from __future__ import annotations
@@ -227,9 +228,10 @@ _NOT_BESIDE_NUMBERS = _CAPITALISED.union(
     LABEL_WORDS,
     load_words(__package__, "person_form_words"),
     load_words(__package__, "person_roles"),
+    load_words(__package__, "sentence_openers"),
     _LETTERS.findall(" ".join(load_words(__package__, "identity_documents"))),
 )
-"""Words that stand with a capital beside numbers of people."""
+"""Words that stand with a capital beside numbers of people, or before what people do."""
 _SHORTEST_NAME = 4
 """Letters of a name by itself; shorter ones are nearly all acronyms."""
 _NOT_LOWER_NAMES = frozenset(load_words(__package__, "not_lower_names"))

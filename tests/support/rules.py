@@ -7,6 +7,9 @@ from tocsin.admission.model import Candidate, RuleContext, Submitter
 from tocsin.admission.rules import build_rule
 from tocsin.admission.warninglists.index import WarningLists
 
+TEXT_FOR_THE_RECOGNISER = "Yesterday Zelda Miller came to see it."
+"""A name that no rule finds by itself."""
+
 
 def rule_context(settings: Any = None, submitter: Any = None) -> Any:
     return RuleContext(submitter or Submitter(), WarningLists([]), settings=settings or {})

@@ -26,6 +26,8 @@ class TestNames:
             ("To: Brennan, Tom; Whitfield, Karen\nSubject: x", "To: {}; {}\nSubject: x"),
             ("An: Vogt, Thomas\nBetreff: x", "An: {}\nBetreff: x"),
             ("Then Karen Whitfield clicked on it", "Then {} clicked on it"),
+            ("Yesterday Karen Whitfield told us", "Yesterday {} told us"),
+            ("Gestern Karen Whitfield klickte", "Gestern {} klickte"),
             ("Karen Whitfield's laptop was hit", "{}'s laptop was hit"),
             ("Jürgen Groß hat auf den Link geklickt", "{} hat auf den Link geklickt"),
             ("Inès Laurent a cliqué", "{} a cliqué"),

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from support.rules import indicator, rule_context
+from support.paths import ROOT
+from support.rules import TEXT_FOR_THE_RECOGNISER, indicator, rule_context, sanitise_description
 from support.stix_objects import make_object
 
 from tocsin.admission import parse_policy
@@ -164,3 +165,9 @@ class TestWithoutTheExtra:
 
     def test_texts_that_would_not_be_read_get_no_note(self) -> None:
         assert self.apply("drops Emotet on the disk", expected=True).findings == ()
+
+
+def test_no_rule_finds_the_name_with_which_the_recogniser_is_tried() -> None:
+    text = TEXT_FOR_THE_RECOGNISER
+    assert sanitise_description("personal_data", text) == text
+    assert text in (ROOT / "scripts" / "release").read_text()

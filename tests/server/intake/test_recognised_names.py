@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from support.hub import HUB_SECRETS, HubInProcess, indicator, sdo
+from support.rules import TEXT_FOR_THE_RECOGNISER
 
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.config.settings import HubSettings
@@ -12,8 +13,8 @@ from tocsin.server.runtime import Runtime
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="tocsin-names is not installed")
 
-TEXT = "Yesterday Zelda Miller told us about it."
-MASKED = "Yesterday [removed: person's name] told us about it."
+TEXT = TEXT_FOR_THE_RECOGNISER
+MASKED = TEXT.replace("Zelda Miller", "[removed: person's name]")
 
 
 def opened(hub: HubInProcess) -> Runtime:
