@@ -19,6 +19,7 @@ from tocsin.admission.word_lists import load_alternation, load_words
 ACCOUNT = "account name"
 
 _NAME = r"(?P<name>[^\W_][\w.$-]{1,40}(?<![.-]))"
+_LOGIN = r"(?:[^\W\d_](?:[\w-]{1,20}|[\w-]{0,20}\.[\w-]{2,30}))"
 _DOMAIN = (
     r"(?:(?:(?!HK(?:LM|CU|U|EY)|NT\b|BUILTIN)[A-Z][\w.-]{0,20}"
     r"|[\w.-]{0,20}\[removed: [^\]]{1,40}\][\w.-]{0,20})\\{1,2})"
@@ -34,6 +35,46 @@ _IN_DOMAIN = compile_lazily(
     rf"|/u(?:ser)?:)[\"']?{_DOMAIN}{_NAME}(?![\w\\/(]|\.\w)",
     re.IGNORECASE,
 )
+_LISTED = compile_lazily(
+    rf"""(?<![\w&?;-]){load_alternation(__package__, "account_plurals")}\ ?[:=]\ ?
+      (?P<list>{_LOGIN}(?:(?:\ ?[,;/]\ ?|,?\ (?:and|und|et|y|e|en|i|a|och|og)\ ){_LOGIN}){{0,40}})
+      (?=[.)]?(?:[\s;]|\Z))(?!\ [\w(])""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_QUALIFIED = compile_lazily(
+    r"(?<![\w\\/:.%$\]>*@-])(?P<domain>[A-Z][A-Z0-9-]{1,14})\\{1,2}"
+    r"(?P<name>[a-z][a-z0-9_-]{0,20}(?:\.[a-z][a-z-]{0,20})?)(?![\w\\/(*$-]|\.\w)"
+)
+"""`CORP\\jdoe` anywhere; folders of Windows and hives are not written in capitals only."""
+_ACTING = compile_lazily(
+    rf"""(?<!\w){load_alternation(__package__, "account_nouns")}[ ]["'`]?
+        (?P<name>[a-z][a-z0-9_-]{{2,20}}(?:\.[a-z][a-z-]{{0,20}})?)["'`]?[ ]
+        (?:{load_alternation(__package__, "account_acts")})(?!\w)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""`account jdoe was locked`: only a few acts are those of accounts."""
+_IN_OUTPUT = compile_lazily(
+    rf"""(?:
+        \bwhoami(?:\ /\w{{2,6}})?\s{{0,3}}(?:->|:|=)?\s{{1,3}}[\w-]{{1,20}}\\
+      | \bsudo(?:\[\d{{1,7}}\])?:\ {{1,4}}(?=[\w.-]{{1,40}}\ :\ )
+      | \bnet1?\ user\ (?=\S{{2,40}}\ /do)
+      | \buser\ <(?=[\w.-]{{1,40}}>\ ip)
+      | "user"\s?:\s?\{{\s{{0,4}}"name"\s?:\s?"
+    ){_NAME}""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What programs print: whoami, sudo, net, firewalls, and logs in JSON."""
+_PROMPT = compile_lazily(
+    r"(?:^|[\s\[(])(?P<name>[a-z][\w.-]{1,30})@(?!kali\b)[\w-]{2,40}"
+    r"(?:[: ](?:~|/)[^\s$#]{0,80})?\]?[$#] ",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NO_DOMAINS = frozenset(load_words(__package__, "domains_of_no_account"))
+_OF_ATTACKERS = compile_lazily(
+    r"\b(?:attacker|actor|adversar|malicious|rogue|fake|bot|spam|telegram|twitter|github|c2|phish|hacker"
+    r"|created|creates?|adds?|added|backdoor)\b[^.:;\r\n]{0,30}\Z",
+    re.IGNORECASE,
+)
 _IN_LOG = compile_lazily(
     rf"\b(?:(?:accepted|failed) [\w/-]{{1,30}} for(?= \S{{1,41}} from )"
     r"|session (?:opened|closed) for user|(?:disconnected from|authenticating|closed by) user"
@@ -47,7 +88,7 @@ _IN_DIRECTORY = compile_lazily(
 _FURTHER_WORDS = compile_lazily(
     r"(?:[ ](?:van|von|de|der|den|del|di|da|[A-Z]\.))?(?:[ ][A-ZÀ-Þ][a-zà-ÿ'’-]{1,30}){1,2}"
     r"(?![\w:=])(?!\ ?[:=])"
-    r"|,[ ][A-ZÀ-Þ][a-zà-ÿ'’-]{1,30}(?=[ ]{0,2}(?:[;|)\r\n]|\Z))"
+    r"|,[ ][A-ZÀ-Þ][a-zà-ÿ'’-]{1,30}(?=[ ]{0,2}(?:[;|()\r\n]|\Z))"
     r"|(?P<lower>(?:[ ][^\W\d_][^\W\d_'’-]{1,30}){1,2})(?=[\"']?[ ]{0,2}(?:[,;|)\r\n]|\Z))",
 )
 """Words with capitals, or any up to the end of the field."""
@@ -61,6 +102,17 @@ _NOT_NAMES = frozenset(
     )
 )
 """Words that stand behind the name of an account, and are not part of it."""
+_NOT_LOGINS = _NOT_NAMES.union(
+    (
+        *("who", "which", "that", "then", "never", "also", "has", "had", "have", "just", "still"),
+        *("already", "later", "data", "machine", "mailbox", "access", "interface", "input", "name"),
+        *("names", "they", "and", "but", "not", "once", "takeover", "creation", "enumeration"),
+        *("holder", "manager", "management", "database", "information", "details", "desk"),
+        *("certificate", "policy", "lockout", "settings", "device", "endpoint", "workstation"),
+        *("die", "der", "das", "wurde", "qui", "que", "che", "wordt", "key", "token", "harvesting"),
+        *("abuse", "theft", "hijacking", "discovery", "execution", "page", "portal", "prompt"),
+    )
+)
 _LOGGED_ON = compile_lazily(
     r"\b(?:logged|signed|logs|signs|logging|signing)[ -](?:on|in|into)(?: to [\w.-]{1,60})?"
     r" as (?:user )?"
@@ -103,9 +155,24 @@ def _may_hold_label(text: str) -> bool:
     return (":" in text or "=" in text or ">" in text) and _names_label(text)
 
 
+_may_hold_list = contains_any(
+    *("users", "logins", "usernames", "accounts", "mailboxes", "benutzer", "nutzer", "konten"),
+    *("utilisateurs", "comptes", "identifiants", "usuarios", "cuentas", "buzones", "contas"),
+    *("utenti", "caselle", "gebruikers", "konta", "brukere"),
+)
+_may_name_account = contains_any(
+    *("user", "account", "login", "mailbox", "nutzer", "anwender", "mitarb", "utilisat", "compte"),
+    *("usuari", "cuenta", "utente", "gebruik", "medewerk", "kont", "conta", "bruk", "brug"),
+)
+_CONJUNCTIONS = frozenset(("and", "und", "et", "en", "och", "og"))
+_LISTED_LOGIN = compile_lazily(_LOGIN)
 _PATTERNS = (
     (_LABELLED, _may_hold_label),
     (_IN_DOMAIN, contains_any("\\")),
+    (_QUALIFIED, contains_any("\\")),
+    (_ACTING, _may_name_account),
+    (_IN_OUTPUT, contains_any("whoami", "sudo", "net user", "net1 user", "user <", '"user"')),
+    (_PROMPT, contains_any("$ ", "# ")),
     (_IN_LOG, contains_any("accepted ", "failed ", "session ", " user ", "samaccountname")),
     (_IN_DIRECTORY, contains_any("dc=")),
     (_SECURITY_IDENTIFIER, contains_any("s-1-5-21-", "s-1-12-1-")),
@@ -139,11 +206,29 @@ def find_account_names(text: str) -> Iterator[Span]:
                 end = _full_name_end(text, found)
                 if end == found.end("name") and _begins_sentence(text, found):
                     continue
-            if pattern is _IN_SENTENCE and _is_host_or_file(found["name"]):
-                continue
-            if is_personal_account(found["name"]):
+            if is_personal_account(found["name"]) and not _is_other(pattern, found):
                 yield Span(found.start("name"), end, ACCOUNT)
+    yield from _find_listed(text) if _may_hold_list(text) else ()
     yield from _find_in_targets(text)
+
+
+def _is_other(pattern: re.Pattern[str], found: re.Match[str]) -> bool:
+    """True if what matches is a word, a folder, a host or a file."""
+    if pattern is _ACTING:
+        return found["name"].lower() in _NOT_LOGINS
+    if pattern is _QUALIFIED and found["domain"].lower().rstrip("0123456789") in _NO_DOMAINS:
+        return True
+    return pattern in (_IN_SENTENCE, _QUALIFIED) and _is_host_or_file(found["name"])
+
+
+def _find_listed(text: str) -> Iterator[Span]:
+    """Each name of a list: `Users: jdoe, kroe and m.smith`."""
+    for found in _LISTED.finditer(text):
+        if _OF_ATTACKERS.search(text, max(0, found.start() - 60), found.start()):
+            continue
+        for login in _LISTED_LOGIN.finditer(text, *found.span("list")):
+            if login[0] not in _CONJUNCTIONS and is_personal_account(login[0]):
+                yield Span(*login.span(), ACCOUNT)
 
 
 def _find_in_targets(text: str) -> Iterator[Span]:

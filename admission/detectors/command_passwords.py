@@ -186,6 +186,14 @@ _PROGRAMS = (
         _program(each, each, f"{_USER_THEN}{_NO_FILE}{_PASSWORD}")
         for each in ("crackmapexec", "netexec", "nxc", "evil-winrm")
     ),
+    _program("sqlcmd", r"(?:sqlcmd|osql|bcp)(?:\.exe)?", rf"\s-P\s?{_PASSWORD}"),
+    _program("redis-cli", "redis-cli", rf"\s(?:-a|--pass)\s++{_PASSWORD}"),
+    _program(
+        "convertto-securestring",
+        "convertto-securestring",
+        rf"\s(?:-(?i:string)\s++|-(?i:asplaintext|force)\s++){{0,3}}{_PASSWORD}",
+        directly=True,
+    ),
     _program("freerdp", r"(?:[xw]l?|sdl-)freerdp3?(?:\.exe)?", rf"\s{_QUOTE}?/p:{_PASSWORD}"),
 )
 _VARIABLE = compile_lazily(

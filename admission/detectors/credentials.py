@@ -96,6 +96,15 @@ _LOGIN = compile_lazily(
     re.VERBOSE | re.IGNORECASE,
 )
 """A password behind the login to which it belongs: its account is masked too."""
+_OF_PERSON = compile_lazily(
+    r"""(?<!\w)(?:his|her|their|my|user['’]s|victim['’]s|ihr|sein|mein|son|leur|mon|mi|sua?|haar
+          |zijn|jej|jego)\s
+        (?:\w{3,12}\s)?(?:password|passwort|pass|pwd|pw|kennwort|mot\ de\ passe|mdp
+          |contrase[ñn]a|clave|wachtwoord|senha|has[łl]o)(?:\s(?:is|was|ist|war|est|es|era|è)|\s?[:=(])?\s?["'(]?
+        (?P<password>(?=[^\s"']{0,40}\d)(?=[^\s"']{0,40}[a-z])[^\s"',;<>|()]{6,40}(?<![.:?]))""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A password that words call somebody's own; with a digit, so that it is no word."""
 _NOT_PASSWORD = compile_lazily(
     rf"{load_alternation(__package__, 'not_passwords')}|infected|malware|virus|n/a", re.IGNORECASE
 )
@@ -118,9 +127,18 @@ _HASHES = compile_lazily(
     re.VERBOSE | re.IGNORECASE,
 )
 """The rest of a line behind an account."""
+_OTHER_HASHES = compile_lazily(
+    r"""(?P<ticket>\$krb5(?:tgs|asrep|pa)\$[^\s"'<>]{20,8192})
+      | \b(?:ntlm(?:[ -]?hash)?|(?:nt|lm)[ -]?hash)["']?\s{0,12}[:=]\s{0,2}["']?
+          (?P<hash>[0-9a-f]{32}(?::[0-9a-f]{32})?)(?!\w)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Kerberos tickets whose key is a password, and hashes of passwords by themselves."""
 _ACCOUNT_BACKWARDS = compile_lazily(r"[^\s:\\/\"'`<>]{1,64}(?:[\\/]{1,4}[^\s:\\/\"'`<>]{1,64})?")
-may_hold_password_hash = contains_any("::", ":$")
+_HASH_SIGNS = ("$krb5", "ntlm", "nt hash", "nt-hash", "nthash", "lm hash", "lm-hash", "lmhash")
+may_hold_password_hash = contains_any("::", ":$", *_HASH_SIGNS)
 """A cheap question whether a text may have an account with the hash of its password."""
+_may_hold_other_hash = contains_any(*_HASH_SIGNS)
 
 
 _KEYS = (
@@ -140,6 +158,8 @@ def find_password_hashes(text: str) -> Iterator[Span]:
         account = _ACCOUNT_BACKWARDS.match(before)
         if account is not None:
             yield Span(found.start() - account.end(), found.end(), PASSWORD_HASH)
+    for found in _OTHER_HASHES.finditer(text) if _may_hold_other_hash(text) else ():
+        yield Span(*found.span(found.lastgroup or 0), PASSWORD_HASH)
 
 
 def find_url_credentials(text: str) -> Iterator[Span]:
@@ -182,4 +202,7 @@ def _find_keys(text: str) -> Iterator[tuple[int, int]]:
         if _NOT_PASSWORD.fullmatch(password):
             continue
         if login.startswith("[removed:") or is_personal_account(login):
+            yield found.span("password")
+    for found in _OF_PERSON.finditer(text) if _may_hold_login(text) else ():
+        if not _NOT_PASSWORD.fullmatch(found["password"]):
             yield found.span("password")

@@ -1,20 +1,16 @@
 r"""Parts of logs, configurations and queries that hold the writer's own hosts, or allowed ones.
 
 People paste them beside an attacker's values: the SPF record of their domain, the exceptions of
-fail2ban or of a query, rules of a firewall that accept, and the near end of a connection.  In
-sentences, words say whose an address is: `our mail server 81.2.3.4`; and some names of hosts mean
-nothing elsewhere: `db1.corp.local`, `\\fs01\share`, `DC=corp,DC=local`.
+fail2ban or of a query, rules of a firewall that accept, and the near end of a connection.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from tocsin.admission.detectors.own_machines import OWN_MACHINE
 from tocsin.admission.detectors.spans import Span
-from tocsin.admission.detectors.text_search import DOT, contains_any
 from tocsin.admission.lazy_patterns import compile_lazily
-from tocsin.admission.observables.domain_names import PRIVATE_TLDS
-from tocsin.admission.word_lists import load_alternation
 
 _IP = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}(?::[\da-fA-F]{0,4}){2,8})"
 _END = rf"(?:{_IP}|\[{_IP}\]|[\w.-]{{1,253}})[:.]\w{{1,20}}"
@@ -119,68 +115,6 @@ _NEAR_ENDS = (
 """The near end of a connection, or its user: of Squid, BIND, netstat, ss, nginx and IIS."""
 _ZEEK = compile_lazily(rf"\A(\s*\d{{10}}\.\d{{1,6}}\tC\w{{1,30}})\t({_IP})\t(\d{{1,5}})\t({_IP})\t")
 """A connection in a log of Zeek."""
-_ADDRESS = compile_lazily(rf"(?<![\w.:]){_IP}(?:/\d{{1,3}})?(?![\w:]|\.\w)")
-_MAY_HOLD_ADDRESS = compile_lazily(r"\d\.\d|:\w{0,4}:")
-_JOINED = compile_lazily(r"\s?[,;/&]\s?|,?\s(?:and|or|und|oder|et|ou|y|o|e|en|i)\s")
-_MACHINE = load_alternation(__package__, "machine_words")
-_OWN = load_alternation(__package__, "own_words")
-_OTHER = load_alternation(__package__, "words_before_other_machines")
-_OWN_MACHINE = rf"{_OWN}\s(?:(?!{_OTHER}\s)[^\W\d_][\w-]{{1,20}}\s){{0,2}}?{_MACHINE}"
-_OURS = compile_lazily(
-    rf"""(?:
-        (?<![\w-]){_OWN_MACHINE}
-        (?:\s(?:ip|address(?:es)?|adresse|is|are|was|at|ist|war|est|es|è|é)){{0,2}}
-        [\s(\[\"'`*=]{{1,4}}
-      | (?:\A|[.;(\r\n])\s{{0,4}}{_OWN_MACHINE}s?\s?:\s?
-      | \b(?:allow|white|safe)[\ -]?list(?:s|ed|ing)?
-        (?:\s(?!evasion|bypass)[a-z]{{2,12}}){{0,2}}\s?[:=]\s?
-      | (?<![\w-])(?:victim(?:['’]s)?|affected|egress|nat|wan)\s(?:public\s)?
-        (?:ip|host|server|machine|system|address)(?:\s(?:address|is|was))?\s?[:=(]?\s?
-    )\Z""",
-    re.IGNORECASE | re.VERBOSE,
-)
-"""Words right before an address of the writer: `our mail server `, `allow list: `.
-
-Not `seen at our proxy: `, which announces what was seen there.
-"""
-_PRIVATE_NAME = compile_lazily(
-    rf"""(?P<scheme>(?<=//))?(?:(?<![\w.@\\~%$/-])|(?<=[\\/][\\/])|(?<=svc/)|(?<=cifs/)
-          |(?<=http/)|(?<=ldap/)|(?<=host/)|(?<=termsrv/))
-        (?P<labels>[a-z0-9_][\w-]{{0,62}}(?:{DOT}[a-z0-9_][\w-]{{0,62}}){{0,7}}?)
-        {DOT}(?:{"|".join(sorted(PRIVATE_TLDS - {"home"}))}|intern|home\.arpa)(?![\w-]|{DOT}\w)""",
-    re.IGNORECASE | re.ASCII | re.VERBOSE,
-)
-"""Names that only their own network resolves; `user.home` is a setting of Java."""
-_may_hold_private_name = contains_any(
-    *(".local", ".intern", ".corp", ".lan", ".intranet", ".home.arpa"),
-    *("]local", "]intern", "]corp", "]lan", "]intranet"),
-)
-_OF_EVERYBODY = frozenset(
-    ("metadata.google", "host.docker", "gateway.docker", "kubernetes.default.svc.cluster")
-)
-_PROGRAMS = frozenset(("com", "org", "net", "io", "java", "javax", "sun", "android", "system"))
-"""First labels of what is part of a program: `com.android.internal`."""
-_BEFORE_HOST = compile_lazily(rf"(?<![\w-]){_MACHINE}[\s:\"'`(]{{1,3}}\Z", re.IGNORECASE)
-_NETWORK_PATH = compile_lazily(
-    r"(?<![\w\\:.%)\]>*$?/])(?:\\\\(?P<name>[a-z][\w-]{1,40})\\(?=[\w$])"
-    r"|\\{4}(?P<escaped>[a-z][\w-]{1,40})\\\\(?=[\w$]))",
-    re.IGNORECASE | re.ASCII,
-)
-"""`\\\\fs01\\share`: a host without a domain is one in the same network."""
-_ANY_HOST = compile_lazily(
-    r"x[0-9a-f]{2}|u[0-9a-f]{4}|localhost|tsclient|wsl\$?|pipe|(?:(?:remote|target|file|smb|your|my)[-_]?)?"
-    r"(?:server|host|hostname|machine|computer|computername|pc|share|target|remote|victim|name|ip)",
-    re.IGNORECASE,
-)
-"""Words that stand for any host, and escaped characters."""
-_DIRECTORY = compile_lazily(
-    r"(?<![\w-])DC=(?P<first>[\w-]{1,63})(?:,\s?DC=[\w-]{1,63}){1,6}(?![\w-])", re.IGNORECASE
-)
-"""The domain in a name of a directory (RFC 4514)."""
-_may_hold_directory = contains_any("dc=")
-_EXAMPLES = frozenset(("contoso", "fabrikam", "example", "domain", "domainname", "test", "company"))
-_WORDS_BEFORE = 100
-"""Characters before an address that are searched."""
 _CERTAIN = (*_ZONES, *_ALLOWING, *_NEAR_ENDS)
 _PARTS = (*_CERTAIN, *_EXCEPTIONS)
 _OF_ATTACKER = compile_lazily(
@@ -195,7 +129,6 @@ _CLAUSE = compile_lazily(r"[.;,:] ")
 """The end of a clause."""
 _IN_NOTES = (*_CERTAIN, *_HEADERS)
 """Those that in the texts of an object are hardly anything else."""
-_OWN_PART = "what may be your own"
 _SHORTEST = 16
 """Characters of the shortest note with such a part."""
 
@@ -225,32 +158,15 @@ def find_own_parts(text: str) -> Iterator[Span]:
     ...  find_own_parts(text)]
     ['ignoreip = 81.2.3.4']
     """
-    yield from _find_names(text)
     if len(text) < _SHORTEST:
         return
-    yield from _find_ours(text)
     parts = _choose(text, _IN_NOTES)
     start = 0
     for line in text.split("\n") if parts else ():
         for each in _find_in_line(line, parts):
             if not _is_attackers(line, each.start):
-                yield Span(start + each.start, start + each.end, _OWN_PART)
+                yield Span(start + each.start, start + each.end, OWN_MACHINE)
         start += len(line) + 1
-
-
-def _find_ours(text: str) -> Iterator[Span]:
-    """The addresses that words call the writer's own, with those of the same list."""
-    end = -1
-    if _MAY_HOLD_ADDRESS.search(text) is None:
-        return
-    for found in _ADDRESS.finditer(text):
-        is_joined = end >= 0 and _JOINED.fullmatch(text, end, found.start()) is not None
-        before = text[max(0, found.start() - _WORDS_BEFORE) : found.start()]
-        if is_joined or _OURS.search(before):
-            end = found.end()
-            yield Span(found.start(), end, _OWN_PART)
-        else:
-            end = -1
 
 
 def _is_attackers(line: str, start: int) -> bool:
@@ -264,35 +180,6 @@ def _is_attackers(line: str, start: int) -> bool:
     return _OF_ATTACKER.search(clause) is not None
 
 
-def _find_names(text: str) -> Iterator[Span]:
-    """Names of hosts and domains that mean nothing outside the writer's network."""
-    for found in _PRIVATE_NAME.finditer(text) if _may_hold_private_name(text) else ():
-        if _is_private_name(text, found):
-            yield Span(*found.span(), _OWN_PART)
-    for found in _NETWORK_PATH.finditer(text) if "\\\\" in text else ():
-        group = found.lastgroup or 0
-        if not _ANY_HOST.fullmatch(found[group]):
-            yield Span(*found.span(group), _OWN_PART)
-    for found in _DIRECTORY.finditer(text) if _may_hold_directory(text) else ():
-        if found["first"].lower() not in _EXAMPLES:
-            yield Span(*found.span(), _OWN_PART)
-
-
-def _is_private_name(text: str, found: re.Match[str]) -> bool:
-    """True unless the name is everybody's, or may be that of a file or a part of a program."""
-    labels = found["labels"].lower()
-    if labels in _OF_EVERYBODY or labels.partition(".")[0] in _PROGRAMS:
-        return False
-    if labels.endswith(("_tcp", "_udp")):  # queries of every machine
-        return False
-    if "." in labels or "-" in labels or not labels.isalpha() or found["scheme"] is not None:
-        return True
-    if text[found.start() - 1 : found.start()] == "]":  # behind the mask of a login in a URL
-        return True
-    before = text[max(0, found.start() - _WORDS_BEFORE) : found.start()]
-    return _BEFORE_HOST.search(before) is not None
-
-
 def _choose(text: str, parts: Sequence[_Part]) -> list[_Part]:
     """The parts that a text may have."""
     lower = text.lower()
@@ -304,4 +191,4 @@ def _find_in_line(line: str, parts: Sequence[_Part]) -> Iterator[Span]:
         for found in part.pattern.finditer(line):
             begin = found.end(1) if part.pattern.groups else found.start()
             if begin < found.end():
-                yield Span(begin, found.end(), _OWN_PART)
+                yield Span(begin, found.end(), OWN_MACHINE)

@@ -133,6 +133,32 @@ _ACTING = compile_lazily(
     re.VERBOSE,
 )
 """`Jane Roe clicked`, `Jane Roe's laptop`; the first words may be others."""
+_TALK = compile_lazily(
+    rf"""\b(?i:{load_alternation(__package__, "person_talks")})[ \t\r\n:"'*_-]{{1,6}}
+        (?=[{_UPPER}])""",
+    re.VERBOSE,
+)
+_TIME = r"\d{1,2}:\d\d(?::\d\d)?(?:[ ]?[AaPp][Mm])?"
+_MESSAGES = (
+    compile_lazily(
+        rf"""^[ \t>|*-]{{0,8}}(?:\[[\d:./, -]{{4,24}}(?:[ ]?[AP]M)?\]|{_TIME})[ \t]{{1,4}}
+          [*<]{{0,2}}(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})[*>]{{0,2}}
+          [ ]?(?:\([^()]{{1,30}}\)[ ]?)?[:>]""",
+        re.VERBOSE | re.MULTILINE,
+    ),
+    compile_lazily(
+        rf"""^[ \t>|*-]{{0,8}}(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})[ \t]{{1,4}}[(\[]?{_TIME}[)\]]?
+          [ \t]{{0,4}}(?:$|\r|[:-])""",
+        re.VERBOSE | re.MULTILINE,
+    ),
+    compile_lazily(
+        rf"""(?<![\w.@/-])(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})[ ]?
+          (?:<[^<>\r\n]{{3,80}}>|\([^()\r\n]{{3,80}}\)|\[removed:[^\[\]]{{3,40}}\])?[ ]?
+          {load_alternation(__package__, "writing_verbs")}[^\r\n:]{{0,40}}:""",
+        re.VERBOSE,
+    ),
+)
+"""Who wrote a message of a chat or a quoted mail: `[10:31] Jane Roe: ok`, `Jane Roe wrote:`."""
 _TITLE_STARTS = (
     *("Mr", "Ms", "Mx", "Dr", "Prof", "Sr", "Mme", "Mlle", "Dott", "Ing", "Herr", "Frau", "Miss"),
     *("Monsieur", "Madame", "Señor", "Signor", "Hr", "Dhr", "Mevr", "Fr.", "M.", "Dña", "Mw"),
@@ -146,6 +172,8 @@ _may_hold_cue = contains_any(
     *("sent in by", "found by", "spotted by", "analysed by", "analyzed by", " von", " durch"),
     *(" par", " por", " da", " door", "our client", "my client", "colleague", "employee"),
     *("customer", "credit", "thanks", "behalf", "attention", "attn", "dear", "regards"),
+    *("concern", "touch", "affect", "coinvol", "colpit", "interess", "betrok", "getrof", "poszk"),
+    *("dotyczy", "schrieb", "employee", "affected", "impacted", "targeted", "involved"),
     *("sincerely", "my name", "name:", "name :", "name=", "name =", "contact", "author", "analyst"),
     *("reporter", "researcher", "creator"),
     *("patient", "recipient", "person", "kontakt", "victim", "opfer", "melder", "ansprechpartner"),
@@ -205,6 +233,8 @@ _LONGEST_POSSESSION = 40
 _IN_TITLE = compile_lazily(r"\b([A-Z]\w*)[ ]\Z")
 """The word before a role with a capital that belongs to a title: `Device Manager`."""
 _NEXT_NAME = compile_lazily(rf"(?:,[ ]|,?[ ](?:and|und|et|y|&)[ ]){_TWO_WORDS}")
+_MOST_JOINED = 40
+"""Names of one list; the word before them may stand in it again: `Contact A B and Contact C D`."""
 _NOT_PERSON_NAMES = frozenset(load_words(__package__, "not_person_names"))
 _NAMES_TOO = frozenset(
     (
@@ -255,6 +285,41 @@ _may_hold_act = contains_any(
     *("abriu", "recebeu", "heeft", "had op ", "had de ", "had he", "opende", "klikn", "klickade"),
     *(" fick ", "klikl"),
 )
+_may_hold_talk = contains_any(
+    *(
+        "poke",
+        "talked",
+        "chatted",
+        "met ",
+        "check",
+        "confirm",
+        "follow",
+        "interview",
+        "call",
+        "meeting",
+    ),
+    *("phone", "rang ", "mailed", "messaged", "brief", "informed", "notified", "asked ", "reached"),
+    *(
+        "visited",
+        "pinged",
+        "contact",
+        "hand",
+        "escalat",
+        "passed",
+        "assign",
+        "reported",
+        "returned",
+    ),
+    *("sent back", "approved", "requested", "performed", "conducted", "triaged", "verified"),
+    *("reviewed", "closed", "acknowledg", "sprach", "telefon", "sproch", "abgestimmt", "ruf"),
+    *("genehmigt", "gesichtet", "bearbeitet", "gemeldet", "appel", "entretien", "discut", "parl"),
+    *("ouvert par", "habl", "llamada", "conversa", "con ", "aprobado", "atendido", "gestionado"),
+    *("gestito", "aperto", "met ", "door ", "rozm", "fal"),
+)
+_may_hold_message = contains_any(
+    *(":0", ":1", ":2", ":3", ":4", ":5", "wrote", "writes", "said", "schrieb", "a at", "y at"),
+    *("ha scritto", "schreef", "escreveu", "napsal", "skrev", "napisa", "scribi"),
+)
 _ANNOUNCEMENTS = (
     (_CUE, _may_hold_cue),
     (_CONTACT, contains_any("contact")),
@@ -299,6 +364,7 @@ def find_person_names(text: str) -> Iterator[Span]:
     yield from _find_announced(text)
     yield from _find_behind_roles(text)
     yield from _find_before_acts(text)
+    yield from _find_in_talks(text)
     yield from _find_in_lower_case(text)
     yield from _find_recipients(text)
 
@@ -342,6 +408,19 @@ def _find_behind_roles(text: str) -> Iterator[Span]:
             if _has_common_word(text[name.start : name.end]):
                 break
             yield name
+
+
+def _find_in_talks(text: str) -> Iterator[Span]:
+    """Names of those with whom the writer talked, or who wrote the messages that are quoted."""
+    for found in _TALK.finditer(text) if _may_hold_talk(text) else ():
+        for name in _read_names(text, found.end()):
+            if _has_common_word(text[name.start : name.end]):
+                break
+            yield name
+    for pattern in _MESSAGES if _may_hold_message(text) else ():
+        for found in pattern.finditer(text):
+            if _is_person_name(found["name"]) and not _has_common_word(found["name"]):
+                yield Span(*found.span("name"), PERSON)
 
 
 def _find_before_acts(text: str) -> Iterator[Span]:
@@ -452,7 +531,9 @@ def _read_list(text: str, start: int, end: int) -> Iterator[Span]:
 def _read_names(text: str, start: int) -> Iterator[Span]:
     """One name, or several joined by commas or `and`."""
     found = _FULL_NAME.match(text, start)
-    while found and _is_person_name(found["name"]):
+    for _ in range(_MOST_JOINED):
+        if found is None or not _is_person_name(found["name"]):
+            break
         yield Span(*found.span("name"), PERSON)
         found = _NEXT_NAME.match(text, found.end())
 

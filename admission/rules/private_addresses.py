@@ -17,6 +17,7 @@ from tocsin.admission.detectors.ip_addresses import (
     is_surely_public,
     mentions_private,
 )
+from tocsin.admission.detectors.own_machines import find_own_machines
 from tocsin.admission.detectors.own_parts import find_own_parts
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.lazy_patterns import compile_lazily
@@ -149,7 +150,7 @@ def _is_other_pattern_with_private(subject: StixObject) -> bool:
 
 
 def _find_in_text(text: str) -> list[Span]:
-    return [*find_private_addresses(text), *find_own_parts(text)]
+    return [*find_private_addresses(text), *find_own_machines(text), *find_own_parts(text)]
 
 
 _in_texts = TextSearch(_find_in_text, spares=lambda _: True)

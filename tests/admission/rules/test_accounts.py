@@ -198,6 +198,44 @@ class TestAccounts:
     def test_hosts_files_and_other_words_behind_such_a_noun_stay(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text
 
+    @pytest.mark.parametrize(
+        ("text", "names"),
+        [
+            ("Users: jdoe, kroe and m.smith", ["jdoe", "kroe", "m.smith"]),
+            ("Betroffene Konten: jdoe; kroe", ["jdoe", "kroe"]),
+            (r"run by CORP\jdoe on it", ["jdoe"]),
+            (r"whoami -> corp\jdoe", ["jdoe"]),
+            ("Account jdoe was locked", ["jdoe"]),
+            ("Benutzer jdoe hat sich von dort angemeldet", ["jdoe"]),
+            ("le compte jdoe a été utilisé", ["jdoe"]),
+            ("sudo: jdoe : TTY=pts/0", ["jdoe"]),
+            ('{"user":{"name":"jdoe","domain":"CORP"}}', ["jdoe"]),
+            ("User <jdoe> IP <45.9.70.7> closed", ["jdoe"]),
+            ("jdoe@web-7:~$ curl x", ["jdoe"]),
+        ],
+    )
+    def test_accounts_in_lists_outputs_and_before_what_happens_to_them_are_masked(
+        self, text: str, names: list[str]
+    ) -> None:
+        after = text
+        for name in names:
+            after = after.replace(name, "[removed: account name]", 1)
+        assert sanitise_description(RULE, text) == after
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Malicious accounts: jdoe, kroe",
+            "Accounts: admin, root, test",
+            "Users: open the attachment, and enable macros",
+            r"SOFTWARE\microsoft and TEMP\payload, CORP\agent.exe",
+            "the user account was locked and the user then logged in",
+            "root@kali:~# nmap",
+        ],
+    )
+    def test_what_only_looks_like_such_an_account_stays(self, text: str) -> None:
+        assert sanitise_description(RULE, text) == text
+
     def test_a_persons_security_identifier_is_masked(self) -> None:
         domain = "S-1-5-21-3623811015-3361044348-30300820"
         assert (
@@ -325,6 +363,7 @@ class TestKeys:
             ("user: [removed: account name] password: Sommer24!", "Sommer24!"),
             ("* Username : [removed: x]\n * Domain : A\n * Password : Sommer24!", "Sommer24!"),
             ("Cookie: a=b; JSESSIONID=AF31C09D7E11AF31; path=/", "AF31C09D7E11AF31"),
+            ("the user entered her password Sommer24! there", "Sommer24!"),
             ("NSC_AAAC=af31c09d7e11af31c0 was replayed", "af31c09d7e11af31c0"),
         ],
     )

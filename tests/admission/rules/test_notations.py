@@ -398,11 +398,44 @@ def test_what_may_be_the_senders_own_host_is_masked(text: str) -> None:
         ("below OU=Staff,DC=roe,DC=test", "DC=roe,DC=test"),
         ("Unser Mailgateway 81.2.3.4 nahm sie an", "81.2.3.4"),
         ("notre passerelle (81.2.3.4) l'a reçu", "81.2.3.4"),
+        ("our range 81.2.3.0/24 was scanned", "81.2.3.0/24"),
+        ("the customer's public IP 81.2.3.4", "81.2.3.4"),
+        ("the infected host ws-fin-02 called out", "ws-fin-02"),
+        ("Hostname: LAPTOP-17", "LAPTOP-17"),
+        ("Betroffener Rechner: PC-EINKAUF-3", "PC-EINKAUF-3"),
+        ("poste infecté : PC-COMPTA-03", "PC-COMPTA-03"),
+        ("it went from WS-FIN-0231 by WMI", "WS-FIN-0231"),
+        ("its MAC address is 00:1b:44:11:3a:b7", "00:1b:44:11:3a:b7"),
+        ("Serial number: 5CD1234XYZ", "5CD1234XYZ"),
     ],
 )
 def test_a_name_that_means_nothing_elsewhere_is_masked(text: str, name: str) -> None:
     found = sanitise_description("private_addresses", text)
     assert found == text.replace(name, "[removed: what may be your own]")
+
+
+def test_every_machine_of_a_list_is_masked() -> None:
+    found = sanitise_description("private_addresses", "Affected devices: ws-01, ws-02 and db-1.")
+    mask = "[removed: what may be your own]"
+    assert found == f"Affected devices: {mask}, {mask} and {mask}."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seen on our network 45.9.70.7",
+        "C2 hostname: vps-12345",
+        "hostname: WIN-344VU98D3RU",
+        "The attacker logged on from workstation name: DESKTOP-4F7K2L1",
+        "machine: x86_64, affected systems: Windows-10",
+        "a compromised host command-and-control server",
+        "the serial number: 5CD1234XYZ of its certificate",
+        "MS17-010 on WS-2012 and CVE-2024-1111",
+        "ff:ff:ff:ff:ff:ff and the prefix 08:00:27",
+    ],
+)
+def test_a_machine_of_an_attacker_and_a_product_stay(text: str) -> None:
+    assert sanitise_description("private_addresses", text) == text
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,15 @@ class TestNames:
             ("Then Karen Whitfield clicked on it", "Then {} clicked on it"),
             ("Yesterday Karen Whitfield told us", "Yesterday {} told us"),
             ("Gestern Karen Whitfield klickte", "Gestern {} klickte"),
+            ("Called Tom Brennan at noon", "Called {} at noon"),
+            ("Rücksprache mit Sabine Krause: x", "Rücksprache mit {}: x"),
+            ("Meeting with Anna Nowak and Tom Brennan", "Meeting with {} and {}"),
+            (
+                "[10:31] Karen Whitfield: yes\nKaren Whitfield  10:32 AM\nx",
+                "[10:31] {}: yes\n{}  10:32 AM\nx",
+            ),
+            ("Karen Whitfield wrote:\n> x", "{} wrote:\n> x"),
+            ("Utilisateur concerné : Julien Moreau", "Utilisateur concerné : {}"),
             ("Karen Whitfield's laptop was hit", "{}'s laptop was hit"),
             ("Jürgen Groß hat auf den Link geklickt", "{} hat auf den Link geklickt"),
             ("Inès Laurent a cliqué", "{} a cliqué"),
@@ -92,6 +101,9 @@ class TestNames:
         "text",
         [
             *("Agent Tesla received a message", "Fancy Bear opened the document", "Then clicked"),
+            *("we informed Hetzner Online", "Informed Trend Micro", "escalated to Domain Admin"),
+            *("handed over to Law Enforcement", "12:04:11 Malwarebytes Premium: blocked"),
+            "The malware has called Agent Tesla",
             *("Windows Defender clicked", "Microsoft Word opened the file", "Evil Corp's account"),
             *(
                 "Silent Chollima received an email",

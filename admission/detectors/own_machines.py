@@ -1,0 +1,274 @@
+r"""The writer's own machines in a text: their names, addresses and serial numbers.
+
+Words say whose a machine is: `our mail server 81.2.3.4`, `infected host WS-0231`, and labels of
+tickets and alerts name those of the organisation: `Hostname: LAPTOP-17`.  Some names mean nothing
+elsewhere: `db1.corp.local`, `\\fs01\share`, `DC=corp,DC=local`; nor do MAC addresses.
+The machine of an attacker looks alike, so it stays where words of the same sentence say that it is
+one's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.text_search import DOT, contains_any
+from tocsin.admission.lazy_patterns import compile_lazily
+from tocsin.admission.observables.domain_names import PRIVATE_TLDS
+from tocsin.admission.word_lists import load_alternation
+
+OWN_MACHINE = "what may be your own"
+
+_IP = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}(?::[\da-fA-F]{0,4}){2,8})"
+_WORDS_BEFORE = 100
+"""Characters before a name or an address that are searched."""
+_SHORTEST = 16
+"""Characters of the shortest note with such words."""
+_ADDRESS = compile_lazily(rf"(?<![\w.:]){_IP}(?:/\d{{1,3}})?(?![\w:]|\.\w)")
+_MAY_HOLD_ADDRESS = compile_lazily(r"\d\.\d|:\w{0,4}:")
+_BETWEEN = r"(?:\s?[,;/&]\s?|,?\s(?:and|or|und|oder|et|ou|y|o|e|en|i)\s)"
+_JOINED = compile_lazily(_BETWEEN)
+_MACHINE = load_alternation(__package__, "machine_words")
+_OWN = load_alternation(__package__, "own_words")
+_OTHER = load_alternation(__package__, "words_before_other_machines")
+_OWN_MACHINE = rf"{_OWN}\s(?:(?!{_OTHER}\s)[^\W\d_][\w-]{{1,20}}\s){{0,2}}?{_MACHINE}"
+_PERSONS = r"(?:customer|client|employee|user|member|colleague|patient|visitor)"
+_OURS = compile_lazily(
+    rf"""(?:
+        (?<![\w-]){_OWN_MACHINE}
+        (?:\s(?:ip|address(?:es)?|adresse|is|are|was|at|ist|war|est|es|è|é)){{0,2}}
+        [\s(\[\"'`*=]{{1,4}}
+      | (?:\A|[.;(\r\n])\s{{0,4}}{_OWN_MACHINE}s?\s?:\s?
+      | \b(?:allow|white|safe)[\ -]?list(?:s|ed|ing)?
+        (?:\s(?!evasion|bypass)[a-z]{{2,12}}){{0,2}}\s?[:=]\s?
+      | (?<![\w-])(?:victim(?:['’]s)?|affected|egress|nat|wan|{_PERSONS}(?:['’]s|s['’]))
+        \s(?:(?:public|home|own|static|office)\s){{0,2}}
+        (?:ip|host|server|machine|system|address|router)(?:\s(?:address|is|was)){{0,2}}\s?[:=(]?\s?
+      | (?<![\w-]){_OWN}\s(?:\w{{2,12}}\s)?/\d{{1,2}}[\s:(]{{1,3}}
+    )\Z""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Words right before an address of the writer: `our mail server `, `allow list: `.
+
+Not `seen at our proxy: `, which announces what was seen there.
+"""
+_SEEN_THERE = compile_lazily(
+    rf"""\b(?:seen|observed|detected|found|spotted|noticed|logged|active|scanning|beaconing|hits?|gesehen
+        |beobachtet|entdeckt|gefunden|vue?s?|observée?s?|détectée?s?|vist[oa]s?|observad[oa]s?|detectad[oa]s?
+        |rilevat[oaie]|gezien|waargenomen)\s(?:[a-z]{{2,10}}\s)?
+        (?:on|in|at|across|by|inside|within|im|auf|bei|sur|dans|en|em|su|nella|op|bij)
+        \s{_OWN_MACHINE}\s\Z""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Words before an address that was only seen there: `seen on our network 45.9.70.7`."""
+_PRIVATE_NAME = compile_lazily(
+    rf"""(?P<scheme>(?<=//))?(?:(?<![\w.@\\~%$/-])|(?<=[\\/][\\/])|(?<=svc/)|(?<=cifs/)
+          |(?<=http/)|(?<=ldap/)|(?<=host/)|(?<=termsrv/))
+        (?P<labels>[a-z0-9_][\w-]{{0,62}}(?:{DOT}[a-z0-9_][\w-]{{0,62}}){{0,7}}?)
+        {DOT}(?:{"|".join(sorted(PRIVATE_TLDS - {"home"}))}|intern|home\.arpa)(?![\w-]|{DOT}\w)""",
+    re.IGNORECASE | re.ASCII | re.VERBOSE,
+)
+"""Names that only their own network resolves; `user.home` is a setting of Java."""
+_may_hold_private_name = contains_any(
+    *(".local", ".intern", ".corp", ".lan", ".intranet", ".home.arpa"),
+    *("]local", "]intern", "]corp", "]lan", "]intranet"),
+)
+_OF_EVERYBODY = frozenset(
+    ("metadata.google", "host.docker", "gateway.docker", "kubernetes.default.svc.cluster")
+)
+_PROGRAMS = frozenset(("com", "org", "net", "io", "java", "javax", "sun", "android", "system"))
+"""First labels of what is part of a program: `com.android.internal`."""
+_BEFORE_HOST = compile_lazily(rf"(?<![\w-]){_MACHINE}[\s:\"'`(]{{1,3}}\Z", re.IGNORECASE)
+_NETWORK_PATH = compile_lazily(
+    r"(?<![\w\\:.%)\]>*$?/])(?:\\\\(?P<name>[a-z][\w-]{1,40})\\(?=[\w$])"
+    r"|\\{4}(?P<escaped>[a-z][\w-]{1,40})\\\\(?=[\w$]))",
+    re.IGNORECASE | re.ASCII,
+)
+"""`\\\\fs01\\share`: a host without a domain is one in the same network."""
+_ANY_HOST = compile_lazily(
+    r"x[0-9a-f]{2}|u[0-9a-f]{4}|localhost|tsclient|wsl\$?|pipe|(?:(?:remote|target|file|smb|your|my)[-_]?)?"
+    r"(?:server|host|hostname|machine|computer|computername|pc|share|target|remote|victim|name|ip)",
+    re.IGNORECASE,
+)
+"""Words that stand for any host, and escaped characters."""
+_DIRECTORY = compile_lazily(
+    r"(?<![\w-])DC=(?P<first>[\w-]{1,63})(?:,\s?DC=[\w-]{1,63}){1,6}(?![\w-])", re.IGNORECASE
+)
+"""The domain in a name of a directory (RFC 4514)."""
+_may_hold_directory = contains_any("dc=")
+_EXAMPLES = frozenset(("contoso", "fabrikam", "example", "domain", "domainname", "test", "company"))
+_MAC = compile_lazily(
+    r"(?<![\w:.-])(?:(?:[\da-f]{2}:){5}[\da-f]{2}|(?:[\da-f]{2}-){5}[\da-f]{2}"
+    r"|(?<=mac )[\da-f]{4}\.[\da-f]{4}\.[\da-f]{4})(?![\w:-])",
+    re.IGNORECASE,
+)
+_OF_NO_MACHINE = compile_lazily(
+    r"(?:(?:ff|00)\W?){5}(?:ff|00)|01.?00.?5e.*|33.?33.*", re.IGNORECASE
+)
+"""Broadcasts and multicasts."""
+_SERIAL = compile_lazily(
+    rf"""(?<![\w-]){load_alternation(__package__, "serial_labels")}["']?\s?[:=\#]?\s{{0,3}}["']?
+        (?P<name>(?=[a-z-]{{0,15}}\d)(?!0x|cve-)[a-z\d](?:[a-z\d/-]{{3,18}})[a-z\d])(?![\w:/-]|\.\w)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_may_hold_serial = contains_any("seri", "asset", "s/n", "inventar", "inventory", "service tag")
+_OF_CERTIFICATE = compile_lazily(
+    r"\b(?:cert|x\.?509|issuer|tls|ssl|signed|signature|thumbprint|code.?sign|zertifikat|volume|usb)",
+    re.IGNORECASE,
+)
+"""Serial numbers of certificates and disks are signs of an attacker."""
+_NAME = r"(?P<name>[a-z][\w-]{2,62}\$?)(?![\w@:\\/(-]|\.\w)"
+_LABELLED = compile_lazily(
+    rf"""(?<![\w&?/-]){load_alternation(__package__, "machine_labels")}
+        ["']?(?:\s?[:=]|["']>)[ \t]{{0,8}}["'<]?{_NAME}""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_VICTIM = load_alternation(__package__, "words_for_victims")
+_IN_SENTENCE = compile_lazily(
+    rf"""(?<![\w-])(?:{_OWN_MACHINE}|{_VICTIM}\s(?:[a-z]{{2,16}}\s)?{_MACHINE}|{_MACHINE}\s{_VICTIM})
+        (?:\s(?:is|was|ist|war|est|es|è|named|called|namens|nommée?|llamad[oa])|\s?[:=])?
+        \s{{1,3}}["'`(]?{_NAME}""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_NEXT = compile_lazily(_BETWEEN + _NAME, re.IGNORECASE)
+_may_name_machine = contains_any(
+    *("host", "computer", "machine", "device", "workstation", "endpoint", "client", "server"),
+    *(
+        "agent",
+        "asset",
+        "system",
+        "node",
+        "netbios",
+        "dvc",
+        "ci:",
+        "ci name",
+        "rechner",
+        "arbeitsplatz",
+    ),
+    *("nom ", "poste", "serveur", "ordinateur", "equipo", "ordenador", "servidor", "nome "),
+    *("postazione", "macchina", "computador", "werk", "nazwa", "komputer", "stacja", "stanice"),
+    *("dator", "maskin", "laptop", "notebook", "pc", "gateway", "firewall", "proxy", "router"),
+)
+_CONVENTIONAL = compile_lazily(
+    r"(?<![\w.\\/@-])(?:WS|WKS|WKST|PC|NB|LAP|LAPTOP|SRV|SVR|DC|FS|EXCH|VDI|RDS|PRT|CLT)"
+    r"(?:-[A-Z][A-Z0-9]{1,11}){0,3}-?(?!(?:19|20)\d\d(?!\w))\d{2,5}(?![\w-]|\.\w)"
+)
+"""A name as organisations give them: `SRV-WEB01`, `DC02`; attackers' machines have others."""
+_HOST_FORM = compile_lazily(r"(?=.*\d)(?=.*[a-z-]).{4,}|.*[a-z]-[a-z].*", re.IGNORECASE)
+"""A digit or a hyphen, so that it is no word of a sentence."""
+_NO_HOST = compile_lazily(
+    r"x(?:86|64).*|amd64|arm\w{0,5}|i[3-6]86|aarch64|win(?:dows)?-?\d{1,4}|win-[a-z\d]{11}|macos.*"
+    r"|(?:mac|i)book.*|ipv[46].*|(?:sha|md)-?\d.*|http\w?.*|utf-?\d.*|base64|tcp.*|udp.*|cve-.*"
+    r"|c2.*|cnc.*|vps.*|mozilla.*|[a-z]\d?-\d{1,2}|version-?\d.*|port-?\d.*|step-?\d.*|[\da-f]{16,}|t\d{4}",
+    re.IGNORECASE,
+)
+"""Processors, systems, protocols, digests; `WIN-…` is mostly the machine of an attacker."""
+_WORD_WITH_HYPHEN = compile_lazily(r"[a-z]+(?:-[a-z]+)+")
+"""A compound of the language: `a compromised host command-and-control`."""
+_OF_ATTACKERS = compile_lazily(
+    r"\b(?:attack(?:er|ing)|actor|adversar|c2\b|c&c\b|operator|affiliate|malicious|hacker|angreifer|täter"
+    r"|attaquant|atacante|attaccant|aanvaller|certificate|rdp cert|cn=|honeypot|sandbox|scanner"
+    r"|sample|beacon(?:s|ed|ing)? to|botnet|controller|panel|lnk\b|machine ?id|metadata|rogue)",
+    re.IGNORECASE,
+)
+_SENTENCE_END = compile_lazily(r"[\r\n]|[.;!?] ")
+
+
+def find_own_machines(text: str) -> Iterator[Span]:
+    """Names, addresses and serial numbers of machines that are the writer's own.
+
+    >>> [text[each.start : each.end] for text in ["the infected host WS-0231 was isolated"] for
+    ...  each in find_own_machines(text)]
+    ['WS-0231']
+    """
+    yield from _find_private_names(text)
+    if len(text) < _SHORTEST:
+        return
+    yield from _find_ours(text)
+    yield from _find_named(text)
+    yield from _find_devices(text)
+
+
+def _find_named(text: str) -> Iterator[Span]:
+    """Names of hosts without a domain, by their form, behind labels and words for victims."""
+    for found in _CONVENTIONAL.finditer(text):
+        if not _is_of_attacker(text, found.start()):
+            yield Span(*found.span(), OWN_MACHINE)
+    if not _may_name_machine(text):
+        return
+    for pattern in (_LABELLED, _IN_SENTENCE):
+        for found in pattern.finditer(text):
+            named: re.Match[str] | None = found
+            if _is_of_attacker(text, found.start()):
+                continue
+            while named and _is_host_name(named["name"]):
+                yield Span(*named.span("name"), OWN_MACHINE)
+                named = _NEXT.match(text, named.end("name"))
+
+
+def _is_host_name(name: str) -> bool:
+    """True if a word has the form of a host's name, and is none of a sentence."""
+    if _HOST_FORM.fullmatch(name) is None or _NO_HOST.fullmatch(name) is not None:
+        return False
+    return _WORD_WITH_HYPHEN.fullmatch(name) is None
+
+
+def _is_of_attacker(text: str, start: int) -> bool:
+    """True if words before it in the same sentence say that a machine is an attacker's."""
+    before = text[max(0, start - _WORDS_BEFORE) : start]
+    return _OF_ATTACKERS.search(_SENTENCE_END.split(before)[-1]) is not None
+
+
+def _find_devices(text: str) -> Iterator[Span]:
+    """MAC addresses and serial numbers."""
+    for found in _MAC.finditer(text):
+        if _OF_NO_MACHINE.fullmatch(found[0]) is None and not _is_of_attacker(text, found.start()):
+            yield Span(*found.span(), OWN_MACHINE)
+    if _may_hold_serial(text) and _OF_CERTIFICATE.search(text) is None:
+        for found in _SERIAL.finditer(text):
+            yield Span(*found.span("name"), OWN_MACHINE)
+
+
+def _find_ours(text: str) -> Iterator[Span]:
+    """The addresses that words call the writer's own, with those of the same list."""
+    end = -1
+    if _MAY_HOLD_ADDRESS.search(text) is None:
+        return
+    for found in _ADDRESS.finditer(text):
+        is_joined = end >= 0 and _JOINED.fullmatch(text, end, found.start()) is not None
+        before = text[max(0, found.start() - _WORDS_BEFORE) : found.start()]
+        if is_joined or (_OURS.search(before) and not _SEEN_THERE.search(before)):
+            end = found.end()
+            yield Span(found.start(), end, OWN_MACHINE)
+        else:
+            end = -1
+
+
+def _find_private_names(text: str) -> Iterator[Span]:
+    """Names of hosts and domains that mean nothing outside the writer's network."""
+    for found in _PRIVATE_NAME.finditer(text) if _may_hold_private_name(text) else ():
+        if _is_private_name(text, found):
+            yield Span(*found.span(), OWN_MACHINE)
+    for found in _NETWORK_PATH.finditer(text) if "\\\\" in text else ():
+        group = found.lastgroup or 0
+        if not _ANY_HOST.fullmatch(found[group]):
+            yield Span(*found.span(group), OWN_MACHINE)
+    for found in _DIRECTORY.finditer(text) if _may_hold_directory(text) else ():
+        if found["first"].lower() not in _EXAMPLES:
+            yield Span(*found.span(), OWN_MACHINE)
+
+
+def _is_private_name(text: str, found: re.Match[str]) -> bool:
+    """True unless the name is everybody's, or may be that of a file or a part of a program."""
+    labels = found["labels"].lower()
+    if labels in _OF_EVERYBODY or labels.partition(".")[0] in _PROGRAMS:
+        return False
+    if labels.endswith(("_tcp", "_udp")):  # queries of every machine
+        return False
+    if "." in labels or "-" in labels or not labels.isalpha() or found["scheme"] is not None:
+        return True
+    if text[found.start() - 1 : found.start()] == "]":  # behind the mask of a login in a URL
+        return True
+    before = text[max(0, found.start() - _WORDS_BEFORE) : found.start()]
+    return _BEFORE_HOST.search(before) is not None
