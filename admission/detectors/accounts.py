@@ -63,7 +63,7 @@ _IN_OUTPUT = compile_lazily(
     ){_NAME}""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""What programs print: whoami, sudo, net, firewalls, and logs in JSON."""
+"""The outputs of whoami, sudo, net and firewalls, and logs in JSON."""
 _PROMPT = compile_lazily(
     r"(?:^|[\s\[(])(?P<name>[a-z][\w.-]{1,30})@(?!kali\b)[\w-]{2,40}"
     r"(?:[: ](?:~|/)[^\s$#]{0,80})?\]?[$#] ",

@@ -109,7 +109,7 @@ _OF_NO_MACHINE = compile_lazily(
 """Broadcasts and multicasts."""
 _SERIAL = compile_lazily(
     rf"""(?<![\w-]){load_alternation(__package__, "serial_labels")}["']?\s?[:=\#]?\s{{0,3}}["']?
-        (?P<name>(?=[a-z-]{{0,15}}\d)(?!0x|cve-)[a-z\d](?:[a-z\d/-]{{3,18}})[a-z\d])(?![\w:/-]|\.\w)""",
+        (?P<name>(?=[a-z-]{{0,15}}\d)(?!0x|cve-|\d{{15,}})[a-z\d](?:[a-z\d/-]{{3,18}})[a-z\d])(?![\w:/-]|\.\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _may_hold_serial = contains_any("seri", "asset", "s/n", "inventar", "inventory", "service tag")
@@ -172,15 +172,19 @@ _OF_ATTACKERS = compile_lazily(
     r"|sample|beacon(?:s|ed|ing)? to|botnet|controller|panel|lnk\b|machine ?id|metadata|rogue)",
     re.IGNORECASE,
 )
+_POSSESSED = compile_lazily(
+    r"[^\s]{1,80} of (?:the|an) (?:attacker|actor|adversary|operator)", re.IGNORECASE
+)
+"""`02:00:5e:10:00:01 of the attacker`."""
 _SENTENCE_END = compile_lazily(r"[\r\n]|[.;!?] ")
 
 
 def find_own_machines(text: str) -> Iterator[Span]:
     """Names, addresses and serial numbers of machines that are the writer's own.
 
-    >>> [text[each.start : each.end] for text in ["the infected host WS-0231 was isolated"] for
-    ...  each in find_own_machines(text)]
-    ['WS-0231']
+    >>> text = "the infected host db-7 was isolated"
+    >>> [text[each.start : each.end] for each in find_own_machines(text)]
+    ['db-7']
     """
     yield from _find_private_names(text)
     if len(text) < _SHORTEST:
@@ -215,9 +219,11 @@ def _is_host_name(name: str) -> bool:
 
 
 def _is_of_attacker(text: str, start: int) -> bool:
-    """True if words before it in the same sentence say that a machine is an attacker's."""
+    """True if words of the same sentence, mostly before it, say that a machine is an attacker's."""
     before = text[max(0, start - _WORDS_BEFORE) : start]
-    return _OF_ATTACKERS.search(_SENTENCE_END.split(before)[-1]) is not None
+    if _OF_ATTACKERS.search(_SENTENCE_END.split(before)[-1]):
+        return True
+    return _POSSESSED.match(text, start) is not None
 
 
 def _find_devices(text: str) -> Iterator[Span]:

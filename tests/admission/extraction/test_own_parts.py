@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tocsin.admission import formats
+from tocsin.admission.detectors.own_machines import find_own_machines
 from tocsin.admission.detectors.own_parts import find_own_parts, remove_own_parts
 
 NOW = 1_790_000_000_000_000
@@ -22,7 +23,8 @@ def values(text: str) -> Any:
 
 def mask(text: str) -> str:
     """The text with `#` in the place of such parts."""
-    for span in sorted(find_own_parts(text), key=lambda each: -each.start):
+    spans = [*find_own_machines(text), *find_own_parts(text)]
+    for span in sorted(spans, key=lambda each: -each.start):
         text = f"{text[: span.start]}#{text[span.end :]}"
     return text
 
