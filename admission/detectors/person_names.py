@@ -158,7 +158,7 @@ _MESSAGES = (
         re.VERBOSE,
     ),
 )
-"""The writer of a message of a chat, or of a quoted mail: `[10:31] Jane Roe: ok`, `Jane Roe wrote:`."""
+"""The writer of a message or of a quoted mail: `[10:31] Jane Roe: ok`, `Jane Roe wrote:`."""
 _TITLE_STARTS = (
     *("Mr", "Ms", "Mx", "Dr", "Prof", "Sr", "Mme", "Mlle", "Dott", "Ing", "Herr", "Frau", "Miss"),
     *("Monsieur", "Madame", "Señor", "Signor", "Hr", "Dhr", "Mevr", "Fr.", "M.", "Dña", "Mw"),
