@@ -99,14 +99,14 @@ _DIRECTORY = compile_lazily(
 _may_hold_directory = contains_any("dc=")
 _EXAMPLES = frozenset(("contoso", "fabrikam", "example", "domain", "domainname", "test", "company"))
 _MAC = compile_lazily(
-    r"(?<![\w:.-])(?:(?:[\da-f]{2}:){5}[\da-f]{2}|(?:[\da-f]{2}-){5}[\da-f]{2}"
-    r"|(?<=mac )[\da-f]{4}\.[\da-f]{4}\.[\da-f]{4})(?![\w:-])",
+    r"(?<![\w:.-])(?:(?:[\da-f]{2}:){5}|(?:[\da-f]{2}-){5})[\da-f]{2}(?![\w:-])",
     re.IGNORECASE,
 )
 _OF_NO_MACHINE = compile_lazily(
     r"(?:(?:ff|00)\W?){5}(?:ff|00)|01.?00.?5e.*|33.?33.*", re.IGNORECASE
 )
 """Broadcasts and multicasts."""
+_SEPARATORS_OF_MAC = 5
 _SERIAL = compile_lazily(
     rf"""(?<![\w-]){load_alternation(__package__, "serial_labels")}["']?\s?[:=\#]?\s{{0,3}}["']?
         (?P<name>(?=[a-z-]{{0,15}}\d)(?!0x|cve-|\d{{15,}})[a-z\d](?:[a-z\d/-]{{3,18}})[a-z\d])(?![\w:/-]|\.\w)""",
@@ -164,6 +164,8 @@ _NO_HOST = compile_lazily(
     re.IGNORECASE,
 )
 """Processors, systems, protocols, digests; `WIN-…` is mostly the machine of an attacker."""
+_HOST_SIGN = compile_lazily(r"(?:[^\W\d]|-)\d|[A-Z]-[A-Za-z]|[a-z]-[A-Z]")
+"""A part that each such name has and most sentences have not; cheaper to look for."""
 _WORD_WITH_HYPHEN = compile_lazily(r"[a-z]+(?:-[a-z]+)+")
 """A compound of the language: `a compromised host command-and-control`."""
 _OF_ATTACKERS = compile_lazily(
@@ -196,6 +198,8 @@ def find_own_machines(text: str) -> Iterator[Span]:
 
 def _find_named(text: str) -> Iterator[Span]:
     """Names of hosts without a domain, by their form, behind labels and words for victims."""
+    if _HOST_SIGN.search(text) is None:
+        return
     for found in _CONVENTIONAL.finditer(text):
         if not _is_of_attacker(text, found.start()):
             yield Span(*found.span(), OWN_MACHINE)
@@ -228,7 +232,8 @@ def _is_of_attacker(text: str, start: int) -> bool:
 
 def _find_devices(text: str) -> Iterator[Span]:
     """MAC addresses and serial numbers."""
-    for found in _MAC.finditer(text):
+    may_hold_mac = max(text.count(":"), text.count("-")) >= _SEPARATORS_OF_MAC
+    for found in _MAC.finditer(text) if may_hold_mac else ():
         if _OF_NO_MACHINE.fullmatch(found[0]) is None and not _is_of_attacker(text, found.start()):
             yield Span(*found.span(), OWN_MACHINE)
     if _may_hold_serial(text) and _OF_CERTIFICATE.search(text) is None:
