@@ -192,14 +192,12 @@ def find_own_machines(text: str) -> Iterator[Span]:
     if len(text) < _SHORTEST:
         return
     yield from _find_ours(text)
-    yield from _find_named(text)
+    yield from _find_named(text) if _HOST_SIGN.search(text) else ()
     yield from _find_devices(text)
 
 
 def _find_named(text: str) -> Iterator[Span]:
     """Names of hosts without a domain, by their form, behind labels and words for victims."""
-    if _HOST_SIGN.search(text) is None:
-        return
     for found in _CONVENTIONAL.finditer(text):
         if not _is_of_attacker(text, found.start()):
             yield Span(*found.span(), OWN_MACHINE)
