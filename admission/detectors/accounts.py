@@ -43,9 +43,9 @@ _LISTED = compile_lazily(
 )
 _QUALIFIED = compile_lazily(
     r"(?<![\w\\/:.%$\]>*@-])(?P<domain>[A-Z][A-Z0-9-]{1,14})\\{1,2}"
-    r"(?P<name>[a-z][a-z0-9_-]{0,20}(?:\.[a-z][a-z-]{0,20})?)(?![\w\\/(*$-]|\.\w)"
+    r"(?P<name>(?!u[\da-f]{4})[a-z][a-z0-9_-]{1,20}(?:\.[a-z][a-z-]{0,20})?)(?![\w\\/(*$-]|\.\w)"
 )
-"""`CORP\\jdoe` anywhere; folders of Windows and hives are not written in capitals only."""
+"""`CORP\\jdoe` anywhere, but no escaped character (`ID\\u2019s`)."""
 _ACTING = compile_lazily(
     rf"""(?<!\w){load_alternation(__package__, "account_nouns")}[ ]["'`]?
         (?P<name>[a-z][a-z0-9_-]{{2,20}}(?:\.[a-z][a-z-]{{0,20}})?)["'`]?[ ]
@@ -71,10 +71,11 @@ _PROMPT = compile_lazily(
 )
 _NO_DOMAINS = frozenset(load_words(__package__, "domains_of_no_account"))
 _OF_ATTACKERS = compile_lazily(
-    r"\b(?:attacker|actor|adversar|malicious|rogue|fake|bot|spam|telegram|twitter|github|c2|phish|hacker"
-    r"|created|creates?|adds?|added|backdoor)\b[^.:;\r\n]{0,30}\Z",
+    rf"(?<!\w)(?:{load_alternation(__package__, 'attacker_words')}"
+    r"|bots?|spam|telegram|twitter|github|creat\w*|add(?:s|ed))(?!\w)[^.:;\r\n]{0,30}\Z",
     re.IGNORECASE,
 )
+"""Words before a list of accounts that are an attacker's, or of a service on the internet."""
 _IN_LOG = compile_lazily(
     rf"\b(?:(?:accepted|failed) [\w/-]{{1,30}} for(?= \S{{1,41}} from )"
     r"|session (?:opened|closed) for user|(?:disconnected from|authenticating|closed by) user"
@@ -102,17 +103,7 @@ _NOT_NAMES = frozenset(
     )
 )
 """Words that stand behind the name of an account, and are not part of it."""
-_NOT_LOGINS = _NOT_NAMES.union(
-    (
-        *("who", "which", "that", "then", "never", "also", "has", "had", "have", "just", "still"),
-        *("already", "later", "data", "machine", "mailbox", "access", "interface", "input", "name"),
-        *("names", "they", "and", "but", "not", "once", "takeover", "creation", "enumeration"),
-        *("holder", "manager", "management", "database", "information", "details", "desk"),
-        *("certificate", "policy", "lockout", "settings", "device", "endpoint", "workstation"),
-        *("die", "der", "das", "wurde", "qui", "que", "che", "wordt", "key", "token", "harvesting"),
-        *("abuse", "theft", "hijacking", "discovery", "execution", "page", "portal", "prompt"),
-    )
-)
+_NOT_LOGINS = _NOT_NAMES.union(load_words(__package__, "not_logins"))
 _LOGGED_ON = compile_lazily(
     r"\b(?:logged|signed|logs|signs|logging|signing)[ -](?:on|in|into)(?: to [\w.-]{1,60})?"
     r" as (?:user )?"
@@ -215,14 +206,15 @@ def find_account_names(text: str) -> Iterator[Span]:
 def _is_other(pattern: re.Pattern[str], found: re.Match[str]) -> bool:
     """True if what matches is a word, a folder, a host or a file."""
     if pattern is _ACTING:
-        return found["name"].lower() in _NOT_LOGINS
+        name = found["name"].lower()
+        return name in _NOT_LOGINS or name.endswith("ly")  # an adverb
     if pattern is _QUALIFIED and found["domain"].lower().rstrip("0123456789") in _NO_DOMAINS:
         return True
     return pattern in (_IN_SENTENCE, _QUALIFIED) and _is_host_or_file(found["name"])
 
 
 def _find_listed(text: str) -> Iterator[Span]:
-    """Each name of a list: `Users: jdoe, kroe and m.smith`."""
+    """The accounts of a list: `Users: jdoe, kroe and m.smith`."""
     for found in _LISTED.finditer(text):
         if _OF_ATTACKERS.search(text, max(0, found.start() - 60), found.start()):
             continue

@@ -96,7 +96,7 @@ _LOGIN = compile_lazily(
     re.VERBOSE | re.IGNORECASE,
 )
 """A password behind the login to which it belongs: its account is masked too."""
-_OF_PERSON = compile_lazily(
+_SOMEBODYS_PASSWORD = compile_lazily(
     r"""(?<!\w)(?:his|her|their|my|user['’]s|victim['’]s|ihr|sein|mein|son|leur|mon|mi|sua?|haar
           |zijn|jej|jego)\s
         (?:\w{3,12}\s)?(?:password|passwort|pass|pwd|pw|kennwort|mot\ de\ passe|mdp
@@ -104,7 +104,7 @@ _OF_PERSON = compile_lazily(
         (?P<password>(?=[^\s"']{0,40}\d)(?=[^\s"']{0,40}[a-z])[^\s"',;<>|()]{6,40}(?<![.:?]))""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""A password that words call somebody's own; with a digit, so that it is no word."""
+"""`her password Sommer24`.  A password has a digit here, a word of the sentence has none."""
 _NOT_PASSWORD = compile_lazily(
     rf"{load_alternation(__package__, 'not_passwords')}|infected|malware|virus|n/a", re.IGNORECASE
 )
@@ -137,7 +137,7 @@ _OTHER_HASHES = compile_lazily(
 _ACCOUNT_BACKWARDS = compile_lazily(r"[^\s:\\/\"'`<>]{1,64}(?:[\\/]{1,4}[^\s:\\/\"'`<>]{1,64})?")
 _HASH_SIGNS = ("$krb5", "ntlm", "nt hash", "nt-hash", "nthash", "lm hash", "lm-hash", "lmhash")
 may_hold_password_hash = contains_any("::", ":$", *_HASH_SIGNS)
-"""A cheap question whether a text may have an account with the hash of its password."""
+"""A cheap question whether a text may have the hash of a password."""
 _may_hold_other_hash = contains_any(*_HASH_SIGNS)
 
 
@@ -152,7 +152,7 @@ _KEYS = (
 
 
 def find_password_hashes(text: str) -> Iterator[Span]:
-    """Accounts with the hashes of their passwords, as tools dump them from a machine."""
+    """Accounts with the hashes of their passwords, as tools dump them, and hashes alone."""
     for found in _HASHES.finditer(text) if may_hold_password_hash(text) else ():
         before = text[max(0, found.start() - 132) : found.start()][::-1]
         account = _ACCOUNT_BACKWARDS.match(before)
@@ -203,6 +203,6 @@ def _find_keys(text: str) -> Iterator[tuple[int, int]]:
             continue
         if login.startswith("[removed:") or is_personal_account(login):
             yield found.span("password")
-    for found in _OF_PERSON.finditer(text) if _may_hold_login(text) else ():
+    for found in _SOMEBODYS_PASSWORD.finditer(text) if _may_hold_login(text) else ():
         if not _NOT_PASSWORD.fullmatch(found["password"]):
             yield found.span("password")

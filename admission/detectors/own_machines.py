@@ -2,9 +2,9 @@ r"""The writer's own machines in a text: their names, addresses and serial numbe
 
 Words say whose a machine is: `our mail server 81.2.3.4`, `infected host WS-0231`, and labels of
 tickets and alerts name those of the organisation: `Hostname: LAPTOP-17`.  Some names mean nothing
-elsewhere: `db1.corp.local`, `\\fs01\share`, `DC=corp,DC=local`; nor do MAC addresses.
-The machine of an attacker looks alike, so it stays where words of the same sentence say that it is
-one's.
+elsewhere: `db1.corp.local`, `\\fs01\share`, `DC=corp,DC=local`, MAC addresses.  Machines of
+attackers look alike: they stay where words of the same sentence say whose they are
+(`words/attacker_words.txt`).
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ _OF_NO_MACHINE = compile_lazily(
 """Broadcasts and multicasts."""
 _SEPARATORS_OF_MAC = 5
 _SERIAL = compile_lazily(
-    rf"""(?<![\w-]){load_alternation(__package__, "serial_labels")}["']?\s?[:=\#]?\s{{0,3}}["']?
+    rf"""(?<![\w/-]){load_alternation(__package__, "serial_labels")}
+        ["']?(?:\s?[:=\#]|\s)\s{{0,3}}["']?
         (?P<name>(?=[a-z-]{{0,15}}\d)(?!0x|cve-|\d{{15,}})[a-z\d](?:[a-z\d/-]{{3,18}})[a-z\d])(?![\w:/-]|\.\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -134,29 +135,22 @@ _IN_SENTENCE = compile_lazily(
 _NEXT = compile_lazily(_BETWEEN + _NAME, re.IGNORECASE)
 _may_name_machine = contains_any(
     *("host", "computer", "machine", "device", "workstation", "endpoint", "client", "server"),
-    *(
-        "agent",
-        "asset",
-        "system",
-        "node",
-        "netbios",
-        "dvc",
-        "ci:",
-        "ci name",
-        "rechner",
-        "arbeitsplatz",
-    ),
-    *("nom ", "poste", "serveur", "ordinateur", "equipo", "ordenador", "servidor", "nome "),
-    *("postazione", "macchina", "computador", "werk", "nazwa", "komputer", "stacja", "stanice"),
-    *("dator", "maskin", "laptop", "notebook", "pc", "gateway", "firewall", "proxy", "router"),
+    *("asset", "system", "node", "netbios", "dvc", "ci name", "configuration item", "rechner"),
+    *("arbeitsplatz", "nom ", "poste", "serveur", "ordinateur", "equipo", "ordenador", "servidor"),
+    *("nome ", "postazione", "macchina", "computador", "werk", "nazwa", "komputer", "stacja"),
+    *("stanice", "dator", "maskin", "laptop", "notebook", "pc", "gateway", "firewall", "proxy"),
+    *("router",),
 )
 _CONVENTIONAL = compile_lazily(
-    r"(?<![\w.\\/@-])(?:WS|WKS|WKST|PC|NB|LAP|LAPTOP|SRV|SVR|DC|FS|EXCH|VDI|RDS|PRT|CLT)"
+    r"(?<![\w.\\/@-])(?!DC\d{4}(?!\d))(?:WS|WKS|WKST|PC|NB|LAP|LAPTOP|SRV|SVR|DC|FS|EXCH|VDI|RDS|PRT|CLT)"
     r"(?:-[A-Z][A-Z0-9]{1,11}){0,3}-?(?!(?:19|20)\d\d(?!\w))\d{2,5}(?![\w-]|\.\w)"
 )
-"""A name as organisations give them: `SRV-WEB01`, `DC02`; attackers' machines have others."""
+"""A name as organisations give them: `SRV-WEB01`, `DC02`.
+
+Attackers' machines have others; `DC0042` is a data component of ATT&CK.
+"""
 _HOST_FORM = compile_lazily(r"(?=.*\d)(?=.*[a-z-]).{4,}|.*[a-z]-[a-z].*", re.IGNORECASE)
-"""A digit or a hyphen, so that it is no word of a sentence."""
+"""A digit or a hyphen: without one, a name looks like a word of the sentence."""
 _NO_HOST = compile_lazily(
     r"x(?:86|64).*|amd64|arm\w{0,5}|i[3-6]86|aarch64|win(?:dows)?-?\d{1,4}|win-[a-z\d]{11}|macos.*"
     r"|(?:mac|i)book.*|ipv[46].*|(?:sha|md)-?\d.*|http\w?.*|utf-?\d.*|base64|tcp.*|udp.*|cve-.*"
@@ -169,9 +163,8 @@ _HOST_SIGN = compile_lazily(r"(?:[^\W\d]|-)\d|[A-Z]-[A-Za-z]|[a-z]-[A-Z]")
 _WORD_WITH_HYPHEN = compile_lazily(r"[a-z]+(?:-[a-z]+)+")
 """A compound of the language: `a compromised host command-and-control`."""
 _OF_ATTACKERS = compile_lazily(
-    r"\b(?:attack(?:er|ing)|actor|adversar|c2\b|c&c\b|operator|affiliate|malicious|hacker|angreifer|täter"
-    r"|attaquant|atacante|attaccant|aanvaller|certificate|rdp cert|cn=|honeypot|sandbox|scanner"
-    r"|sample|beacon(?:s|ed|ing)? to|botnet|controller|panel|lnk\b|machine ?id|metadata|rogue)",
+    rf"(?<!\w)(?:{load_alternation(__package__, 'attacker_words')}|cn="
+    r"|(?:certificate|rdp cert|honeypot|sandbox|scanner|sample|lnk|machine ?id|metadata)s?)(?!\w)",
     re.IGNORECASE,
 )
 _POSSESSED = compile_lazily(
@@ -214,7 +207,7 @@ def _find_named(text: str) -> Iterator[Span]:
 
 
 def _is_host_name(name: str) -> bool:
-    """True if a word has the form of a host's name, and is none of a sentence."""
+    """True if a word has the form of a host's name, not that of a product or a compound."""
     if _HOST_FORM.fullmatch(name) is None or _NO_HOST.fullmatch(name) is not None:
         return False
     return _WORD_WITH_HYPHEN.fullmatch(name) is None

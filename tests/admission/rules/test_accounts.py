@@ -226,6 +226,10 @@ class TestAccounts:
         "text",
         [
             "Malicious accounts: jdoe, kroe",
+            "The attackers' accounts: jdoe, kroe",
+            "users are locked out, and the account was disabled",
+            "shows users currently logged into it",
+            r"a victim ID\n and dev ID\u2019s",
             "Accounts: admin, root, test",
             "Users: open the attachment, and enable macros",
             r"SOFTWARE\microsoft and TEMP\payload, CORP\agent.exe",

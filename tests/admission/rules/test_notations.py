@@ -431,6 +431,8 @@ def test_every_machine_of_a_list_is_masked() -> None:
         "a compromised host command-and-control server",
         "the serial number: 5CD1234XYZ of its certificate",
         "MS17-010 on WS-2012 and CVE-2024-1111",
+        "the data component DC0042 of ATT&CK",
+        "hxxps://t[.]me/s/newtesta1",
         "the evil twin has 02:00:5e:10:00:01 of the attacker",
         "ff:ff:ff:ff:ff:ff and the prefix 08:00:27",
     ],

@@ -3,6 +3,7 @@
 import pytest
 from support.rules import apply_rule, indicator, sanitise_description
 
+from tocsin.admission.detectors.person_names import find_person_names
 from tocsin.admission.model import Action, Verdict
 from tocsin.admission.rules import approve_settings
 
@@ -96,6 +97,11 @@ class TestNames:
     )
     def test_an_announced_person_is_masked(self, before: str, after: str) -> None:
         assert sanitise_description(RULE, before) == after.replace("{}", "[removed: person's name]")
+
+    @pytest.mark.parametrize("cue", ["Called", "Contact"])
+    def test_each_cue_reads_no_more_than_a_list_of_names(self, cue: str) -> None:
+        found = list(find_person_names(f"{cue} Aa Bb and " * 300))
+        assert 300 <= len(found) < 300 * 50
 
     @pytest.mark.parametrize(
         "text",

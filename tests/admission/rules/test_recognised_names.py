@@ -169,5 +169,6 @@ class TestWithoutTheExtra:
 
 def test_no_rule_finds_the_name_with_which_the_recogniser_is_tried() -> None:
     text = TEXT_FOR_THE_RECOGNISER
-    assert sanitise_description("personal_data", text) == text
+    for rule in ("personal_data", "user_paths", "victim_terms", "private_addresses"):
+        assert sanitise_description(rule, text) == text
     assert text in (ROOT / "scripts" / "release").read_text()
