@@ -40,7 +40,8 @@ class Change:
     path: str
     before: str
     after: str
-    rule: str
+    rules: tuple[str, ...]
+    """Those that changed it, in their order."""
 
 
 class Passage(NamedTuple):
@@ -113,17 +114,17 @@ def find_level(subject: StixObject) -> str:
 def find_changes(
     before: StixObject, after: StixObject, findings: Iterable[Mapping[str, str]]
 ) -> Iterator[Change]:
-    """The values that a rule changed or removed.  `findings` are as in `Finding.as_json`."""
-    seen = set()
+    """The values that rules changed or removed.  `findings` are as in `Finding.as_json`."""
+    rules: dict[str, dict[str, None]] = {}  # by path, each once
     for finding in findings:
         path = finding.get("path", "")
-        if finding.get("action") not in CHANGING_ACTIONS or not path or path in seen:
-            continue
-        seen.add(path)
+        if path and finding.get("action") in CHANGING_ACTIONS:
+            rules.setdefault(path, {})[finding.get("rule", "")] = None
+    for path, of_path in rules.items():
         old, new = _value_at(before, path), _value_at(after, path)
         if old is not None and old != new:
             text = REMOVED if new is None else _format_value(new)
-            yield Change(path, _format_value(old), text, finding.get("rule", ""))
+            yield Change(path, _format_value(old), text, tuple(of_path))
 
 
 def _value_at(subject: Any, path: str) -> Any:

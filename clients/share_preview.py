@@ -147,7 +147,8 @@ class _View:
         for change, (value, objects) in islice(rows.items(), self.found.most):
             before, after = _mark_difference(change.before, change.after)
             of = _cut(value, _MAX_NAME) if objects == 1 else f"{objects} objects"
-            table.add_row(_cell(f"{change.path} of {of} ({change.rule})"), before, after)
+            rules = ", ".join(change.rules)
+            table.add_row(_cell(f"{change.path} of {of} ({rules})"), before, after)
         self._end(table, count)
 
     def print_notes(self) -> None:

@@ -68,3 +68,11 @@ def test_only_what_a_rule_changed_is_a_change() -> None:
         ("labels[1]", "y", "z"),
         ("description", "d", "(removed)"),
     ]
+
+
+def test_each_rule_that_changed_a_value_is_named_once() -> None:
+    findings = [
+        {"path": "description", "action": "replaced", "rule": rule} for rule in ("b", "a", "b")
+    ]
+    [change] = find_changes({"description": "x"}, {"description": "y"}, findings)
+    assert change.rules == ("b", "a")
