@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tocsin.admission.detectors.attackers import ATTACKER
 from tocsin.admission.detectors.placeholders import is_personal_account
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
@@ -71,7 +72,7 @@ _PROMPT = compile_lazily(
 )
 _NO_DOMAINS = frozenset(load_words(__package__, "domains_of_no_account"))
 _OF_ATTACKERS = compile_lazily(
-    rf"(?<!\w)(?:{load_alternation(__package__, 'attacker_words')}"
+    rf"(?<!\w)(?:{ATTACKER}"
     r"|bots?|spam|telegram|twitter|github|creat\w*|add(?:s|ed))(?!\w)[^.:;\r\n]{0,30}\Z",
     re.IGNORECASE,
 )

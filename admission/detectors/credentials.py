@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
+from tocsin.admission.detectors.attackers import is_of_attacker
 from tocsin.admission.detectors.placeholders import PLACEHOLDER, is_personal_account
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
@@ -75,6 +76,16 @@ _REQUEST_HEADER = compile_lazily(
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
+_NAMED_KEY = compile_lazily(
+    r"""(?<![\w&?-])(?:[a-z]{2,12}[_ -]){0,2}(?:api[_ -]?(?:key|token|secret)
+          |(?:access|auth|refresh|bearer)[_ -]?token|client[_ -]?secret
+          |secret[_ -]?(?:access[_ -]?)?key|session[_ -](?:id|token))
+        ["']?(?:\s?[:=]|\s(?:is|was|ist|war))\s{0,2}["']?
+        (?P<key>(?=[^\s"']{0,60}\d)(?=[^\s"']{0,60}[a-z])[\w+/.~=-]{12,512})(?![\w(])""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""`api_key=…` outside a URL; it may be that of malware, which the sentence says then."""
+_may_hold_named_key = contains_any("api", "token", "secret", "session")
 _CONNECTION_LOGIN = compile_lazily(
     r"""\b(?:uid|user\ ?id|username)\s?=\s?[^\s;"']{1,64};\s?(?:pwd|password)\s?=\s?
         (?P<pwd>[^;\s"']{1,128})
@@ -188,9 +199,15 @@ def find_tokens(text: str) -> Iterator[Span]:
 
 def find_keys(text: str) -> Iterator[Span]:
     """Keys of well-known services, private keys, and credentials in headers of requests."""
-    for start, end in _find_keys(text):
+    for start, end in (*_find_keys(text), *_find_named_keys(text)):
         if not PLACEHOLDER.match(text, start, end):
             yield Span(start, end, TOKEN)
+
+
+def _find_named_keys(text: str) -> Iterator[tuple[int, int]]:
+    for found in _NAMED_KEY.finditer(text) if _may_hold_named_key(text) else ():
+        if not is_of_attacker(text, found.start("key")):
+            yield found.span("key")
 
 
 def _find_keys(text: str) -> Iterator[tuple[int, int]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tocsin.admission.detectors.attackers import is_of_attacker
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import DOT, contains_any
 from tocsin.admission.lazy_patterns import compile_lazily
@@ -162,16 +163,6 @@ _HOST_SIGN = compile_lazily(r"(?:[^\W\d]|-)\d|[A-Z]-[A-Za-z]|[a-z]-[A-Z]")
 """A part that each such name has and most sentences have not; cheaper to look for."""
 _WORD_WITH_HYPHEN = compile_lazily(r"[a-z]+(?:-[a-z]+)+")
 """A compound of the language: `a compromised host command-and-control`."""
-_OF_ATTACKERS = compile_lazily(
-    rf"(?<!\w)(?:{load_alternation(__package__, 'attacker_words')}|cn="
-    r"|(?:certificate|rdp cert|honeypot|sandbox|scanner|sample|lnk|machine ?id|metadata)s?)(?!\w)",
-    re.IGNORECASE,
-)
-_POSSESSED = compile_lazily(
-    r"[^\s]{1,80} of (?:the|an) (?:attacker|actor|adversary|operator)", re.IGNORECASE
-)
-"""`02:00:5e:10:00:01 of the attacker`."""
-_SENTENCE_END = compile_lazily(r"[\r\n]|[.;!?] ")
 
 
 def find_own_machines(text: str) -> Iterator[Span]:
@@ -192,14 +183,14 @@ def find_own_machines(text: str) -> Iterator[Span]:
 def _find_named(text: str) -> Iterator[Span]:
     """Names of hosts without a domain, by their form, behind labels and words for victims."""
     for found in _CONVENTIONAL.finditer(text):
-        if not _is_of_attacker(text, found.start()):
+        if not is_of_attacker(text, found.start()):
             yield Span(*found.span(), OWN_MACHINE)
     if not _may_name_machine(text):
         return
     for pattern in (_LABELLED, _IN_SENTENCE):
         for found in pattern.finditer(text):
             named: re.Match[str] | None = found
-            if _is_of_attacker(text, found.start()):
+            if is_of_attacker(text, found.start()):
                 continue
             while named and _is_host_name(named["name"]):
                 yield Span(*named.span("name"), OWN_MACHINE)
@@ -213,19 +204,11 @@ def _is_host_name(name: str) -> bool:
     return _WORD_WITH_HYPHEN.fullmatch(name) is None
 
 
-def _is_of_attacker(text: str, start: int) -> bool:
-    """True if words of the same sentence, mostly before it, say that a machine is an attacker's."""
-    before = text[max(0, start - _WORDS_BEFORE) : start]
-    if _OF_ATTACKERS.search(_SENTENCE_END.split(before)[-1]):
-        return True
-    return _POSSESSED.match(text, start) is not None
-
-
 def _find_devices(text: str) -> Iterator[Span]:
     """MAC addresses and serial numbers."""
     may_hold_mac = max(text.count(":"), text.count("-")) >= _SEPARATORS_OF_MAC
     for found in _MAC.finditer(text) if may_hold_mac else ():
-        if _OF_NO_MACHINE.fullmatch(found[0]) is None and not _is_of_attacker(text, found.start()):
+        if _OF_NO_MACHINE.fullmatch(found[0]) is None and not is_of_attacker(text, found.start()):
             yield Span(*found.span(), OWN_MACHINE)
     if _may_hold_serial(text) and _OF_CERTIFICATE.search(text) is None:
         for found in _SERIAL.finditer(text):

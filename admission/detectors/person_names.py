@@ -195,16 +195,22 @@ _may_hold_request = contains_any(
 _may_hold_field = contains_any("author", "report", "analyst", "creator", "researcher")
 _CAPITALS = rf"[{_UPPER}]{{3,}}(?:-[{_UPPER}]{{2,}})?"
 _TWO_WORDS = (
-    rf"(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}}|{_WORD}[ ]{_CAPITALS}"
+    rf"(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}}|{_WORD}[ ]{_CAPITALS}|{_CAPITALS}[ ]{_WORD}"
     rf"|[{_UPPER}]\.(?:[ -]?[{_UPPER}]\.){{0,2}}[ ]?{_WORD})(?!\w|’(?!s\b))"
 )
-"""Two words with capitals (the second may be in capitals: `Jean DUPONT`), or initials and one."""
+"""Two words with capitals (one may be in capitals: `Jean DUPONT`), or initials and one."""
 _FULL_NAME = compile_lazily(_TWO_WORDS)
 _ITEM = compile_lazily(r"[^;,\r\n]+")
 _ITEM_WITH_COMMA = compile_lazily(r"[^;\r\n]+")
 _LISTED_NAME = compile_lazily(rf"[ \t*]*{_TWO_WORDS}[ \t*]*")
 _SURNAME_FIRST = compile_lazily(rf"[ \t*]*(?P<name>{_WORD}(?:[ ]{_WORD})?,[ ]{_WORD})[ \t*]*")
 """As Outlook writes names; several have semicolons between them."""
+_SURNAME_IN_FIELD = compile_lazily(
+    rf"""(?<=[:=][ ])(?P<name>(?:{_WORD}|{_CAPITALS})(?:[ ]{_WORD})?,[ ]
+          (?:{_WORD}|{_CAPITALS})(?:[ ][{_UPPER}]\.)?)
+        (?=[ \t]{{0,4}}(?:[;|(<\r\n]|\Z))""",
+    re.VERBOSE,
+)
 _BEFORE_NAME = compile_lazily(
     rf"""(?<![\w.@/-])(?P<word>[^\W\d_]+(?:-[a-z]+)?)[,:]?[ \t]{{1,3}}["'*_(]{{0,3}}
         (?={_WORD}[ ](?:[{_UPPER}]\.[ ]?)?[{_UPPER}{_LOWER}]|[{_UPPER}]\.[ ]?[{_UPPER}])""",
@@ -294,6 +300,10 @@ _may_hold_talk = contains_any(
     *("abgestimmt", "ruf", "genehmigt", "gesichtet", "bearbeitet", "gemeldet", "appel"),
     *("entretien", "discut", "parl", "ouvert par", "habl", "llamada", "conversa", "con "),
     *("aprobado", "atendido", "gestionado", "gestito", "aperto", "door ", "rozm", "fal"),
+    *("victim", "caller", "recipient", "addressee", "patient", "collea", "holder", "user "),
+    *("melder", "opfer", "empf", "betroffene", "kolleg", "ansprech", "coll", "destinat", "clarant"),
+    *("utilisat", "ctima", "usuari", "compa", "vittima", "referente", "utente", "slachtoffer"),
+    *("gebruiker", "reporter"),
 )
 _may_hold_message = contains_any(
     *(":0", ":1", ":2", ":3", ":4", ":5", "wrote", "writes", "replied", "schrieb"),
@@ -508,7 +518,12 @@ def _read_list(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 def _read_names(text: str, start: int) -> Iterator[Span]:
-    """One name, or several joined by commas or `and`."""
+    """One name, or several joined by commas or `and`; `Roe, Jane` to the end of a field."""
+    found = _SURNAME_IN_FIELD.match(text, start)
+    if found is not None and _is_person_name(found["name"].replace(",", "")):
+        if not _has_common_word(found["name"]):
+            yield Span(*found.span("name"), PERSON)
+        return
     found = _FULL_NAME.match(text, start)
     for _ in range(_MOST_JOINED):
         if found is None or not _is_person_name(found["name"]):
@@ -522,7 +537,8 @@ def _is_person_name(name: str) -> bool:
     words = name.lower().split()
     if not _NOT_PERSON_NAMES.isdisjoint(words) or _is_attack_name(name):
         return False
-    return not name.split()[-1].isupper() or _CAPITALISED.isdisjoint(words)
+    is_shouted = any(len(word) > 2 and word.isupper() for word in name.split())
+    return not is_shouted or _CAPITALISED.isdisjoint(words)
 
 
 def _is_attack_name(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Postal addresses in a text: street, number and postcode together.
+"""Postal addresses in a text: street, number and postcode together, and positions.
 
 The forms are those of Europe and America.  Words for streets stand in
 `words/streets_*.txt`.
@@ -94,6 +94,17 @@ _STATED = compile_lazily(
     re.VERBOSE | re.MULTILINE,
 )
 """An address by the words before it and by its number, with the lines below."""
+_POSITION = compile_lazily(
+    r"""(?<!\w)(?:gps|coordinates?|coords?|koordinaten|coordonn[ée]es|coordenadas|coordinat[ea]|współrzędne
+          |souřadnice)(?:[ ](?:gps|data|position|is|are|of[ ]the[ ]\w{3,12})){0,2}[ ]?[:=(]?[ ]{0,2}
+        (?P<where>(?:lat\w{0,6}[ :=]{1,3})?[+-]?\d{1,2}[.,]\d{3,12}°?[ ]?[NS]?[ ,;/]{1,3}
+          (?:lon\w{0,6}[ :=]{1,3})?[+-]?\d{1,3}[.,]\d{3,12}°?(?:[ ]?[EOW]\b)?
+        | [NS]?[ ]?\d{1,2}°[ ]?\d{1,2}[.,]?\d{0,6}['′][^\r\nA-Z]{0,10}[NS]?[ ,]{0,3}
+          [EOW]?[ ]?\d{1,3}°[ ]?\d{1,2}[.,]?\d{0,6}['′](?:[ ]?[\d.]{1,8}["″])?[ ]?[EOW]?)(?!\w)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Where a person or a device is: `GPS 48.1372, 11.5756`."""
+_may_hold_position = contains_any("gps", "coord", "koord", "wsp", "adnice")
 _STREET_NUMBER = compile_lazily(r"(?<![\w.:/-])#?\d{1,6}[A-Za-z]?(?![\w:/]|\.\d)")
 _may_state_address = contains_any(
     *("address", "adres", "indirizzo", "anschrift", "direcc", "domicilio", "endere", "live"),
@@ -103,12 +114,14 @@ _may_announce_address = contains_any(" address", "live", "living", "resid", "woh
 
 
 def find_postal_addresses(text: str) -> Iterator[Span]:
-    """Street, number and postcode together, or an address behind words such as `lives at`."""
+    """Street, number and postcode together, behind words such as `lives at`, and positions."""
     if " " not in text:  # every match has one
         return
     for pattern, may_match in _WHOLE_ADDRESSES:
         for found in pattern.finditer(text) if may_match(text) else ():
             yield Span(*found.span(), POSTAL_ADDRESS)
+    for found in _POSITION.finditer(text) if _may_hold_position(text) else ():
+        yield Span(*found.span("where"), POSTAL_ADDRESS)
     for pattern, may_match, is_address in _BEHIND_WORDS:
         for found in pattern.finditer(text) if may_match(text) else ():
             if is_address(found["where"]):

@@ -369,6 +369,8 @@ class TestKeys:
             ("Cookie: a=b; JSESSIONID=AF31C09D7E11AF31; path=/", "AF31C09D7E11AF31"),
             ("the user entered her password Sommer24! there", "Sommer24!"),
             ("NSC_AAAC=af31c09d7e11af31c0 was replayed", "af31c09d7e11af31c0"),
+            ("found api_key=8fa9b1c2d3e4f5a6 in a repo", "8fa9b1c2d3e4f5a6"),
+            ("our client secret is Ab3~kkdd882919", "Ab3~kkdd882919"),
         ],
     )
     def test_what_opens_a_door_is_masked(self, text: str, secret: str) -> None:
@@ -385,6 +387,9 @@ class TestKeys:
             "task-AKIA",
             "Cookie: SESSIONID=AF31C09D7E11AF31",
             "PHPSESSID=1 is fixed",
+            "the C2 needs api_key=8fa9b1c2d3e4f5a6",
+            "api_key=[0-9a-f]{16} is looked for",
+            "access token: none",
         ],
     )
     def test_what_opens_none_stays(self, text: str) -> None:

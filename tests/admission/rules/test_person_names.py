@@ -92,6 +92,12 @@ class TestNames:
             ("cuenta de Lucía Ferrer", "cuenta de {}"),
             ("signalé par Jean DUPONT", "signalé par {}"),
             ("reported by Łukasz Żak", "reported by {}"),
+            ("Contact: MOREAU Claire", "Contact: {}"),
+            ("Reporter: Krause, Sabine (HR)", "Reporter: {} (HR)"),
+            ("contact: SMITH, JOHN", "contact: {}"),
+            ("The victim is Helen Marsh", "The victim is {}"),
+            ("Opfer ist Helga Groß", "Opfer ist {}"),
+            ("El usuario es Lucía Ferrer", "El usuario es {}"),
             ("cc: Jane Doe; Šárka Groß", "cc: {}; {}"),
         ],
     )
@@ -107,6 +113,8 @@ class TestNames:
         "text",
         [
             *("Agent Tesla received a message", "Fancy Bear opened the document", "Then clicked"),
+            *("Reported by: ESET Research", "contact: CERT Poland", "Authors: Microsoft, Google"),
+            *("the user is Domain Admin", "the victim is United States", "user is Local System"),
             *("we informed Hetzner Online", "Informed Trend Micro", "escalated to Domain Admin"),
             *("handed over to Law Enforcement", "12:04:11 Malwarebytes Premium: blocked"),
             "The malware has called Agent Tesla",
@@ -265,6 +273,8 @@ class TestPostalAddresses:
             "Bitcoin address: 1BoatSLRHtKNngkdXEeobR76b53LETtpyT",
             "lives in the 2 files that it drops",
             "2013 report on Unit 61398 and APT 28",
+            "latitude: 37.751 longitude: -97.822",
+            "builds 48.137154, 11.576124",
             "the billing address of the victim is stolen with 16 other fields",
         ],
     )
@@ -280,6 +290,8 @@ class TestPostalAddresses:
             "Rechnungsadresse: {Lange Gasse 12\n1080 Wien}",
             "adresse de facturation : {12 rue Longue\n75002 Paris}",
             "she lives in {Lange Gasse 12, Wien}",
+            "the photo has GPS: {48.137154, 11.576124}",
+            "Koordinaten: {48°08'14.0\" N 11°34'31.0\" E}",
         ],
     )
     def test_an_announced_address_is_masked_over_several_lines(self, text: str) -> None:

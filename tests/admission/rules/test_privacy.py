@@ -155,6 +155,7 @@ class TestAnonymiseSource:
         [
             "@jane_doe",
             "@jane.doe@infosec.example",
+            "@jane.doe",
             "https://x.com/jane_doe/status/2081543335966347395",
             "hxxps://twitter[.]com/jane_doe",
             "https://infosec.example/@jane_doe/1234",
@@ -169,6 +170,22 @@ class TestAnonymiseSource:
             "anonymise_source", f"Reported by {handle}.", submitter=everyone, secrets=["jane"]
         )
         assert text == "Reported by [removed: reporter's handle]."
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "the threat actor @darkleaks sells access",
+            "Operator's Telegram channel: @darkleaks",
+            "mail it to @evil.top",
+            "@app.route('/gate.php')",
+        ],
+    )
+    def test_handles_of_attackers_domains_and_code_stay(self, text: str) -> None:
+        assert text_after("anonymise_source", text) == text
+
+    def test_a_handle_of_ones_own_operator_is_masked(self) -> None:
+        text = text_after("anonymise_source", "our SOC operator @jane_doe saw it")
+        assert text == "our SOC operator [removed: reporter's handle] saw it"
 
     def test_a_reference_to_a_post_loses_its_url_and_a_label_its_place(self) -> None:
         reference = {"source_name": "twitter", "url": "https://x.com/jane/status/1"}
