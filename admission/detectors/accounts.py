@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tocsin.admission.detectors.attackers import ATTACKER
+from tocsin.admission.detectors.attackers import ATTACKER, is_of_attacker
 from tocsin.admission.detectors.placeholders import is_personal_account
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
 from tocsin.admission.detectors.urls import find_request_targets
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.observables.domain_names import is_known_tld
+from tocsin.admission.stix.mitre_attack import attack_names
 from tocsin.admission.word_lists import load_alternation, load_words
 
 ACCOUNT = "account name"
@@ -26,9 +27,10 @@ _DOMAIN = (
     r"|[\w.-]{0,20}\[removed: [^\]]{1,40}\][\w.-]{0,20})\\{1,2})"
 )
 """A Windows domain, or the mask in its place; hives of the registry look alike."""
+_NOUN = load_alternation(__package__, "account_nouns")
 _LABELLED = compile_lazily(
     rf"""(?<![\w&?;-]){load_alternation(__package__, "account_labels")}
-      (?:["']?\ ?[:=][ \t]{{0,8}}["'<]?|["']>){_DOMAIN}?{_NAME}(?![\w:@\\/(-]|\.\w)""",
+      (?:["']?\ ?[:=][ \t]{{0,8}}["'<]?|["']>){_DOMAIN}?{_NAME}(?![\w:=@\\/(-]|\.\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _IN_DOMAIN = compile_lazily(
@@ -50,10 +52,11 @@ _QUALIFIED = compile_lazily(
 _ACTING = compile_lazily(
     rf"""(?<!\w){load_alternation(__package__, "account_nouns")}[ ]["'`]?
         (?P<name>[a-z][a-z0-9_-]{{2,20}}(?:\.[a-z][a-z-]{{0,20}})?)["'`]?[ ]
-        (?:{load_alternation(__package__, "account_acts")})(?!\w)""",
+        (?:{load_alternation(__package__, "account_acts")}
+          |{load_alternation(__package__, "person_acts")})(?!\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""`account jdoe was locked`: only a few acts are those of accounts."""
+"""`account jdoe was locked`: only a few acts are those of accounts and their holders."""
 _IN_OUTPUT = compile_lazily(
     rf"""(?:
         \bwhoami(?:\ /\w{{2,6}})?\s{{0,3}}(?:->|:|=)?\s{{1,3}}[\w-]{{1,20}}\\
@@ -61,10 +64,45 @@ _IN_OUTPUT = compile_lazily(
       | \bnet1?\ user\ (?=\S{{2,40}}\ /do)
       | \buser\ <(?=[\w.-]{{1,40}}>\ ip)
       | "user"\s?:\s?\{{\s{{0,4}}"name"\s?:\s?"
+      | \b(?:[ug]id=|groups=)\d{{1,7}}\((?=[\w.-]{{2,40}}\))
+      | ^[>\ ]?(?=\S{{2,40}}\ {{2,30}}(?:rdp-tcp\#\d|console\ |pts/\d|tty\w?\d))
+      | (?:\]|\b[\da-f.:]{{3,39}})\ -\ (?=[\w.-]{{2,40}}\ \[\d\d/[a-z]{{3}}/\d{{4}}:)
+      | \[(?=[\w.-]{{2,40}}\]\ Peer\ Connection)
+      | \bmysql(?:dump|admin)?\b[^\r\n|;]{{0,80}}?\ -u\ ?(?=\S{{2,40}}\ )
+      | \bDB_USER["']\s?,\s?["']
+      | \bmachine\ \S{{2,80}}\s{{1,8}}login\ (?=\S{{2,40}}\s{{1,8}}password)
+      | \bAccount\ Domain:[ \t]{{1,8}}(?!NT\ |WORKGROUP|-|Window\ Manager|Font\ Driver)
+      | \*\ Domain[ ]{{1,8}}:\ (?!\(null|WORKGROUP|NT\ )
     ){_NAME}""",
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+"""The outputs of whoami, id, sudo, net, quser, last, databases, proxies and firewalls, logs in JSON
+and events of Windows; the domain of an account too."""
+_PHRASE = compile_lazily(
+    rf"""
+      \({_NOUN}[ ]["'`]?(?P<name>[a-z][\w.-]{{2,20}})["'`]?\)
+    | \b(?:last|current|primary|assigned|logged[ -](?:on|in))[ ]user[ ]["'`]?
+        (?P<last>[a-z][\w.-]{{2,20}}(?<![.-]))(?![\w@\\/(=:-]|\.\w)
+    | \b(?:using|via|with|by|of|as)[ ](?:the[ ])?["'`]?
+        (?P<service>[a-z]{{2,12}}[._-][a-z\d][a-z\d._-]{{1,20}})["'`]?[ ]
+        (?:service[ ]|domain[ ])?account\b
+    | \b(?:kennung|anmeldename|benutzername)[ ]
+        (?P<label>[a-z][\w.-]{{2,20}}(?<![.-]))(?=[,.;)\s]|\Z)
+    | \b{load_alternation(__package__, "password_words")}[ ]
+        (?:of|for|von|des|de|du|del|van|för|k)[ ](?:(?:the|den|de)[ ])?(?:{_NOUN}[ ])?["'`]?
+        (?P<owner>[a-z][\w.-]{{2,20}})["'`]?[ ]
+        (?:to|was|is|ist|war|auf|est|es|era|var|byl[oa]?)[ ]["'(]?(?=\S{{0,40}}\d)\S{{6}}
+    | \bsession[ ]of[ ](?P<session>(?-i:[a-z][a-z\d._-]{{2,20}}))
+        (?=[ ](?:was|is|replayed|hijacked|stolen)\b)""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""The outputs of whoami, sudo, net and firewalls, and logs in JSON."""
+"""`(user jdoe)`, `last user jdoe`, `using the svc_backup account`, `the password of jdoe was`."""
+_BESIDE_NAME = compile_lazily(
+    r"(?<![^\W\d_])[A-Z][\w'’-]{1,20} (?:[A-Z]\. )?(?P<surname>[A-Z][a-z][\w'’-]{1,20}) [(\[]"
+    r"(?P<name>[a-z][a-z\d._-]{2,20})[)\]]"
+)
+"""A login in brackets behind the name of which it has a part: `Jane Roe (jroe)`."""
+_LETTERS_OF_NAME = 3
 _PROMPT = compile_lazily(
     r"(?:^|[\s\[(])(?P<name>[a-z][\w.-]{1,30})@(?!kali\b)[\w-]{2,40}"
     r"(?:[: ](?:~|/)[^\s$#]{0,80})?\]?[$#] ",
@@ -120,6 +158,10 @@ _IN_SENTENCE = compile_lazily(
 )
 """A login that shows by its form what it is; without a label, other words may be anything."""
 _LOGIN_FORM = compile_lazily(r"[A-Za-z]\.[A-Za-z]{2}|(?:[Ee]xt|[Aa]dm|[Pp]riv)-[A-Za-z]")
+_may_hold_phrase = contains_any(
+    *("(", " user ", " users ", "account", "kennung", "anmeldename", "benutzername", "pass", "pwd"),
+    *("kennwort", "contrase", "clave", "wachtwoord", "senha", "heslo", "session of"),
+)
 _FILE = compile_lazily(
     r"exe|dll|sys|bat|cmd|ps1|vbs|js|jse|hta|txt|log|csv|json|xml|ya?ml|ini|cfg|conf|dat|db|bin|tmp"
     r"|docx?|xlsx?|pptx?|pdf|rtf|zip|rar|lnk|iso|img|msi|php|aspx?|jsp|html?|png|jpe?g|gif|elf|bak"
@@ -150,11 +192,16 @@ def _may_hold_label(text: str) -> bool:
 _may_hold_list = contains_any(
     *("users", "logins", "usernames", "accounts", "mailboxes", "benutzer", "nutzer", "konten"),
     *("utilisateurs", "comptes", "identifiants", "usuarios", "cuentas", "buzones", "contas"),
-    *("utenti", "caselle", "gebruikers", "konta", "brukere"),
+    *("utenti", "caselle", "gebruikers", "konta", "brukere", "user list", "domain list"),
 )
 _may_name_account = contains_any(
     *("user", "account", "login", "mailbox", "nutzer", "anwender", "mitarb", "utilisat", "compte"),
     *("usuari", "cuenta", "utente", "gebruik", "medewerk", "kont", "conta", "bruk", "brug"),
+)
+_may_hold_output = contains_any(
+    *("whoami", "sudo", "net user", "net1 user", "user <", '"user"', "uid=", "gid=", "groups="),
+    *("rdp-tcp", "console ", "pts/", " tty", "] -", " - ", "peer connection", "mysql", "db_user"),
+    *("machine ", "account domain", "* domain"),
 )
 _CONJUNCTIONS = frozenset(("and", "und", "et", "en", "och", "og"))
 _LISTED_LOGIN = compile_lazily(_LOGIN)
@@ -163,7 +210,7 @@ _PATTERNS = (
     (_IN_DOMAIN, contains_any("\\")),
     (_QUALIFIED, contains_any("\\")),
     (_ACTING, _may_name_account),
-    (_IN_OUTPUT, contains_any("whoami", "sudo", "net user", "net1 user", "user <", '"user"')),
+    (_IN_OUTPUT, _may_hold_output),
     (_PROMPT, contains_any("$ ", "# ")),
     (_IN_LOG, contains_any("accepted ", "failed ", "session ", " user ", "samaccountname")),
     (_IN_DIRECTORY, contains_any("dc=")),
@@ -201,6 +248,7 @@ def find_account_names(text: str) -> Iterator[Span]:
             if is_personal_account(found["name"]) and not _is_other(pattern, found):
                 yield Span(found.start("name"), end, ACCOUNT)
     yield from _find_listed(text) if _may_hold_list(text) else ()
+    yield from _find_in_phrases(text)
     yield from _find_in_targets(text)
 
 
@@ -212,6 +260,20 @@ def _is_other(pattern: re.Pattern[str], found: re.Match[str]) -> bool:
     if pattern is _QUALIFIED and found["domain"].lower().rstrip("0123456789") in _NO_DOMAINS:
         return True
     return pattern in (_IN_SENTENCE, _QUALIFIED) and _is_host_or_file(found["name"])
+
+
+def _find_in_phrases(text: str) -> Iterator[Span]:
+    """Accounts in a few phrases, and beside the names of their holders."""
+    for found in _PHRASE.finditer(text) if _may_hold_phrase(text) else ():
+        group = found.lastgroup or 0
+        name = found[group]
+        is_other = name.lower() in _NOT_LOGINS or _is_host_or_file(name)
+        if is_personal_account(name) and not is_other and not is_of_attacker(text, found.start()):
+            yield Span(*found.span(group), ACCOUNT)
+    for found in _BESIDE_NAME.finditer(text) if "(" in text or "[" in text else ():
+        is_part = found["surname"][:_LETTERS_OF_NAME].lower() in found["name"]
+        if is_part and found["name"] not in attack_names():
+            yield Span(*found.span("name"), ACCOUNT)
 
 
 def _find_listed(text: str) -> Iterator[Span]:

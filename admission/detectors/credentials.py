@@ -1,7 +1,7 @@
 """Credentials in a text: passwords, session ids and keys in URLs and requests, keys of services.
 
-Passwords behind the word for them are looked for only behind the login to which they belong:
-others in texts about attacks nearly all belong to attackers, for their archives and programs.
+Many passwords in texts about attacks belong to attackers, for their archives and programs: they
+stay where words near them say so (`words/words_for_other_passwords.txt`, `attacker_words.txt`).
 Those on command lines are found by `command_passwords`.  Parameters of URLs stand in
 `words/secret_parameters.txt`.
 """
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
-from tocsin.admission.detectors.attackers import is_of_attacker
+from tocsin.admission.detectors.attackers import ATTACKER, is_of_attacker
 from tocsin.admission.detectors.placeholders import PLACEHOLDER, is_personal_account
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
@@ -97,31 +97,86 @@ _CONNECTION_LOGIN = compile_lazily(
 _may_hold_connection_login = contains_any(
     "pwd", "password", "aws_secret", "accountkey", "accesskey"
 )
+_PASSWORD = load_alternation(__package__, "password_words")
 _LOGIN = compile_lazily(
-    r"""(?<![\w&?-])(?:user(?:[ _-]?name)?|login|account|benutzer(?:name)?|utilisateur|identifiant
-          |usuario|utente|gebruiker(?:snaam)?)["']?\s?[:=]\s?["']?
-        (?P<login>\[removed:[ ][^\]]{1,40}\]|[^\s"',;&|@]{2,64})["']?
-        (?:[\s,;&|*]{1,8}|\s{0,4}\r?\n[ \t*]{0,8}domain[^\r\n]{0,60}\r?\n[ \t*]{0,8})
-        (?:password|passwort|passwd|pass|pwd|pw|kennwort|mot\ de\ passe|mdp|contrase[ñn]a|clave
-          |wachtwoord|senha|has[łl]o)["']?\s?[:=]\s?["']?(?P<password>[^\s"'&;]{3,128})""",
+    rf"""(?<![\w&?-]){load_alternation(__package__, "account_labels")}["']?\s?[:=]\s?["']?
+        (?P<login>\[removed:[ ][^\]]{{1,40}}\]|[^\s"',;&|@]{{2,64}})["']?
+        (?:[\s,;&|*]{{1,8}}|\s{{0,4}}\r?\n[ \t*]{{0,8}}domain[^\r\n]{{0,60}}\r?\n[ \t*]{{0,8}})
+        {_PASSWORD}["']?\s?[:=]\s?["']?(?P<password>[^\s"'&;,]{{3,128}})""",
     re.VERBOSE | re.IGNORECASE,
 )
 """A password behind the login to which it belongs: its account is masked too."""
+_IS = (
+    r"(?:is|was|to|ist|war|lautete?|est|était|es|era|è|é|foi|auf|byl[oa]?|było|to|var|är|on|были?)"
+)
+_VALUE = (
+    r"(?P<password>(?![/\\])(?=[^\s\"']{0,40}\d)"
+    r"(?=[^\s\"']{0,40}[^\W\d_])[^\s\"',;<>|()]{6,40}(?<![.:?]))"
+)
+"""A password has a digit here, a word of the sentence has none."""
 _SOMEBODYS_PASSWORD = compile_lazily(
-    r"""(?<!\w)(?:his|her|their|my|user['’]s|victim['’]s|ihr|sein|mein|son|leur|mon|mi|sua?|haar
+    rf"""(?<!\w)(?:his|her|their|my|user['’]s|victim['’]s|ihr|sein|mein|son|leur|mon|mi|sua?|haar
           |zijn|jej|jego)\s
-        (?:\w{3,12}\s)?(?:password|passwort|pass|pwd|pw|kennwort|mot\ de\ passe|mdp
-          |contrase[ñn]a|clave|wachtwoord|senha|has[łl]o)(?:\s(?:is|was|ist|war|est|es|era|è)|\s?[:=(])?\s?["'(]?
-        (?P<password>(?=[^\s"']{0,40}\d)(?=[^\s"']{0,40}[a-z])[^\s"',;<>|()]{6,40}(?<![.:?]))""",
+        (?:\w{{3,12}}\s)?{_PASSWORD}(?:\s{_IS}|\s?[:=(])?\s?["'(]?{_VALUE}""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""`her password Sommer24`.  A password has a digit here, a word of the sentence has none."""
+"""`her password Sommer24`."""
+_STATED_PASSWORD = compile_lazily(
+    rf"""(?<![\w&?/.-]){_PASSWORD}(?:\s[^\s:=.;,"']{{1,24}}){{0,4}}?
+        (?:["']?\s?[:=]\s?|\s{_IS}\s)["'(]?{_VALUE}
+    | (?<![\w&?/.-]){_PASSWORD}\s
+        (?:(?=["'])|(?<=passphrase[ ])|(?=[^\s"',;]{{0,40}}[!$%^*\#?+]))["']?
+        {_VALUE.replace("password", "direct")}
+    | (?:,|\band|\bwith|/)\s{_PASSWORD}\s(?=[^\s"',;]{{0,40}}(?-i:[A-Z]))
+        {_VALUE.replace("password", "listed")}(?=[,.;)\s]|\Z)
+    | (?<![\w.+-])[\w.+-]{{2,40}}@[\w-]{{1,40}}(?:\.[\w-]{{1,40}}){{1,4}}
+        (?:\s[/|]\s|:|\|)(?![^\s]{{0,40}}/)
+        {_VALUE.replace("password", "combined")}
+    | DB_PASSWORD["']\s?,\s?["'](?P<setting>[^"']{{3,64}})
+    | \bmachine\s\S{{2,80}}\s{{1,8}}login\s\S{{2,40}}\s{{1,8}}password\s(?P<netrc>\S{{3,64}})""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""`the password of jdoe was Sommer24`, `jane@bank.test:Sommer24`, and files of settings."""
+_SETTINGS = ("setting", "netrc")
+_MASK = compile_lazily(r"[%<{$*&~]|\\|.*\[removed:|.*[\[\]{}]")
+"""A variable, a regular expression or a mask; within a password, `*` is a sign like others."""
+_OF_NOBODY = compile_lazily(
+    rf"(?<!\w)(?:{ATTACKER}|{load_alternation(__package__, 'words_for_other_passwords')})(?!\w)",
+    re.IGNORECASE,
+)
+_WORDS_BEFORE = 200
+"""Characters before a password that are searched for such words."""
+_TECHNICAL = compile_lazily(
+    r"(?:sha|md|aes|rc|utf|base|cve|ntlm|office|win(?:dows)?|pbkdf|v|ver)[-_]?\d[\w.-]*|[\da-f]{16,}"
+    r"|https?:.*|[a-z]{1,12}://.*|(?:\d{1,3}\.){3}\d.*|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,6}(?:[:/].*)?"
+    r"|\d+(?:st|nd|rd|th|bit|char\w*|kb|mb|px|min|x)?|\[.*",
+    re.IGNORECASE,
+)
+"""Digests, versions, addresses and hosts."""
+_CODE = compile_lazily(
+    r"""(?<![\w-])(?:(?:cvv2?|cvc2?|security\ code|kartenprüfnummer)|(?-i:m?TAN|OTP|PIN|SMS-TAN)
+          |(?:mfa|2fa|otp|sms|pin|one[ -]time|verification|authenticator)[ -](?:code|pin|passcode)
+          |(?:verifizierungs|bestätigungs|sms)-?code|code\ (?:sms|de\ vérification)|kod\ blik)
+        (?:\ (?:is|was|ist|war|est|était|number|of\ the\ card))?\s?[:=]?\s?["'(]?
+        (?P<code>\d{3}[ -]\d{3}|\d{3,8})(?![\w-]|[.,]\d)
+    | (?<![\w-])(?P<recovery>\d{6}(?:-\d{6}){7})(?![\w-])
+    | (?:totp|otp|2fa|mfa|authenticator)[ -]?(?:seed|secret|key)(?:\ (?:is|was))?\s?[:=]?\s["'(]?
+        (?P<seed>[a-z2-7]{12,64})(?!\w)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Codes that open a door once, or a disk (BitLocker)."""
+_may_hold_code = contains_any(
+    *("cvv", "cvc", "security code", "tan", "otp", "pin", "code", "mfa", "2fa", "kartenpr"),
+    *("blik", "authenticator", "-"),
+)
 _NOT_PASSWORD = compile_lazily(
-    rf"{load_alternation(__package__, 'not_passwords')}|infected|malware|virus|n/a", re.IGNORECASE
+    rf"{load_alternation(__package__, 'not_passwords')}|infected\d*|malware|virus|n/a",
+    re.IGNORECASE,
 )
 _may_hold_login = contains_any(
     *("pass", "pwd", "pw:", "pw ", "pw=", "kennwort", "mdp", "contrase", "clave", "wachtwoord"),
-    *("senha", "haslo"),
+    *("senha", "haslo", "heslo", "adgangskode", "salasana", "jelszo", "parola", "parole", "psk"),
+    *("shared key", "fi key", "lan key"),
 )
 _may_hold_request_header = contains_any(
     *("authorization", "x-api-", "x-auth-", "sessid", "session", "nsc_", "dsid", "mrhs", "cookie"),
@@ -202,6 +257,8 @@ def find_keys(text: str) -> Iterator[Span]:
     for start, end in (*_find_keys(text), *_find_named_keys(text)):
         if not PLACEHOLDER.match(text, start, end):
             yield Span(start, end, TOKEN)
+    for start, end in _find_stated(text):
+        yield Span(start, end, TOKEN)
 
 
 def _find_named_keys(text: str) -> Iterator[tuple[int, int]]:
@@ -223,3 +280,24 @@ def _find_keys(text: str) -> Iterator[tuple[int, int]]:
     for found in _SOMEBODYS_PASSWORD.finditer(text) if _may_hold_login(text) else ():
         if not _NOT_PASSWORD.fullmatch(found["password"]):
             yield found.span("password")
+
+
+def _find_stated(text: str) -> Iterator[tuple[int, int]]:
+    """Passwords behind the word for them, and codes, unless words near them say whose they are."""
+    is_searched = _may_hold_login(text) or "@" in text
+    shared = {
+        found.start("password")
+        for found in (_LOGIN.finditer(text) if is_searched else ())
+        if not is_personal_account(found["login"])
+    }
+    for found in _STATED_PASSWORD.finditer(text) if is_searched else ():
+        group = found.lastgroup or 0
+        before = text[max(0, found.start(group) - _WORDS_BEFORE) : found.start(group)]
+        value = found[group]
+        is_other = _NOT_PASSWORD.fullmatch(value) or _TECHNICAL.fullmatch(value)
+        is_other = is_other or _MASK.match(value) or found.start(group) in shared
+        if not is_other and (group in _SETTINGS or not _OF_NOBODY.search(before)):
+            yield found.span(group)
+    for found in _CODE.finditer(text) if _may_hold_code(text) else ():
+        if not is_of_attacker(text, found.start()):
+            yield found.span(found.lastgroup or 0)

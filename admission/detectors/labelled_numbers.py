@@ -1,7 +1,7 @@
 """Dates of birth, and numbers of employees, customers, patients and cars, behind a word for them.
 
 An organisation gives such numbers as it likes, so only the word shows what they are
-(`words/person_number_labels.txt`, `birth_date_labels.txt`).
+(`words/person_number_labels.txt`, `birth_date_labels.txt`, `plate_labels.txt`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ _may_hold_birth_date = contains_any(
 _PERSON_NUMBER = compile_lazily(
     rf"""(?<![\w&?/-]){load_alternation(__package__, "person_number_labels")}
         (?:\ (?:is|ist|est|es|è))?\s?[:=\#]?\s{{0,2}}
-        (?P<number>(?!(?:19|20)\d\d(?!\d))[a-z]{{0,3}}[-/]?\d(?:[ -]?\d){{3,18}})
+        (?P<number>(?!(?:19|20)\d\d(?![\d/]))[a-z]{{0,3}}[-/]?\d(?:[ /-]?\d){{3,18}}
+          |(?=[a-z\d/-]{{0,12}}\d)(?!\d{{1,4}}[-/]\d\d?[-/]\d{{1,4}}(?!\w))(?:\d{{1,4}}[/-])?[a-z\d]{{1,6}}(?:[/-][a-z\d]{{2,6}}){{1,3}}
+          |(?-i:(?=[A-Z]{{0,6}}\d)[A-Z\d]{{6}}))
         (?![\w@]|[-.:/]\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -53,18 +55,21 @@ _may_name_number = contains_any(
     *("kund", "mitglied", "matri", "dienstausweis", "versicher", "debitoren", "kvnr", "adh"),
     *("salari", "assur", "emplead", "soci", "afiliad", "legajo", "dipendente", "funcion", "utente"),
     *("klant", "leden", "lidmaat", "medewerker", "pracownik", "ewidencyj", "osobn", "medlem"),
-    *("medarbej", "ansatt", "klient", "imei", "imsi", "iccid"),
+    *("medarbej", "ansatt", "klient", "imei", "imsi", "iccid", "case file", "file", "record"),
+    *("chart", "case ", "fall", "akten", "aufnahme", "ipp", "karty", "lab", "claim", "beneficiary"),
+    *("frequent flyer", "loyalty", "pnr", "booking", "buchung", "vorgang", "historia", "medicare"),
+    *("nhi", "health", "emirates"),
 )
 _PLATE = compile_lazily(
-    r"""(?<![\w-])(?:(?:licen[cs]e|number|registration)\ plates?|(?:kfz-)?kennzeichen|kenteken
-        |(?:plaque\ d['’])?immatriculation|placa|targa|numer\ rejestracyjny|SPZ)
-        (?:\ (?:is|ist|est|es|è|of))?\s?[:=]?\s{0,2}["'(]?
-        (?P<number>(?-i:(?=[A-Z\d -]{0,9}[A-Z])(?=[A-ZÄÖÜ -]{0,6}\d)
-          [A-ZÄÖÜ\d]{1,4}(?:[ -]?[A-Z\d]{1,4}){1,3}))(?![\w-])""",
+    rf"""(?<![\w-]){load_alternation(__package__, "plate_labels")}
+        (?:\ (?:is|ist|est|es|è|of))?\s?[:=]?\s{{0,2}}["'(]?
+        (?P<number>(?-i:(?=[A-Z\d -]{{0,9}}[A-Z])(?=[A-ZÄÖÜ -]{{0,6}}\d)
+          [A-ZÄÖÜ\d]{{1,4}}(?:[ -]?[A-Z\d]{{1,4}}){{1,3}}))(?![\w-])""",
     re.VERBOSE | re.IGNORECASE,
 )
 _may_name_plate = contains_any(
-    *("plate", "kennzeichen", "kenteken", "immatric", "placa", "targa", "rejestr", "spz")
+    *("plate", "kennzeichen", "kenteken", "immatric", "placa", "targa", "rejestr", "spz"),
+    *("vehicle reg", "registration", "reg no", "reg number", "reg mark", "plaka", "rekisteri"),
 )
 
 

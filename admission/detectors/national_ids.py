@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from stdnum import luhn
 from stdnum.ar import cuit
 from stdnum.at import vnr
 from stdnum.au import tfn
@@ -35,7 +36,7 @@ from stdnum.il import idnr as teudat_zehut
 from stdnum.in_ import aadhaar, pan
 from stdnum.it import codicefiscale
 from stdnum.kr import rrn
-from stdnum.mx import curp
+from stdnum.mx import curp, rfc
 from stdnum.nl import bsn
 from stdnum.no import fodselsnummer
 from stdnum.pl import pesel
@@ -184,6 +185,8 @@ _IDENTIFIERS = (
     _identifier(r"\d{3} ?\d{3} ?\d{2,3}", tfn.is_valid, "tfn|tax file"),
     _identifier(r"\d{3}\.?\d{3}\.?\d{3}-?\d\d", cpf.is_valid, "cpf"),
     _identifier(r"[a-z]{4}\d{6}[hm][a-z]{5}[a-z0-9]\d", curp.is_valid, "curp"),
+    _identifier(r"[a-z&ñ]{4}-?\d{6}-?[a-z\d]{3}", rfc.is_valid, "rfc"),
+    _identifier(r"784-?\d{4}-?\d{7}-?\d", luhn.is_valid, "emirates id|eid"),
     _identifier(r"\d{4}[ -]?\d{4}[ -]?\d{4}", aadhaar.is_valid, "aadhaar|aadhar|uidai"),
     _identifier(r"[a-z]{5}\d{4}[a-z]", pan.is_valid, "pan|permanent account"),
     _identifier(r"\d{4} ?\d{6}", vnr.is_valid, "svnr|sv nummer|sozialversicherungsnummer|svnummer"),

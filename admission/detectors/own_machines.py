@@ -16,7 +16,7 @@ from tocsin.admission.detectors.attackers import is_of_attacker
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import DOT, contains_any
 from tocsin.admission.lazy_patterns import compile_lazily
-from tocsin.admission.observables.domain_names import PRIVATE_TLDS
+from tocsin.admission.observables.domain_names import PRIVATE_TLDS, is_known_tld
 from tocsin.admission.word_lists import load_alternation
 
 OWN_MACHINE = "what may be your own"
@@ -114,6 +114,10 @@ _SERIAL = compile_lazily(
         (?P<name>(?=[a-z-]{{0,15}}\d)(?!0x|cve-|\d{{15,}})[a-z\d](?:[a-z\d/-]{{3,18}})[a-z\d])(?![\w:/-]|\.\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
+_may_name_own = contains_any(
+    *("our ", "unser", "notre ", "nos ", "nuestr", "noss", "nostr", "onze ", "ons ", "nasz", "nas"),
+    *("vår", "vore", "bizim", "victim", "affected"),
+)
 _may_hold_serial = contains_any("seri", "asset", "s/n", "inventar", "inventory", "service tag")
 _OF_CERTIFICATE = compile_lazily(
     r"\b(?:cert|x\.?509|issuer|tls|ssl|signed|signature|thumbprint|code.?sign|zertifikat|volume|usb)",
@@ -123,9 +127,58 @@ _OF_CERTIFICATE = compile_lazily(
 _NAME = r"(?P<name>[a-z][\w-]{2,62}\$?)(?![\w@:\\/(-]|\.\w)"
 _LABELLED = compile_lazily(
     rf"""(?<![\w&?/-]){load_alternation(__package__, "machine_labels")}
-        ["']?(?:\s?[:=]|["']>)[ \t]{{0,8}}["'<]?{_NAME}""",
+        ["']?(?:\s?[:=]|["']>|(?:\s\.){{3,20}}\s?:)[ \t]{{0,8}}["'<]?{_NAME}""",
     re.VERBOSE | re.IGNORECASE,
 )
+_BEHIND_NOUN = compile_lazily(
+    rf"""(?<![\w-])(?i:{load_alternation(__package__, "machine_nouns")})[ ]["'(]?
+        (?P<name>(?=[A-Z\d-]*\d)[A-Z][A-Z\d]{{1,14}}(?:-[A-Z\d]{{1,14}}){{1,4}})(?![\w-]|\.\w)""",
+    re.VERBOSE,
+)
+"""`PC COM-TRIB-09`: in capitals, with a hyphen and a digit."""
+_OF_PERSON = compile_lazily(
+    r"""(?<![\w-])(?!(?:USER|ADMIN|TEST|WIN\w{0,3}|HOME|MY|YOUR|OWNER|SERVER|CLIENT|OFFICE|VM)-)
+        (?:[A-Z][A-Za-z]{2,15}-(?:PC\d{0,2}
+            |(?i:laptop|notebook|surface|iphone|ipad|macbook|mbp|thinkpad|imac))
+          |(?:NB|LAPTOP)-[A-Z]{4,14})(?![\w-])""",
+    re.VERBOSE,
+)
+"""A name as Windows and Apple make them of that of the owner: `JANE-PC`, `Janes-iPhone`."""
+_EVASION = compile_lazily(
+    r"\b(?:anti|evasion|evad\w+|sandbox(?:es)?|checks|virtual|blacklist\w*|terminates?)\b",
+    re.IGNORECASE,
+)
+"""Malware looks for such names, to see whether it is analysed."""
+_DOMAIN_NAME = r"[a-z\d][\w-]{0,62}(?:\.[a-z\d][\w-]{0,62}){1,6}"
+_PRIVATE_IP = r"""(?<![\d.])(?:10(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}
+          |172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})"""
+_WHOLE_NAMES = compile_lazily(
+    rf"""(?:(?<![\w&?/-])
+          (?:(?:device|computer|machine|workstation|endpoint|dvc)[_.]?(?:host)?(?:[ _]?name)?
+            |(?:host|device|agent|computer)\.(?:host)?name)
+          ["']?\s?[:=]\s{{0,2}}["']?(?P<labelled>{_DOMAIN_NAME})
+      | {_PRIVATE_IP}\s?[(\[](?P<resolved>{_DOMAIN_NAME})[)\]]
+      | (?<![\w.@/\\-])(?P<internal>[a-z\d][\w-]{{0,62}}(?:\.[a-z\d][\w-]{{0,62}}){{0,4}}?
+          \.(?:corp|intra|intranet|internal|intern)\.[\w-]{{2,40}}(?:\.[a-z]{{2,3}})?\.[a-z]{{2,6}})
+    )(?![\w-]|\.\w)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Whole names of hosts that are the writer's by a label, an address or a label of the name."""
+_may_hold_whole_name = contains_any(
+    *("device", "computer", "machine", "workstation", "endpoint", "dvc", "name", "10.", "192.168"),
+    *("172.", ".corp.", ".intra", ".intern"),
+)
+_OWN_HOST = compile_lazily(
+    rf"""(?<![\w-])(?:{_OWN_MACHINE}|(?:victim(?:['’]s)?|affected)\s{_MACHINE}\s?[:=]?)\s["'(`]?
+        (?:(?:\d{{1,3}}\.){{3}}\d{{1,3}}\s\(|\[removed:[^\]]{{3,40}}\]\s\()?(?P<name>{_DOMAIN_NAME})(?![\w-]|\.\w)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""`our VPN vpn.bank.test`."""
+_SCHEME = compile_lazily(
+    r"(?<!\w)(?:file|smb|cifs|nfs|afp|ldaps?|rdp|vnc)://(?P<name>[a-z][\w-]{1,40})(?=[/:\s,;)]|\Z)",
+    re.IGNORECASE,
+)
+"""`file://fs01/`: a host without a domain."""
 _VICTIM = load_alternation(__package__, "words_for_victims")
 _IN_SENTENCE = compile_lazily(
     rf"""(?<![\w-])(?:{_OWN_MACHINE}|{_VICTIM}\s(?:[a-z]{{2,16}}\s)?{_MACHINE}|{_MACHINE}\s{_VICTIM})
@@ -155,7 +208,8 @@ _HOST_FORM = compile_lazily(r"(?=.*\d)(?=.*[a-z-]).{4,}|.*[a-z]-[a-z].*", re.IGN
 _NO_HOST = compile_lazily(
     r"x(?:86|64).*|amd64|arm\w{0,5}|i[3-6]86|aarch64|win(?:dows)?-?\d{1,4}|win-[a-z\d]{11}|macos.*"
     r"|(?:mac|i)book.*|ipv[46].*|(?:sha|md)-?\d.*|http\w?.*|utf-?\d.*|base64|tcp.*|udp.*|cve-.*"
-    r"|c2.*|cnc.*|vps.*|mozilla.*|[a-z]\d?-\d{1,2}|version-?\d.*|port-?\d.*|step-?\d.*|[\da-f]{16,}|t\d{4}",
+    r"|c2.*|cnc.*|vps.*|mozilla.*|[a-z]\d?-\d{1,2}|version-?\d.*|port-?\d.*|step-?\d.*|[\da-f]{16,}|t\d{4}"
+    r"(?:-\d{3})?|(?:apt|ta|unc|fin|kb|s7|mx|uac)-?\d+|apt-c-\d+|ms\d\d-\d{3}|covid.*|iso-?\d.*|rfc-?\d.*",
     re.IGNORECASE,
 )
 """Processors, systems, protocols, digests; `WIN-…` is mostly the machine of an attacker."""
@@ -176,6 +230,8 @@ def find_own_machines(text: str) -> Iterator[Span]:
     if len(text) < _SHORTEST:
         return
     yield from _find_ours(text)
+    yield from _find_whole_names(text) if "." in text or "//" in text else ()
+    yield from _find_by_form(text) if "-" in text else ()
     yield from _find_named(text) if _HOST_SIGN.search(text) else ()
     yield from _find_devices(text)
 
@@ -195,6 +251,40 @@ def _find_named(text: str) -> Iterator[Span]:
             while named and _is_host_name(named["name"]):
                 yield Span(*named.span("name"), OWN_MACHINE)
                 named = _NEXT.match(text, named.end("name"))
+
+
+def _find_by_form(text: str) -> Iterator[Span]:
+    """Names that owners or their networks give, without a label."""
+    for pattern in (_BEHIND_NOUN, _OF_PERSON):
+        for found in pattern.finditer(text):
+            group = found.lastgroup or 0
+            if _NO_HOST.fullmatch(found[group]) or is_of_attacker(text, found.start()):
+                continue
+            if pattern is _BEHIND_NOUN or not _EVASION.search(text):
+                yield Span(*found.span(group), OWN_MACHINE)
+
+
+def _find_whole_names(text: str) -> Iterator[Span]:
+    """Names of hosts with their domain, and hosts of file servers."""
+    for found in _WHOLE_NAMES.finditer(text) if _may_hold_whole_name(text) else ():
+        group = found.lastgroup or 0
+        is_alone = group == "internal" and found.span() == (0, len(text))
+        is_other = is_alone or is_of_attacker(text, found.start())
+        if _is_host(found[group]) and not is_other:
+            yield Span(*found.span(group), OWN_MACHINE)
+    for found in _OWN_HOST.finditer(text) if _may_name_own(text) else ():
+        before = text[max(0, found.start("name") - _WORDS_BEFORE) : found.start("name")]
+        if _is_host(found["name"]) and not _SEEN_THERE.search(before):
+            yield Span(*found.span("name"), OWN_MACHINE)
+    for found in _SCHEME.finditer(text) if "://" in text else ():
+        if not _ANY_HOST.fullmatch(found["name"]):
+            yield Span(*found.span("name"), OWN_MACHINE)
+
+
+def _is_host(name: str) -> bool:
+    """True for a domain name whose top-level domain exists, or is one of private networks."""
+    end = name.lower().rpartition(".")[2]
+    return is_known_tld(end) or end in PRIVATE_TLDS or end in ("example", "test", "invalid")
 
 
 def _is_host_name(name: str) -> bool:

@@ -29,7 +29,7 @@ _UPPER = "A-ZΑ-ΩА-ЯЁІЇЄ" + "".join(filter(str.isupper, _LETTERS_OF_EUROP
 _LOWER = "a-zα-ωά-ώа-яёіїє" + "".join(filter(str.islower, _LETTERS_OF_EUROPE))
 _PARTICLE = r"(?:van|von|de|der|den|del|della|di|da|dos|du|la|le|bin|ibn|al|el|ter|zu)"
 _WORD = (
-    rf"(?:[{_UPPER}](?:['’][{_UPPER}])?[{_LOWER}]+(?:[-'’][{_UPPER}][{_LOWER}]+)?"
+    rf"(?:[{_UPPER}](?:['’][{_UPPER}])?[{_LOWER}]+(?:[-'’][{_UPPER}]?[{_LOWER}]{{2,}})?"
     r"|Mc[A-Z][a-z]+)"
 )
 _FURTHER_WORD = rf"(?:[ ](?:[{_UPPER}]\.[ ]?){{0,3}}(?:{_PARTICLE}[ ]){{0,2}}{_WORD})"
@@ -138,6 +138,23 @@ _TALK = compile_lazily(
         (?=[{_UPPER}])""",
     re.VERBOSE,
 )
+_BRACKETED = compile_lazily(
+    rf"[(](?P<name>[{_UPPER}]\.(?:[ ]?[{_UPPER}]\.)?[ ]?{_WORD})(?=[,)])"
+    r"(?!,[ ](?:\d|et[ ]al)|\)[ ]?(?:19|20)\d\d)"
+)
+"""`(J. Roe, payroll)`, but no reference to a publication."""
+_SIGNATURE = compile_lazily(
+    rf"""^[> \t]{{0,4}}(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})[ ]\|[ ]
+        (?=[^\r\n]{{0,120}}(?:[tmfp](?:el)?[.:][ ]|@|\+\d|\[removed))""",
+    re.VERBOSE | re.MULTILINE,
+)
+"""`Jane Roe | Analyst | t: +49 30 901820`."""
+_APPOSITION = compile_lazily(
+    rf"""\b(?i:{load_alternation(__package__, "person_roles")})[ ](?:at|in|of|from|der|du|de|del)[ ]
+        [^,.;:\r\n]{{2,40}},[ ](?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})(?=,)""",
+    re.VERBOSE,
+)
+"""`the teller at branch 4, Jane Roe, called`."""
 _TIME = r"\d{1,2}:\d\d(?::\d\d)?(?:[ ]?[AaPp][Mm])?"
 _MESSAGES = (
     compile_lazily(
@@ -180,7 +197,10 @@ _may_hold_cue = contains_any(
     *("kund", "autor", "auteur", "vittima", "utente", "slachtoffer", "verfass", "bearbeit"),
     *("owner", "assign", "request", "opened by", "created by", "handled by", "approver", "poc"),
     *("anrufer", "verantwort", "betroffene", "demandeu", "afectad", "solicitante"),
-    *("richiedente", "segnalante"),
+    *("richiedente", "segnalante", "users", "staff", "people", "members", "students", "teachers"),
+    *("anwender", "nutzer", "kollegen", "empf", "utilisateurs", "salari", "destinat", "usuarios"),
+    *("empleados", "utenti", "dipendenti", "gebruikers", "medewerkers", "ontvangers", "ytkownicy"),
+    *("pracownicy", "bildiren", "ihbar"),
 )
 """Each cue of the list in ASCII holds one of these."""
 _may_hold_request = contains_any(
@@ -196,7 +216,8 @@ _may_hold_field = contains_any("author", "report", "analyst", "creator", "resear
 _CAPITALS = rf"[{_UPPER}]{{3,}}(?:-[{_UPPER}]{{2,}})?"
 _TWO_WORDS = (
     rf"(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}}|{_WORD}[ ]{_CAPITALS}|{_CAPITALS}[ ]{_WORD}"
-    rf"|[{_UPPER}]\.(?:[ -]?[{_UPPER}]\.){{0,2}}[ ]?{_WORD})(?!\w|’(?!s\b))"
+    rf"|[{_UPPER}]\.(?:[ -]?[{_UPPER}]\.){{0,2}}[ ]?(?:{_PARTICLE}[ ]){{0,2}}{_WORD})"
+    r"(?!\w|’(?!s\b))"
 )
 """Two words with capitals (one may be in capitals: `Jean DUPONT`), or initials and one."""
 _FULL_NAME = compile_lazily(_TWO_WORDS)
@@ -206,7 +227,8 @@ _LISTED_NAME = compile_lazily(rf"[ \t*]*{_TWO_WORDS}[ \t*]*")
 _SURNAME_FIRST = compile_lazily(rf"[ \t*]*(?P<name>{_WORD}(?:[ ]{_WORD})?,[ ]{_WORD})[ \t*]*")
 """As Outlook writes names; several have semicolons between them."""
 _SURNAME_IN_FIELD = compile_lazily(
-    rf"""(?<=[:=][ ])(?P<name>(?:{_WORD}|{_CAPITALS})(?:[ ]{_WORD})?,[ ]
+    rf"""(?:(?<=[:=][ ])|(?<=atient[ ])|(?<=tientin[ ])|(?<=aciente[ ]))
+        (?P<name>(?:{_WORD}|{_CAPITALS})(?:[ ]{_WORD})?,[ ]
           (?:{_WORD}|{_CAPITALS})(?:[ ][{_UPPER}]\.)?)
         (?=[ \t]{{0,4}}(?:[;|(<\r\n]|\Z))""",
     re.VERBOSE,
@@ -325,6 +347,13 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
     (_LIVING, contains_any("live", "resid", "born", "works", "reached", "wohnt", "habite", "vive")),
 )
 """Patterns that find a name by its capitals, each with a cheap question."""
+_CAREFUL_FORMS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
+    *((message, _may_hold_message) for message in _MESSAGES),
+    (_BRACKETED, lambda text: "(" in text and "." in text),
+    (_SIGNATURE, contains_any("|")),
+    (_APPOSITION, lambda text: text.count(",") > 1),
+)
+"""Further ones, of which no word may be a common one."""
 
 
 def may_be_person(name: str) -> bool:
@@ -400,14 +429,14 @@ def _find_behind_roles(text: str) -> Iterator[Span]:
 
 
 def _find_in_talks(text: str) -> Iterator[Span]:
-    """Names of those with whom the writer talked, or who wrote the messages that are quoted."""
+    """Names of those with whom the writer talked, who wrote what is quoted, or in brackets."""
     for found in _TALK.finditer(text) if _may_hold_talk(text) else ():
         for name in _read_names(text, found.end()):
             if _has_common_word(text[name.start : name.end]):
                 break
             yield name
-    for pattern in _MESSAGES if _may_hold_message(text) else ():
-        for found in pattern.finditer(text):
+    for pattern, may_hold in _CAREFUL_FORMS:
+        for found in pattern.finditer(text) if may_hold(text) else ():
             if _is_person_name(found["name"]) and not _has_common_word(found["name"]):
                 yield Span(*found.span("name"), PERSON)
 

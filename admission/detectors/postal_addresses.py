@@ -33,7 +33,8 @@ _GAP = r"[ ]?[,\r\n;][ \r\n]{0,3}"
 _FLAT = rf"(?:(?:{_GAP}|[ ])(?:(?i:apt|suite|ste|unit|floor|flat|room)\.?[ ]|\#)[\w-]{{1,8}})?"
 _ADDRESS = compile_lazily(
     rf"""(?<![\w./-])(?:
-        \d{{1,6}}[A-Z]?[ ](?:[NSEW]\.?[ ])?(?:{_NAME}[ ]){{1,4}}{_ENGLISH}\b\.?{_FLAT}
+        \d{{1,6}}[A-Z]?[ ](?:[NSEW]\.?[ ])?(?:{_NAME}[ ]){{1,4}}{_ENGLISH}\b\.?
+          (?:[ ][NSEW]{{1,2}}\b\.?)?{_FLAT}
           (?:(?:{_GAP}|[ ]){_CITY}){{1,2}}(?:{_GAP}|[ ])
           (?:{_STATE}[ ,]{{1,2}}{_AMERICAN_CODE}|{_BRITISH_CODE})
       | (?:{_NAME}[ ]){{0,2}}{_NAME}[ -]?{_GERMANIC}[ ]{_NUMBER}
@@ -96,7 +97,7 @@ _STATED = compile_lazily(
 """An address by the words before it and by its number, with the lines below."""
 _POSITION = compile_lazily(
     r"""(?<!\w)(?:gps|coordinates?|coords?|koordinaten|coordonn[ée]es|coordenadas|coordinat[ea]|współrzędne
-          |souřadnice)(?:[ ](?:gps|data|position|is|are|of[ ]the[ ]\w{3,12})){0,2}[ ]?[:=(]?[ ]{0,2}
+          |souřadnice)(?:[ ](?![\d+-])[a-z]{2,12}){0,5}[ ]?[:=(]?[ ]{0,2}
         (?P<where>(?:lat\w{0,6}[ :=]{1,3})?[+-]?\d{1,2}[.,]\d{3,12}°?[ ]?[NS]?[ ,;/]{1,3}
           (?:lon\w{0,6}[ :=]{1,3})?[+-]?\d{1,3}[.,]\d{3,12}°?(?:[ ]?[EOW]\b)?
         | [NS]?[ ]?\d{1,2}°[ ]?\d{1,2}[.,]?\d{0,6}['′][^\r\nA-Z]{0,10}[NS]?[ ,]{0,3}

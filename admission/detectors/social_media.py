@@ -33,7 +33,8 @@ _HANDLE = compile_lazily(
 )
 _NOT_HANDLES = frozenset(load_words(__package__, "not_handles"))
 _DOTTED = compile_lazily(
-    r"(?<![^\s(\"',;])@[a-z][\w-]{1,20}\.[a-z][\w-]{2,20}(?![\w/(@-]|\.\w)", re.IGNORECASE | re.ASCII
+    r"(?<![^\s(\"',;])@[a-z][\w-]{1,20}\.[a-z][\w-]{2,20}(?![\w/(@-]|\.\w)",
+    re.IGNORECASE | re.ASCII,
 )
 """`@jane.roe`, if it is no domain."""
 _OF_ATTACKER = compile_lazily(

@@ -14,7 +14,7 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, NumberParseException, is_v
 
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.technical_values import find_technical_values
-from tocsin.admission.detectors.text_search import has_word_near
+from tocsin.admission.detectors.text_search import contains_any, has_word_near
 from tocsin.admission.lazy_patterns import compile_lazily
 from tocsin.admission.word_lists import load_alternation
 
@@ -46,6 +46,19 @@ _JOINED = compile_lazily(
     re.IGNORECASE,
 )
 """Between two telephone numbers."""
+_SHORT = compile_lazily(
+    r"""(?<![\w.-])(?:ext(?:ension|n)?\.?|durchwahl|dw\.?|nebenstelle|apparat|int(?:erno|\.)|anexo|ramal
+          |toestel|doorkiesnummer|anknytning|wewn\.?|wewnętrzny|linka|lokalnummer|dahili)
+        (?:\ (?:is|ist|est|no\.?|nr\.?))?\s?[:=]?\s{1,2}(?P<number>\d{3,6})(?![\w-]|[.,:/]\w)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""An extension by itself: `ext. 4711`."""
+_may_hold_short = contains_any(
+    *("ext", "durchwahl", "dw", "nebenstelle", "apparat", "int", "anexo", "ramal", "toestel"),
+    *("doorkies", "anknytning", "wewn", "linka", "lokalnummer", "dahili"),
+)
+_ON = compile_lazily(r"(?<!\w)(?:on|unter|au|al|no|op|via)\s\Z", re.IGNORECASE)
+"""`spoke to her on 086 412 7734`."""
 _EXTENSION = compile_lazily(r"\s?(?:x|ext)", re.IGNORECASE)
 _DUTCH_MOBILE = compile_lazily(r"06[- ]\d{8}")
 """A form that hardly anything else has, unlike other numbers in two groups."""
@@ -61,6 +74,8 @@ def find_telephone_numbers(text: str, regions: tuple[str, ...]) -> Iterator[Span
     `regions` are countries (ISO 3166 alpha-2) whose national numbers are recognised by
     their form alone.
     """
+    for found in _SHORT.finditer(text) if _may_hold_short(text) else ():
+        yield Span(*found.span("number"), TELEPHONE)
     last_end = -1
     for found in _NUMBER.finditer(text):
         start, end = found.span()
@@ -91,7 +106,10 @@ def _is_telephone_number(
         return True
     if not _is_grouped(number, [len(group) for group in groups]):
         return False
-    if _SIGNATURE_LABEL.search(text[max(0, place[0] - _LONGEST_LABEL) : place[0]]):
+    before = text[max(0, place[0] - _LONGEST_LABEL) : place[0]]
+    if _SIGNATURE_LABEL.search(before):
+        return True
+    if number[0] == "0" and len(groups) > 2 and _ON.search(before):
         return True
     return has_word_near(_WEAK_WORD, text, *place) or _is_valid_in(number, groups, regions)
 

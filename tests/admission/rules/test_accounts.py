@@ -142,7 +142,7 @@ class TestAccounts:
         "text",
         [
             "user: jdoe",
-            "Account Name:\t\tjdoe\r\n\tAccount Domain:\t\tBANK",
+            "Account Name:\t\tjdoe\r\n\tAccount Domain:\t\tWORKGROUP",
             "User Name:\tBANK\\jdoe",
             "username=jdoe from the box",
             "account [removed: submitter's name]BANK\\jdoe",
@@ -383,7 +383,7 @@ class TestKeys:
             "https://b.test/verify/step2.php",
             "the archive's password: infected",
             "user: admin password: admin123",
-            "Username: logs@evil.top Password: hunter2",
+            "SMTP username: logs@evil.top Password: hunter2",
             "task-AKIA",
             "Cookie: SESSIONID=AF31C09D7E11AF31",
             "PHPSESSID=1 is fixed",
