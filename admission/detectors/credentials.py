@@ -294,9 +294,10 @@ def _find_stated(text: str) -> Iterator[tuple[int, int]]:
         group = found.lastgroup or 0
         before = text[max(0, found.start(group) - _WORDS_BEFORE) : found.start(group)]
         value = found[group]
-        is_other = _NOT_PASSWORD.fullmatch(value) or _TECHNICAL.fullmatch(value)
-        is_other = is_other or _MASK.match(value) or found.start(group) in shared
-        if not is_other and (group in _SETTINGS or not _OF_NOBODY.search(before)):
+        is_word = _NOT_PASSWORD.fullmatch(value) or _TECHNICAL.fullmatch(value)
+        if is_word or _MASK.match(value) or found.start(group) in shared:
+            continue
+        if group in _SETTINGS or not _OF_NOBODY.search(before):
             yield found.span(group)
     for found in _CODE.finditer(text) if _may_hold_code(text) else ():
         if not is_of_attacker(text, found.start()):
