@@ -89,17 +89,17 @@ _PHRASE = compile_lazily(
     | \b(?:kennung|anmeldename|benutzername)[ ]
         (?P<label>[a-z][\w.-]{{2,20}}(?<![.-]))(?=[,.;)\s]|\Z)
     | \b{load_alternation(__package__, "password_words")}[ ]
-        (?:of|for|von|des|de|du|del|van|för|k)[ ](?:(?:the|den|de)[ ])?(?:{_NOUN}[ ])?["'`]?
+        (?:of|for|von|des|de|du|del|van|för|k)[ ](?:(?:(?:the|den|de)[ ])?{_NOUN}[ ])?["'`]?
         (?P<owner>[a-z][\w.-]{{2,20}})["'`]?[ ]
         (?:to|was|is|ist|war|auf|est|es|era|var|byl[oa]?)[ ]["'(]?(?=\S{{0,40}}\d)\S{{6}}
     | \bsession[ ]of[ ](?P<session>(?-i:[a-z][a-z\d._-]{{2,20}}))
-        (?=[ ](?:was|is|replayed|hijacked|stolen)\b)""",
+        (?=[ ](?:(?:was|is)[ ])?(?:replayed|hijacked|stolen|taken)\b)""",
     re.VERBOSE | re.IGNORECASE,
 )
 """`(user jdoe)`, `last user jdoe`, `using the svc_backup account`, `the password of jdoe was`."""
 _BESIDE_NAME = compile_lazily(
     r"(?<![^\W\d_])[A-Z][\w'’-]{1,20} (?:[A-Z]\. )?(?P<surname>[A-Z][a-z][\w'’-]{1,20}) [(\[]"
-    r"(?P<name>[a-z][a-z\d._-]{2,20})[)\]]"
+    r"(?P<name>[a-z][a-z\d._]{2,20})[)\]]"
 )
 """A login in brackets behind the name of which it has a part: `Jane Roe (jroe)`."""
 _LETTERS_OF_NAME = 3

@@ -28,7 +28,6 @@ _NATIONAL = compile_lazily(
         (?:\s(?:account|konto|acc\.?|a/c)\s(?P<further>\d{{6,14}}))?(?![\w-]|[.,]\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""Numbers of accounts and banks in the form of one country, behind the word for them."""
 _may_hold_national = contains_any(
     *("sort code", "account n", "account #", "a/c ", "routing", "aba", "clabe", "ifsc", "bsb"),
     *("konto", "blz", "bankleitzahl", "rekening", "numer ", "numero de c"),
@@ -40,10 +39,7 @@ _SHORTEST = 15
 
 
 def find_bank_accounts(text: str) -> Iterator[Span]:
-    """IBANs with right check digits, or right behind a word for them; numbers of accounts."""
-    for found in _NATIONAL.finditer(text) if _may_hold_national(text) else ():
-        for group in filter(found.group, ("number", "further")):
-            yield Span(*found.span(group), IBAN)
+    """IBANs with right check digits, or right behind a word for them."""
     for found in _NUMBER.finditer(text):
         trimmed = found[0]
         while len(trimmed) >= _SHORTEST and not iban.is_valid(trimmed, check_country=False):
@@ -52,3 +48,10 @@ def find_bank_accounts(text: str) -> Iterator[Span]:
             yield Span(found.start(), found.start() + len(trimmed), IBAN)
         elif _IBAN_WORD.search(text[max(0, found.start() - _CHARACTERS_BEFORE) : found.start()]):
             yield Span(*found.span(), IBAN)
+
+
+def find_national_accounts(text: str) -> Iterator[Span]:
+    """Numbers of accounts and banks in the form of one country, behind the word for them."""
+    for found in _NATIONAL.finditer(text) if _may_hold_national(text) else ():
+        for group in filter(found.group, ("number", "further")):
+            yield Span(*found.span(group), IBAN)

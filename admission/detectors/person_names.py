@@ -235,7 +235,7 @@ _SURNAME_IN_FIELD = compile_lazily(
 )
 _BEFORE_NAME = compile_lazily(
     rf"""(?<![\w.@/-])(?P<word>[^\W\d_]+(?:-[a-z]+)?)[,:]?[ \t]{{1,3}}["'*_(]{{0,3}}
-        (?={_WORD}[ ](?:[{_UPPER}]\.[ ]?)?[{_UPPER}{_LOWER}]|[{_UPPER}]\.[ ]?[{_UPPER}])""",
+        (?={_WORD},?[ ](?:[{_UPPER}]\.[ ]?)?[{_UPPER}{_LOWER}]|[{_UPPER}]\.[ ]?[{_UPPER}])""",
     re.VERBOSE,
 )
 """Any word before what may be a name."""

@@ -49,10 +49,10 @@ _JOINED = compile_lazily(
 _SHORT = compile_lazily(
     r"""(?<![\w.-])(?:ext(?:ension|n)?\.?|durchwahl|dw\.?|nebenstelle|apparat|int(?:erno|\.)|anexo|ramal
           |toestel|doorkiesnummer|anknytning|wewn\.?|wewnętrzny|linka|lokalnummer|dahili)
-        (?:\ (?:is|ist|est|no\.?|nr\.?))?\s?[:=]?\s{1,2}(?P<number>\d{3,6})(?![\w-]|[.,:/]\w)""",
+        (?:\ (?:is|ist|est|no\.?|nr\.?))?\s?[:=]?\s{1,2}
+        (?P<number>\d{3,6})(?![\w-]|[.,:/]\w|\ \d)""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""An extension by itself: `ext. 4711`."""
 _may_hold_short = contains_any(
     *("ext", "durchwahl", "dw", "nebenstelle", "apparat", "int", "anexo", "ramal", "toestel"),
     *("doorkies", "anknytning", "wewn", "linka", "lokalnummer", "dahili"),
@@ -74,8 +74,6 @@ def find_telephone_numbers(text: str, regions: tuple[str, ...]) -> Iterator[Span
     `regions` are countries (ISO 3166 alpha-2) whose national numbers are recognised by
     their form alone.
     """
-    for found in _SHORT.finditer(text) if _may_hold_short(text) else ():
-        yield Span(*found.span("number"), TELEPHONE)
     last_end = -1
     for found in _NUMBER.finditer(text):
         start, end = found.span()
@@ -94,6 +92,12 @@ def find_telephone_numbers(text: str, regions: tuple[str, ...]) -> Iterator[Span
         ):
             last_end = end
             yield Span(start, end, TELEPHONE)
+
+
+def find_extensions(text: str) -> Iterator[Span]:
+    """Extensions of a telephone by themselves: `ext. 4711`."""
+    for found in _SHORT.finditer(text) if _may_hold_short(text) else ():
+        yield Span(*found.span("number"), TELEPHONE)
 
 
 def _is_telephone_number(

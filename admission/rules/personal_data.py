@@ -17,7 +17,11 @@ from phonenumbers import SUPPORTED_REGIONS
 
 from tocsin.admission.detectors import bank_accounts
 from tocsin.admission.detectors.accounts import find_account_names
-from tocsin.admission.detectors.bank_accounts import IBAN, find_bank_accounts
+from tocsin.admission.detectors.bank_accounts import (
+    IBAN,
+    find_bank_accounts,
+    find_national_accounts,
+)
 from tocsin.admission.detectors.disguises import decode_text, encoded_texts
 from tocsin.admission.detectors.email_addresses import (
     EMAIL,
@@ -47,7 +51,11 @@ from tocsin.admission.detectors.registry_values import (
     find_registry_data,
 )
 from tocsin.admission.detectors.spans import Span, SpanIndex, merge_overlapping_spans
-from tocsin.admission.detectors.telephone_numbers import TELEPHONE, find_telephone_numbers
+from tocsin.admission.detectors.telephone_numbers import (
+    TELEPHONE,
+    find_extensions,
+    find_telephone_numbers,
+)
 from tocsin.admission.detectors.text_search import count_digits, is_single_word
 from tocsin.admission.detectors.us_social_security_numbers import (
     US_SSN,
@@ -277,6 +285,10 @@ def _find_contact_data(text: str, kinds: frozenset[str], regions: tuple[str, ...
     digits = count_digits(text)  # once for all: most texts have too few for any number
     if IBAN in kinds and digits >= bank_accounts.FEWEST_DIGITS:
         spans += find_bank_accounts(text)
+    if digits:
+        spans += [
+            s for s in (*find_national_accounts(text), *find_extensions(text)) if s.what in kinds
+        ]
     if digits >= _FEWEST_DIGITS and _SEVEN_DIGITS.search(text):
         spans += _find_numbers(text, kinds)
         if TELEPHONE in kinds:
