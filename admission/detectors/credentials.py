@@ -132,6 +132,8 @@ _STATED_PASSWORD = compile_lazily(
     | (?<![\w.+-])[\w.+-]{{2,40}}@[\w-]{{1,40}}(?:\.[\w-]{{1,40}}){{1,4}}
         (?:\s[/|]\s|:|\|)(?![^\s]{{0,40}}/)
         {_VALUE.replace("password", "combined")}
+    | (?<![\w&?/.$-])(?-i:[A-Z][A-Z\d]{{1,20}}(?:_[A-Z\d]{{1,20}}){{0,3}}
+        _(?:PASSWORD|PASSWD|PASS|PWD)\b)\s?=\s?["']?{_VALUE.replace("password", "variable")}
     | DB_PASSWORD["']\s?,\s?["'](?P<setting>[^"']{{3,64}})
     | \bmachine\s\S{{2,80}}\s{{1,8}}login\s\S{{2,40}}\s{{1,8}}password\s(?P<netrc>\S{{3,64}})""",
     re.VERBOSE | re.IGNORECASE,

@@ -37,6 +37,8 @@ class TestPasswords:
             "Login on file, password ‹Herbst24›, was reused.",
             "It was sold as ‹jane.roe@bank.test›:‹Sommer24›",
             "define('DB_PASSWORD', '‹s3cr3t!›');",
+            "MAIL_PASSWORD=‹s3cr3t!›",
+            "export SMTP2_DB_PASSWD='‹Tr0ub4dor›'",
             "machine ftp.bank.test login ‹jroe› password ‹geheim›",
             "Kennung ‹jroe›, Kennwort: ‹Winter2025›",
         ],
@@ -58,6 +60,8 @@ class TestPasswords:
             "password: %PASSWORD1%",
             "password was reset to the default",
             "user: admin password: admin123",
+            "MAIL_PASSWORD=$SECRET1",
+            "the dropper has DB_PASSWORD=hunter2024",
         ],
     )
     def test_passwords_of_archives_and_programs_and_other_words_stay(self, text: str) -> None:
