@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
 import sys
 import textwrap
 import time
@@ -47,6 +49,7 @@ _MOST_LINES = 10_000
 """Values of one command."""
 _LONGEST_FILE = 4_000_000
 """Octets of a file of values."""
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MAX_TEXT = 1_000
 """Characters of a text of a server that are shown."""
 _TYPED = "reading standard input: one value a line; then press Ctrl-D"
@@ -263,9 +266,18 @@ def _read_lines(file: str) -> Iterator[_Line]:
     name = "standard input" if file == "-" else file
     if len(content) > _LONGEST_FILE:
         raise WrongUsage(f"{name} has more than {_LONGEST_FILE:,} octets; look up a part of it")
+    if b"\0" in content and not content.startswith(_BYTE_ORDER_MARKS):
+        raise WrongUsage(f"{name} is not a text; give a file with one value a line")
     for number, text in enumerate(decode_text(content).splitlines(), 1):
-        if (plain := text.strip()) and not plain.startswith("#"):
+        plain = _find_url(text) if name.lower().endswith(".csv") else text.strip()
+        if plain and not plain.startswith("#"):
             yield _Line(plain, f"{name}, line {number}")
+
+
+def _find_url(line: str) -> str:
+    """The first URL of a line of a table, which would else go on over its comma; or the line."""
+    cells = next(csv.reader([line], delimiter="," if "," in line else ";"), [])
+    return next((cell.strip() for cell in cells if "://" in cell), line.strip())
 
 
 def _understand(line: _Line, now: int) -> Iterator[_Question]:

@@ -59,10 +59,11 @@ Before you start it, do again what must hold: purges, revocations and withdrawal
   With an export of the lost hub's journal, `restore --journal FILE` into another
   place does it for you."""
 _IS_REPEATED = """\
-Purges, revocations, removals and withdrawn rights of the journal are repeated now. Before
-  you start the hub, look at these entries of {file}
-  (`look_at` has their numbers, which this hub gives to other entries).
+Purges, revocations, removals and withdrawn rights of the journal are repeated now.{look}
   Reports of what was revoked or purged since then wait for a reviewer."""
+_LOOK_AT = """ Before
+  you start the hub, look at these entries of {file}
+  (`look_at` has their numbers, which this hub gives to other entries)."""
 _NOTHING_LATER = """\
 tocsin-hub: {file} has no entry after number {last}, the last of the backup: nothing is repeated.
   If you have a later export of the lost hub's journal, restore with it, into another place."""
@@ -237,7 +238,9 @@ def restore(settings: HubSettings, order: RestoreOrder) -> Answer:
             restored = _load(settings, order, *place, _Source(archive, manifest, entries))
     if order.journal and not entries:
         print_notice(_NOTHING_LATER.format(file=order.journal, last=manifest.journal))
-    again = _IS_REPEATED.format(file=order.journal) if entries else _DO_AGAIN
+    done = restored.repeated
+    look = _LOOK_AT.format(file=order.journal) if done and done.left else ""
+    again = _IS_REPEATED.format(look=look) if entries else _DO_AGAIN
     print_notice(_UNDONE.format(at=timestamp(manifest.created), again=again))
     answer = _describe(order.file, manifest, archive.sha256, archive.octets)
     answer |= {
@@ -245,7 +248,6 @@ def restore(settings: HubSettings, order: RestoreOrder) -> Answer:
         "clock": timestamp(restored.clock.stamp),
         "epoch": restored.clock.epoch,
     }
-    done = restored.repeated
     if done is None:
         return answer
     left = [entry for entry in entries if entry.sequence in done.left]

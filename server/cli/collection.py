@@ -55,7 +55,7 @@ _OPTIONS_OF = {
     CollectionKind.SNAPSHOT: {"--source", "--at"},
     CollectionKind.FEED: {"--max-tlp", "--country", "--sector"},
 }
-"""Options that these kinds have; the others have only --max-tlp."""
+"""Options that these kinds have; the others have none."""
 
 
 @click.group("collection")
@@ -255,7 +255,7 @@ def _check_spec(kind: CollectionKind, spec: CollectionSpec) -> None:
         "--sector": spec.audience.sectors is not None,
     }
     for option in given:
-        if given[option] and option not in _OPTIONS_OF.get(kind, {"--max-tlp"}):
+        if given[option] and option not in _OPTIONS_OF.get(kind, ()):
             raise Malformed(f"{option} cannot be used with --kind {kind.value}")
     if kind is CollectionKind.AGGREGATE and not spec.sources:
         raise Malformed("--source is missing; name the collections that the aggregate shows")
@@ -290,7 +290,7 @@ def _format_collection(collection: Collection, known: Iterable[Collection]) -> A
         "alias": collection.alias,
         "kind": collection.kind.value,
         "title": collection.title,
-        "max_tlp": collection.max_tlp.label,
+        "max_tlp": collection.max_tlp.label if collection.kind is CollectionKind.FEED else None,
     }
     if not collection.audience.is_everybody:
         answer |= format_audience(collection.audience)

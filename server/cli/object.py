@@ -100,7 +100,7 @@ def _received(hub: Runtime, names: tuple[str, ...]) -> list[Answer]:
     epilog=format_examples(
         "tocsin-hub object purge indicator--2f6b1b5c-6d0f-4a63-8a4c-0d9f6f1f1b52 \\",
         '  --reason "request for erasure 2026-17"',
-        'tocsin-hub object purge acme-portal[.]top --reason "names a victim" --json',
+        "tocsin-hub object purge 'acme-portal[.]top' --reason 'names a victim' --json",
     ),
 )
 @click.argument("names", nargs=-1, required=True, metavar="ID_OR_VALUE...")

@@ -190,6 +190,8 @@ def _format_lines(answer: Answer) -> Iterator[str]:
         yield printable(f"    {answer['by']} decided: {answer['decided']}")
     if "warning" in answer:
         yield f"    {answer['warning']}"
+    elif "ends" in answer:
+        yield f"    it is refused on {str(answer['ends'])[:10]} unless you decide"
 
 
 def show_review(hub: Runtime, id: str) -> Answer:

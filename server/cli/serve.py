@@ -41,7 +41,8 @@ _ANSWERING = "tocsin.server.answering.program"
     "answering_processes",
     type=int,
     metavar="N",
-    help="Number of processes that answer requests; 0: the first one answers them itself.",
+    help="Number of processes that answer requests; 0: the first one answers them itself; "
+    "-1: as many as suit the processors.",
 )
 @click.option("--port", type=int, help="The port to listen on; 0 takes any free one.")
 @click.option(

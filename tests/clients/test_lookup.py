@@ -179,6 +179,31 @@ class TestAtAHub:
         )
         assert "iocs, line 4: 'nothing' is neither" in values[1]["error"]
 
+    def test_a_url_of_a_table_ends_with_its_cell(self, tocsin: Run, served: HubInProcess) -> None:
+        report(served, "[url:value = 'https://evil-portal.top/gate.php']")
+        report(served, "[url:value = 'https://evil-portal.top/a,b']")
+        report(served, "[domain-name:value = 'evil-portal.top']")
+        Path("iocs.csv").write_text(
+            "https://evil-portal.top/gate.php,phishing\n"
+            'seen,"https://evil-portal.top/a,b"\n'
+            "1,evil-portal.top\n"
+        )
+        code, values = look_up(tocsin, "--file", "iocs.csv")
+        assert (code, states(values)) == (
+            0,
+            [
+                ("https://evil-portal.top/gate.php", "known"),
+                ("https://evil-portal.top/a,b", "known"),
+                ("evil-portal.top", "known"),
+            ],
+        )
+
+    def test_a_file_that_is_no_text_is_named(self, tocsin: Run, served: HubInProcess) -> None:
+        Path("iocs").write_bytes(b"\x7fELF\0\1\xfe")
+        code, lines, message = tocsin("lookup", "--file", "iocs")
+        assert (code, lines) == (2, [])
+        assert "iocs is not a text; give a file with one value a line" in message
+
     def test_many_values_need_few_requests(self, tocsin: Run, served: HubInProcess) -> None:
         for number in (0, 199):
             report(served, f"[domain-name:value = 'evil-portal{number}.top']")

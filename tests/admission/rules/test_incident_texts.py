@@ -1,4 +1,4 @@
-"""What texts about incidents say of people and of the writer's own machines, form by form.
+"""Texts about incidents: each form in which they name people and the writer's own machines.
 
 In each text, what has to be masked stands in ‹ ›, and everything else has to stay.
 """

@@ -517,7 +517,7 @@ def test_nobody_signs_in_as_before_what_ended_their_right(
     code, out, err = new.run(*words)
     done = json.loads(out)
     assert code == 0 and done["locked_out"] == [logins[3]] and logins[3] in err
-    assert (done["repeated"], done["look_at"]) == (3, [])
+    assert (done["repeated"], done["look_at"], "look at these" in err) == (3, [], False)
     assert [login for login in logins if new.can_sign_in(login)] == logins[:1]
     link = new.answer("person", "invite", logins[3], "--role", "operator")["link"]
     with new.opened() as hub:

@@ -70,6 +70,8 @@ def new(kind: Any) -> Any:
         (Kind.SNAPSHOT, Spec(("feed",), at=FUTURE), "snapshot of the future"),
         (Kind.FEED, Spec(("feed",)), "--source cannot be used"),
         (Kind.VERBATIM, Spec(active=True), "--active-only cannot be used"),
+        (Kind.VERBATIM, Spec(max_tlp=Tlp.GREEN), "--max-tlp cannot be used"),
+        (Kind.INBOX, Spec(max_tlp=Tlp.GREEN), "--max-tlp cannot be used"),
     ],
 )
 def test_what_cannot_be_made_is_refused_with_the_reason(

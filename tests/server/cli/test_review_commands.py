@@ -167,13 +167,14 @@ class TestListing:
         hub.push(indicator("vpn.acme.example", name=ESCAPE))
         [entry] = list_reviews(opened(hub), None)
         list_on_terminal(hub)
-        first, second, *others = capsys.readouterr().out.splitlines()
+        first, second, *others, last = capsys.readouterr().out.splitlines()
         assert first.split()[:3] == [entry["review"], "acme", "held"]
         assert second.strip() == f"indicator: {entry['value']}"
         findings: Any = entry["findings"]
         held = [each for each in findings if each["action"] == "held"]
         assert [line.strip() for line in others] == [f"{f['rule']}: {f['message']}" for f in held]
         assert held and len(held) < len(findings)
+        assert last.strip() == f"it is refused on {str(entry['ends'])[:10]} unless you decide"
 
     def test_the_oldest_are_listed_and_the_others_mentioned(
         self, hub: HubInProcess, capsys: pytest.CaptureFixture[str]
